@@ -1,0 +1,298 @@
+"""The lent session: time-outs, budgets per account, retries of safe calls, and what each status means."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from http.cookiejar import DefaultCookiePolicy
+from importlib.metadata import version
+
+import orjson
+import requests
+import tenacity
+from requests.adapters import HTTPAdapter
+
+from bridge import refusals
+from bridge.budgets import PATIENCE, Budgets
+from bridge.connector import Budget
+from bridge.errors import AuthError, BridgeError, ConfigError, RateLimited, Rejected, Unavailable
+from bridge.model import Json
+from bridge.redact import Redactor, secrets_in
+from bridge.refusals import Policy
+
+__all__ = ["Budgets", "MemoryTokens", "Policy", "Redactor", "Session", "json_of", "secrets_in"]
+
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 30.0
+ATTEMPTS = 4
+UNKNOWN_RESET = 10.0
+PAUSED = {408, 423, 477}
+SAFE_METHODS = {"GET", "HEAD"}
+
+
+def json_of(response: requests.Response) -> Json:
+    """Return the JSON of a response; raises Unavailable where the vendor sent something else."""
+    try:
+        return orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        pass
+    kind = response.headers.get("Content-Type", "no content type")
+    raise Unavailable(
+        f"{_place(response.url)} answered {response.status_code} with {len(response.content)} bytes of {kind}"
+        " where JSON was expected; it is asked again later"
+    )
+
+
+class Session:
+    """
+    The `Http` that a connector is lent; one for each connection, usable by several threads.
+
+    `account` names whose budgets are charged: the connection's name at first, the account's id
+    once `check` told it (set the attribute). Cookies are not kept and ~/.netrc is not read.
+    """
+
+    def __init__(
+        self,
+        *,
+        connection: str,
+        budgets: Sequence[Budget] = (),
+        shared: Budgets | None = None,
+        redactor: Redactor | None = None,
+        policy: Policy | None = None,
+        timeouts: tuple[float, float] = (CONNECT_TIMEOUT, READ_TIMEOUT),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.connection = connection
+        self._budgets = tuple(budgets)
+        self._shared = shared or Budgets()
+        self._redactor = redactor or Redactor()
+        self._policy = policy or Policy()
+        self._connect, self._read = timeouts
+        self._sleep = sleep
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = f"crmbridge/{version('crmbridge')}"
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.auth = _as_it_is
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=16))
+        self.account = connection
+
+    def __repr__(self) -> str:
+        return f"Session(connection={self.connection!r}, account={self.account!r})"
+
+    @property
+    def account(self) -> str:
+        return self._account
+
+    @account.setter
+    def account(self, value: str) -> None:
+        self._account = value
+        self._shared.declare(value, self._budgets)
+
+    def close(self) -> None:
+        """Give back the sockets."""
+        self._session.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        budget: str | None = None,
+        safe: bool | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str | int | Sequence[str]] | None = None,
+        json: Json = None,
+        data: bytes | Mapping[str, str] | None = None,
+        accept: Sequence[int] = (),
+        timeout: float | None = None,
+    ) -> requests.Response:
+        """
+        Send one request and return a 2xx response, or one whose status is in `accept`.
+
+        A safe call (default: GET and HEAD) that finds the vendor unavailable is sent up to four
+        times. A 429 is raised at once, and no call of its budget starts before the vendor's reset.
+
+        Raises what `bridge.connector.Http` promises, and ConfigError for an address that is none.
+        """
+        sent = dict(headers or {})
+        if json is not None:
+            data = orjson.dumps(json)
+            sent.setdefault("Content-Type", "application/json")
+        if safe is None:
+            safe = method.upper() in SAFE_METHODS
+
+        def once() -> requests.Response:
+            self._shared.acquire(self.account, budget)
+            response = self._send(method, url, sent, params, data, timeout or self._read, safe)
+            if response.status_code < 300 or response.status_code in accept:
+                return response
+            error = self._refusal(response)
+            if isinstance(error, RateLimited):
+                error.budget = budget or ""
+                self._shared.block(self.account, budget, error.wait)
+            raise error
+
+        return self._retrying(once) if safe else once()
+
+    def _retrying(self, once: Callable[[], requests.Response]) -> requests.Response:
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_worth_retrying),
+            wait=_pause,
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            sleep=self._sleep,
+            reraise=True,
+        )(once)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        params: Mapping[str, str | int | Sequence[str]] | None,
+        data: bytes | Mapping[str, str] | None,
+        timeout: float,
+        safe: bool,
+    ) -> requests.Response:
+        failed: BridgeError
+        try:
+            return self._session.request(
+                method,
+                url,
+                headers=headers,
+                params=params,
+                data=data,
+                timeout=(self._connect, timeout),
+                allow_redirects=safe,
+            )
+        except requests.Timeout:
+            failed = Unavailable(
+                self._say(f"{method} {_place(url)}: no answer within {timeout:g} s; it is asked again later")
+            )
+        except ValueError as error:  # InvalidURL, MissingSchema, InvalidSchema, InvalidHeader
+            failed = ConfigError(
+                self._say(f"{method} {_place(url)}: cannot be sent: {error}; check the settings")
+            )
+        except requests.RequestException as error:
+            failed = Unavailable(
+                self._say(
+                    f"{method} {_place(url)}: {_reason(error)}; check the network, it is asked again later"
+                )
+            )
+        # Raised out here, so that no chained exception of requests carries the URL's query or a header along.
+        raise failed
+
+    def _refusal(self, response: requests.Response) -> BridgeError:
+        status = response.status_code
+        body = refusals.json_body(response)
+        call = f"{response.request.method} {_place(response.url)}: {status}"
+        words = refusals.message(body)
+        said = f", {words}" if words else ""
+        if status in (401, 403):
+            missing = refusals.missing_scopes(body)
+            scopes = f" Missing scopes: {', '.join(missing)}." if missing else ""
+            return AuthError(
+                self._say(f"{call}, the vendor refused the key{said}.{scopes} Renew the key or its rights."),
+                missing_scopes=missing,
+            )
+        if status == 429:
+            wait = self._policy.rate_limit_wait(response)
+            wait = UNKNOWN_RESET if wait is None else wait
+            return RateLimited(
+                self._say(f"{call}, too many calls{said}; the next one in {wait:g} s"), wait=wait
+            )
+        if status >= 500 or status in PAUSED:
+            return Unavailable(
+                self._say(f"{call}, the vendor is not available{said}; it is asked again later"),
+                wait=refusals.retry_after(response),
+            )
+        return Rejected(
+            self._say(f"{call}{said or ', refused without a reason'}"),
+            code=refusals.code(body, "category", "code", "errorCode", "error_code"),
+            existing_id=self._policy.existing_id(body),
+            trace=refusals.code(
+                body, "correlationId", "correlation_id", "requestId", "request_id", "fbtrace_id"
+            ),
+        )
+
+    def _say(self, message: str) -> str:
+        return self._redactor.clean(f"{self.connection}: {message}")
+
+
+class MemoryTokens:
+    """
+    The `Tokens` of one process: each token is fetched by one thread while the others wait.
+
+    A token counts as ended a minute before its time, or after half of it if it lives shorter.
+    """
+
+    def __init__(
+        self, *, redactor: Redactor | None = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._redactor = redactor or Redactor()
+        self._now = now
+        self._lock = threading.Lock()
+        self._leases: dict[str, threading.Lock] = {}
+        self._known: dict[str, tuple[str, float]] = {}
+
+    def __repr__(self) -> str:
+        return f"MemoryTokens({', '.join(sorted(self._known))})"
+
+    def get(self, name: str, fetch: Callable[[], tuple[str, float]]) -> str:
+        """
+        Return the token `name`.
+
+        `fetch` gives (token, seconds it lives); it is called when there is none or it ends soon.
+        """
+        with self._lock:
+            lease = self._leases.setdefault(name, threading.Lock())
+        with lease:
+            token, ends = self._known.get(name, ("", float("-inf")))
+            if self._now() < ends:
+                return token
+            token, lives = fetch()
+            self._redactor.add(token)
+            self._known[name] = (token, self._now() + max(lives - 60.0, lives / 2))
+            return token
+
+    def drop(self, name: str) -> None:
+        """Forget a token the vendor refused, so that the next `get` fetches a new one."""
+        self._known.pop(name, None)
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Stand in as `auth`, without which requests would overwrite our header from ~/.netrc."""
+    return request
+
+
+def _worth_retrying(error: BaseException) -> bool:
+    return isinstance(error, Unavailable) and (error.wait or 0.0) <= PATIENCE
+
+
+_backoff = tenacity.wait_exponential(multiplier=0.5, max=20.0) + tenacity.wait_random(0.0, 0.5)
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, Unavailable) and error.wait is not None:
+        return error.wait
+    return _backoff(state)
+
+
+def _place(url: str) -> str:
+    """Return the address without user, query and fragment, where secrets stand."""
+    address = re.split("[?#]", url)[0].partition("://")[2] or "an address without https://"
+    host, slash, path = address.partition("/")
+    return host.rpartition("@")[2] + slash + path
+
+
+def _reason(error: requests.RequestException) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not trusted"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy refused the connection"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection, or it broke off"
+    return f"the answer could not be read ({type(error).__name__})"
