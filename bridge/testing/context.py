@@ -1,4 +1,4 @@
-"""What a test lends to a connector: a clock that the test moves, capture rules, a session that never idles."""
+"""What a test lends to a connector: a clock the test moves, capture rules, a session that never idles."""
 
 from __future__ import annotations
 
