@@ -1,0 +1,459 @@
+"""The state of one HubSpot account: its records with their history, merges, properties and pipelines."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+import orjson
+
+from bridge import Json
+from bridge_hubspot.sandbox_answers import (
+    CONFLICT,
+    VALIDATION,
+    Refusal,
+    ident,
+    invalid,
+    link_type,
+    not_found,
+    obj,
+)
+from bridge_hubspot.sandbox_catalog import (
+    DEAL_PIPELINE,
+    KINDS,
+    LINK_TARGETS,
+    OWNERS,
+    Kind,
+    Owner,
+    Pipeline,
+    Property,
+)
+from bridge_hubspot.sandbox_derived import backwards, derived, headers_fit
+from bridge_hubspot.sandbox_faults import Levers
+from bridge_hubspot.sandbox_items import API, Change, Claims, Draft, Item
+from bridge_hubspot.sandbox_links import End, Links
+from bridge_hubspot.sandbox_properties import GROUPS, PROPERTIES
+from bridge_hubspot.sandbox_values import Unfit, instant_of, instant_text, kept
+
+
+class Portal:
+    """
+    Keep the records of one account. `lock` is held around every use; `settle` makes late writes first.
+    """
+
+    def __init__(
+        self, *, portal_id: str, clock: Callable[[], datetime], levers: Levers, time_zone: str, currency: str
+    ) -> None:
+        self.id = portal_id
+        self.clock = clock
+        self.levers = levers
+        self.time_zone = time_zone
+        self.currency = currency
+        self.lock = threading.RLock()
+        self.links = Links()
+        self.owners: list[Owner] = list(OWNERS)
+        self.pipelines: dict[str, list[Pipeline]] = {"deals": [DEAL_PIPELINE]}
+        self.properties: dict[str, dict[str, Property]] = {
+            kind: {definition.name: definition for definition in definitions}
+            for kind, definitions in PROPERTIES.items()
+        }
+        self.groups: dict[str, dict[str, str]] = {kind: dict([group]) for kind, group in GROUPS.items()}
+        self._items: dict[str, dict[str, Item]] = {kind.name: {} for kind in KINDS}
+        self._merged: dict[End, str] = {}
+        self._claims: dict[str, dict[tuple[str, str], str]] = {kind.name: {} for kind in KINDS}
+        self._held: dict[End, set[tuple[str, str]]] = {}
+        # Every type counts from the same number: a client that forgets the type takes one for the other.
+        self._last_id = {kind.name: 500 for kind in KINDS}
+        self._late: list[tuple[datetime, Callable[[], object]]] = []
+
+    def later(self, seconds: float, write: Callable[[], object]) -> None:
+        """Make a write once `seconds` of the clock have passed."""
+        self._late.append((self.clock() + timedelta(seconds=seconds), write))
+
+    def settle(self) -> None:
+        """Make the late writes whose time has come, oldest first."""
+        now = self.clock()
+        due = sorted((late for late in self._late if late[0] <= now), key=lambda late: late[0])
+        self._late = [late for late in self._late if late[0] > now]
+        for _, write in due:
+            write()
+
+    # Reading
+
+    def items(self, kind: Kind, *, archived: bool = False) -> Iterator[Item]:
+        """Yield the records of a type, lowest id first; archived ones or the others."""
+        for item in self._items[kind.name].values():
+            if (item.archived_at is not None) is archived:
+                yield item
+
+    def get(self, kind: Kind, id: str, *, by: str = "", archived: bool = False) -> Item | None:
+        """Return a record by its id, by an id merged into it, or by the unique property `by`; else None."""
+        if by and by != "hs_object_id":
+            self.require_unique(kind, by)
+            id = self._claims[kind.name].get((by, id.strip().lower()), "")
+        end = End(kind.name, id)
+        while end in self._merged:
+            end = End(kind.name, self._merged[end])
+        item = self._items[kind.name].get(end.id)
+        return item if item is not None and (item.archived_at is not None) is archived else None
+
+    def demand(self, kind: Kind, id: str, *, by: str = "", archived: bool = False) -> Item:
+        """Return a record as `get` does. Raises Refusal 404."""
+        item = self.get(kind, id, by=by, archived=archived)
+        if item is None:
+            raise not_found()
+        return item
+
+    def require_unique(self, kind: Kind, name: str) -> None:
+        """Raise Refusal unless `name` can stand for a record's id."""
+        definition = self.properties[kind.name].get(name)
+        if name not in kind.unique and not (definition and definition.unique and not definition.archived):
+            raise invalid(f"Unable to perform update/upsert by non-unique {kind.type_id} property: {name}")
+
+    def definition(self, kind: Kind, name: str) -> Property | None:
+        """Return a property that is not archived, with the options that stand elsewhere filled in."""
+        definition = self.properties[kind.name].get(name)
+        if definition is None or definition.archived:
+            return None
+        options: list[tuple[str, str]] = []
+        match definition.refers_to:
+            case "OWNER":
+                options = [
+                    (owner.id, f"{owner.first_name} {owner.last_name}")
+                    for owner in self.owners
+                    if not owner.archived
+                ]
+            case "PIPELINE":
+                options = [(pipeline.id, pipeline.label) for pipeline in self.pipelines["deals"]]
+            case "STAGE":
+                options = [
+                    (stage.id, stage.label)
+                    for pipeline in self.pipelines["deals"]
+                    for stage in pipeline.stages
+                ]
+            case _:
+                return definition
+        return dataclasses.replace(definition, options=tuple(options))
+
+    def activities(self, record: Item) -> list[Item]:
+        """Return the activities linked to a contact, company or deal, newest first."""
+        found = [
+            item
+            for kind in KINDS
+            if kind.engagement
+            for end in self.links.of(record.end, kind.name)
+            if (item := self.get(kind, end.id)) is not None
+        ]
+        return sorted(
+            found, key=lambda item: (instant_of(item.properties["hs_timestamp"]), item.end), reverse=True
+        )
+
+    # Writing
+
+    def draft_create(
+        self,
+        kind: Kind,
+        properties: Json,
+        links: Json = None,
+        *,
+        person: bool = False,
+        claims: Claims | None = None,
+    ) -> Draft:
+        """Check a new record; `claims` carries what the batch took before it. Raises Refusal."""
+        values = self._checked(kind, properties, person=person)
+        self._last_id[kind.name] += 1
+        draft = Draft(
+            kind=kind,
+            id=str(self._last_id[kind.name]),
+            item=None,
+            values=values,
+            links=self._ends(kind, links),
+        )
+        missing = [name for name in kind.required if not values.get(name)]
+        if missing:
+            raise Refusal(
+                400,
+                VALIDATION,
+                f"Error creating {kind.singular.upper()}. Some required properties were not set.",
+                context={"properties": missing},
+            )
+        self._enforce(draft, claims if claims is not None else {}, person=person)
+        return draft
+
+    def draft_update(
+        self,
+        kind: Kind,
+        item: Item,
+        properties: Json,
+        *,
+        person: bool = False,
+        claims: Claims | None = None,
+    ) -> Draft:
+        """Check a change of a record. Raises Refusal."""
+        values = self._checked(kind, properties, person=person)
+        if not person and backwards(item.properties.get("lifecyclestage"), values.get("lifecyclestage")):
+            values.pop("lifecyclestage")
+        draft = Draft(kind=kind, id=item.id, item=item, values=values)
+        self._enforce(draft, claims if claims is not None else {}, person=person)
+        return draft
+
+    def commit(self, draft: Draft, *, source: str = API) -> Item:
+        """Make a write that was found good."""
+        now = self.clock()
+        item = draft.item
+        values: dict[str, str | None] = dict(draft.values)
+        if item is None:
+            item = Item(kind=draft.kind, id=draft.id, created_at=now, updated_at=now, indexed_from=now)
+            self._items[draft.kind.name][item.id] = item
+            values |= {
+                "hs_object_id": item.id,
+                "hs_object_source": source,
+                "hs_object_source_label": source,
+                draft.kind.created: values.get(draft.kind.created) or instant_text(now),
+            }
+            if draft.kind.name == "deals":
+                values["pipeline"] = values.get("pipeline") or self.pipelines["deals"][0].id
+        self.write(item, values, source)
+        for end, type_id in draft.links:
+            self.link(item.end, end, type_id)
+        return item
+
+    def write(self, item: Item, values: Mapping[str, str | None], source: str) -> None:
+        """Set properties of a record, and what follows from them; nothing changes where nothing differs."""
+        now = self.clock()
+        changed = {name: value for name, value in values.items() if item.properties.get(name) != value}
+        if not changed:
+            return
+        self._apply(item, changed, source, now)
+        self._apply(
+            item, derived(item.kind, item.properties, changed, self.pipelines["deals"], now), source, now
+        )
+        item.updated_at = now
+        self._apply(item, {item.kind.modified: instant_text(now)}, source, now)
+        self._claim(item)
+
+    def link(self, source: End, target: End, type_id: int | None = None) -> set[int]:
+        """Link two records and keep the contact's primary company. Raises KeyError for an unknown type."""
+        types = self.links.add(source, target, type_id)
+        self._follow(source, target)
+        return types
+
+    def unlink(self, source: End, target: End, type_id: int | None = None) -> None:
+        self.links.remove(source, target, type_id)
+        self._follow(source, target)
+
+    def archive(self, item: Item) -> None:
+        """Put a record into the recycle bin; its unique values are free again."""
+        item.archived_at = item.updated_at = self.clock()
+        self._unclaim(item.end)
+
+    def purge(self, item: Item) -> None:
+        """Remove a record for good, as a privacy deletion does."""
+        self._unclaim(item.end)
+        self.links.drop(item.end)
+        del self._items[item.kind.name][item.id]
+
+    def merge(self, kind: Kind, primary: Item, other: Item, source: str = API) -> Item:
+        """
+        Merge `other` into `primary` and return what results, under a new id unless the account preserves it.
+
+        The primary's values win; both old ids resolve to the result.
+        """
+        now = self.clock()
+        values: dict[str, str | None] = {**other.properties, **primary.properties}
+        emails = [
+            email
+            for item in (primary, other)
+            for name in ("email", "hs_additional_emails")
+            for email in item.properties.get(name, "").split(";")
+            if email
+        ]
+        if kind.name == "contacts":
+            values["hs_additional_emails"] = ";".join(dict.fromkeys(emails[1:])) or None
+        absorbed = [
+            *primary.properties.get("hs_merged_object_ids", "").split(";"),
+            *other.properties.get("hs_merged_object_ids", "").split(";"),
+            *([] if self.levers.preserve_primary_id else [primary.id]),
+            other.id,
+        ]
+        values["hs_merged_object_ids"] = ";".join(dict.fromkeys(id for id in absorbed if id))
+        values[kind.created] = min(primary.properties[kind.created], other.properties[kind.created])
+        if self.levers.preserve_primary_id:
+            result = primary
+        else:
+            self._last_id[kind.name] += 1
+            result = Item(
+                kind=kind,
+                id=str(self._last_id[kind.name]),
+                created_at=min(primary.created_at, other.created_at),
+                updated_at=now,
+                indexed_from=now,
+                history={name: list(changes) for name, changes in primary.history.items()},
+                properties=dict(primary.properties),
+            )
+            self._items[kind.name][result.id] = result
+        for old in (primary, other):
+            if old is not result:
+                self._unclaim(old.end)
+                self.links.move(old.end, result.end)
+                del self._items[kind.name][old.id]
+                self._merged[old.end] = result.id
+        values["hs_object_id"] = result.id
+        self.write(result, values, source)
+        return result
+
+    # Rules
+
+    def _checked(self, kind: Kind, properties: Json, *, person: bool) -> dict[str, str | None]:
+        """Return the values as they will be kept. Raises Refusal naming every property that does not fit."""
+        values: dict[str, str | None] = {}
+        wrong: list[tuple[str, str, str]] = []
+        for name, value in obj(properties, "properties").items():
+            definition = self.definition(kind, name)
+            if definition is None:
+                wrong.append((name, "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist'))
+            elif definition.read_only and not person:
+                message = f'"{name}" is a read only property; its value cannot be set.'
+                wrong.append((name, "READ_ONLY_VALUE", message))
+            else:
+                try:
+                    values[name] = kept(definition, value)
+                except Unfit as unfit:
+                    wrong.append((name, unfit.code, str(unfit)))
+        if values.get("hs_email_headers") and not headers_fit(values["hs_email_headers"] or ""):
+            wrong.append(("hs_email_headers", "INVALID_JSON", "hs_email_headers is not a JSON object"))
+        if wrong:
+            listed = [
+                {"isValid": False, "message": message, "error": code, "name": name}
+                for name, code, message in wrong
+            ]
+            raise Refusal(
+                400,
+                VALIDATION,
+                f"Property values were not valid: {orjson.dumps(listed).decode()}",
+                rows=[
+                    {"message": message, "code": code, "context": {"propertyName": [name]}}
+                    for name, code, message in wrong
+                ],
+            )
+        return values
+
+    def _enforce(self, draft: Draft, claims: Claims, *, person: bool) -> None:
+        """Hold a draft against what it would make of the record: required, fitting and unique values."""
+        before = draft.item.properties if draft.item else {}
+        after = {name: value for name, value in {**before, **draft.values}.items() if value}
+        missing = [name for name in self.levers.required.get(draft.kind.name, ()) if name not in after]
+        if missing and not person:
+            verb = "updating" if draft.item else "creating"
+            raise Refusal(
+                400,
+                VALIDATION,
+                f"Error {verb} {draft.kind.singular.upper()}. Some required properties were not set.",
+                rows=[
+                    {
+                        "message": f'Property "{name}" is required',
+                        "code": "REQUIRED_PROPERTY",
+                        "context": {"propertyName": [name]},
+                    }
+                    for name in missing
+                ],
+                context={"properties": missing},
+            )
+        if draft.kind.name == "deals" and after.get("dealstage"):
+            pipeline_id = after.get("pipeline") or self.pipelines["deals"][0].id
+            pipeline = next(one for one in self.pipelines["deals"] if one.id == pipeline_id)
+            if after["dealstage"] not in [stage.id for stage in pipeline.stages]:
+                raise invalid(
+                    f"dealstage {after['dealstage']} is not a stage of pipeline {pipeline_id}",
+                    code="INVALID_OPTION",
+                    context={"propertyName": ["dealstage"]},
+                )
+        for name, value in self._unique_values(draft.kind, draft.values):
+            holder = self._claims[draft.kind.name].get((name, value)) or claims.get((name, value))
+            if holder is not None and holder != draft.id:
+                if draft.kind.name == "contacts" and name == "email":
+                    raise Refusal(409, CONFLICT, f"Contact already exists. Existing ID: {holder}")
+                raise invalid(
+                    f"{holder} already has that value.",
+                    code="CONFLICTING_UNIQUE_VALUE",
+                    context={"propertyName": [name]},
+                )
+            claims[name, value] = draft.id
+
+    def _ends(self, kind: Kind, links: Json) -> tuple[tuple[End, int], ...]:
+        """Return the ends of inline associations, with their type ids. Raises Refusal."""
+        if links is None:
+            return ()
+        if not isinstance(links, list):
+            raise invalid("Invalid input JSON: associations must be a list")
+        found: list[tuple[End, int]] = []
+        for link in links:
+            row = obj(link, "each of associations")
+            id = ident(obj(row.get("to"), "to").get("id"), "to.id")
+            types = row.get("types")
+            if not isinstance(types, list) or not types:
+                raise invalid("Invalid input JSON: types must be a list with at least one association type")
+            for spec in types:
+                type_id = link_type(spec)
+                target = LINK_TARGETS.get((kind.name, type_id))
+                if target is None:
+                    raise invalid(f"association type id {type_id} doesn't exist from {kind.singular}")
+                item = self.get(target, id)
+                if item is None:
+                    name = target.singular.upper()
+                    raise Refusal(
+                        400,
+                        VALIDATION,
+                        f"{name}={id} is not valid",
+                        context={name: [id]},
+                        sub_category="crm.associations.INVALID_OBJECT_IDS",
+                    )
+                found.append((item.end, type_id))
+        return () if self.levers.ignore_inline_links else tuple(found)
+
+    def _unique_values(self, kind: Kind, values: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+        """Yield every (property, value) that only one record may hold; every address counts as `email`."""
+        for name, value in values.items():
+            if not value:
+                continue
+            if kind.name == "contacts" and name in ("email", "hs_additional_emails"):
+                yield from (("email", email.strip().lower()) for email in value.split(";") if email.strip())
+            elif (definition := self.properties[kind.name].get(name)) is not None and definition.unique:
+                yield name, value.lower()
+
+    def _claim(self, item: Item) -> None:
+        self._unclaim(item.end)
+        held = set(self._unique_values(item.kind, item.properties))
+        self._held[item.end] = held
+        for claim in held:
+            self._claims[item.kind.name][claim] = item.id
+
+    def _unclaim(self, end: End) -> None:
+        for claim in self._held.pop(end, ()):
+            del self._claims[end.kind][claim]
+
+    def _apply(self, item: Item, values: Mapping[str, str | None], source: str, now: datetime) -> None:
+        for name, value in values.items():
+            if value:
+                item.properties[name] = value
+            elif item.properties.pop(name, None) is None:
+                continue
+            item.history.setdefault(name, []).insert(0, Change(value or "", now, source))
+
+    def _follow(self, source: End, target: End) -> None:
+        """Write what a link changes on its two records: the primary company, the last activity."""
+        for end, other in ((source, target), (target, source)):
+            item = self._items[end.kind].get(end.id)
+            if item is None:
+                continue
+            if end.kind == "contacts" and other.kind == "companies":
+                company = self.links.primary(end)
+                self.write(item, {"associatedcompanyid": company.id if company else None}, "CALCULATED")
+            activity = self._items[other.kind].get(other.id)
+            if activity is not None and activity.kind.engagement and not item.kind.engagement:
+                latest = max(
+                    item.properties.get("notes_last_updated", ""), activity.properties["hs_timestamp"]
+                )
+                self.write(item, {"notes_last_updated": latest}, "CALCULATED")
