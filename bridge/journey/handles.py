@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
 from bridge.journey.emails import read_email
@@ -64,6 +64,11 @@ class Own:
     domains: frozenset[str] = frozenset()
     emails: frozenset[str] = frozenset()
     phones: frozenset[str] = frozenset()
+    _endings: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        endings = tuple(sorted(sign + domain for domain in self.domains for sign in "@."))
+        object.__setattr__(self, "_endings", endings)
 
     @classmethod
     def read(
@@ -85,14 +90,7 @@ class Own:
 
     def has_email(self, address: str) -> bool:
         """Tell whether a normalised address is ours: itself, or in one of our domains or below it."""
-        if address in self.emails:
-            return True
-        domain = address.partition("@")[2]
-        while domain and self.domains:
-            if domain in self.domains:
-                return True
-            domain = domain.partition(".")[2]
-        return False
+        return address.endswith(self._endings) or address in self.emails
 
     def has_phone(self, number: str) -> bool:
         """Tell whether a normalised number is ours, with whatever extension."""
@@ -113,7 +111,7 @@ def normalise(kind: str, raw: str, *, region: str, own: Own, scope: str = "") ->
         if found is None:
             return ()
         address, strength = found
-        if (own.domains or own.emails) and own.has_email(address):
+        if own.has_email(address):
             strength = "none"
         return (Handle("email", address, "", strength),)
     if kind == "phone":
@@ -125,7 +123,7 @@ def normalise(kind: str, raw: str, *, region: str, own: Own, scope: str = "") ->
         raise ValueError(f"handle kind {kind!r} is unknown; use one of {known}")
     value = raw.strip()
     if kind == "whatsapp_username":
-        value = value.removeprefix("@").lower()
+        value = "".join(value.split()).lstrip("@").lower()
     if value.lower() in _NO_VALUE:
         return ()
     return (Handle(kind, value, scope, _PLATFORM[kind]),)
@@ -137,12 +135,13 @@ def _phone(value: str, proof: Strength, own: Own) -> Handle:
 
 
 def _whatsapp(raw: str, region: str, own: Own) -> tuple[Handle, ...]:
-    digits = raw.strip().removeprefix("+")
+    digits = "".join(raw.split()).lstrip("+")
     if digits.lower() in _NO_VALUE:
         return ()
-    phones = tuple(_phone(value, proof, own) for value, proof in read_phones(digits, region, messenger=True))
-    if len(phones) != 1:
+    is_number = digits.isascii() and digits.isdigit()
+    lines = read_phones(digits, region, messenger=True) if is_number else ()
+    if not lines:
         return (Handle("whatsapp_id", digits, "", "strong"),)
-    number = phones[0].value
-    strength: Strength = "none" if own.phones and own.has_phone(number) else "strong"
-    return (Handle("whatsapp_id", number[1:], "", strength), *phones)
+    ((number, proof),) = lines
+    strength: Strength = "none" if own.has_phone(number) else "strong"
+    return (Handle("whatsapp_id", number[1:], "", strength), _phone(number, proof, own))

@@ -1,0 +1,44 @@
+"""The keys of our making: the marker a write leaves at the vendor, entity ids and person ids."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from hashlib import blake2b
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_MARKER_LENGTH = 12
+_find_markers = re.compile(
+    rf"(?<!\w)crmbridge(?:\s|&nbsp;|&#160;)+([{_ALPHABET}]{{{_MARKER_LENGTH}}})(?!\w)"
+).findall
+
+
+def marker(account_key: str, entity_id: str, slot: str) -> str:
+    """
+    Return the key of what one entity writes into one slot of one destination account.
+
+    12 characters of Crockford's base 32 (crockford.com/base32.html); never derived from a person's id,
+    which can change.
+    """
+    parts = "\0".join((account_key, entity_id, slot)).encode()
+    digest = blake2b(parts, digest_size=8, person=b"marker").digest()
+    return _base32(int.from_bytes(digest) >> 4, _MARKER_LENGTH)
+
+
+def person_id(founder: str) -> str:
+    """Return the id of the person whose first record is `founder`: `p_` and 20 hexadecimal digits."""
+    return f"p_{blake2b(founder.encode(), digest_size=10, person=b'person').hexdigest()}"
+
+
+def new_entity_id() -> str:
+    """Return a fresh random entity id: `e_` and 16 characters (80 bits)."""
+    return f"e_{_base32(secrets.randbits(80), 16)}"
+
+
+def find_markers(text: str) -> set[str]:
+    """Return the markers that stand in a plain or HTML text, as in `crmbridge 7F3A2C9KQ0XT`."""
+    return set(_find_markers(text))
+
+
+def _base32(number: int, length: int) -> str:
+    return "".join([_ALPHABET[number >> shift & 31] for shift in range(5 * (length - 1), -1, -5)])
