@@ -148,26 +148,26 @@ class HubSpotSandbox:
     def add_owner(self, email: str, first_name: str, last_name: str) -> str:
         """Add a user and return the owner id."""
         with self._settled() as portal:
-            last = max(int(owner.id) for owner in portal.owners)
+            last = max(int(owner.id) for owner in portal.setup.owners)
             owner = Owner(str(last + 1), 9001 + last, email.lower(), first_name, last_name)
-            portal.owners.append(owner)
+            portal.setup.owners.append(owner)
             return owner.id
 
     def add_pipeline(self, pipeline: Pipeline) -> None:
         """Add a deal pipeline."""
         with self._settled() as portal:
-            portal.pipelines["deals"].append(pipeline)
+            portal.setup.pipelines.append(pipeline)
 
     def define(self, type: str, name: str, *, label: str = "", unique: bool = False) -> None:
         """Create a text property as an admin does, past every limit on unique ones."""
         kind = _kind(type)
         with self._settled() as portal:
-            portal.properties[kind.name][name] = Property(
+            portal.setup.properties[kind.name][name] = Property(
                 name=name,
                 label=label or name,
                 type="string",
                 field_type="text",
-                group=next(iter(portal.groups[kind.name])),
+                group=next(iter(portal.setup.groups[kind.name])),
                 unique=unique,
                 built_in=False,
             )

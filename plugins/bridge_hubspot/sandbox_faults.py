@@ -145,14 +145,16 @@ class Meter:
         levers = self._levers
         if levers.daily is not None and self.today >= levers.daily:
             return self._refusal("DAILY", "You have reached your daily limit.", search)
+        # Searches have a limit of their own and spend nothing of the burst.
         if search:
             if levers.search_secondly is not None and len(self._searches) >= levers.search_secondly:
                 return self._refusal("SECONDLY", "You have reached your secondly limit.", search)
             self._searches.append(now)
-        if levers.ten_secondly is not None and len(self._recent) >= levers.ten_secondly:
-            message = "You have reached your ten_secondly_rolling limit."
-            return self._refusal("TEN_SECONDLY_ROLLING", message, search)
-        self._recent.append(now)
+        else:
+            if levers.ten_secondly is not None and len(self._recent) >= levers.ten_secondly:
+                message = "You have reached your ten_secondly_rolling limit."
+                return self._refusal("TEN_SECONDLY_ROLLING", message, search)
+            self._recent.append(now)
         self.today += 1
         return None
 

@@ -71,14 +71,12 @@ class Links:
         return next((end for end, types in self.of(owner, "companies").items() if mark in types), None)
 
     def move(self, old: End, new: End) -> None:
-        """Give every link of `old` to `new`; a primary company stays with the one that has it."""
-        for target, types in list(self._from.pop(old, {}).items()):
+        """Give every link of `old` to `new`; the primary company first, so that it is the primary one again."""
+        primary = self.primary(old) if (old.kind, "companies") in PRIMARY_TYPES else None
+        for target in sorted(self._from.pop(old, {}), key=lambda end: end != primary):
             self._from[target].pop(old, None)
             if target != new:
                 self.add(new, target)
-                mark = PRIMARY_TYPES.get((old.kind, target.kind))
-                if mark is not None and old.kind == "companies" and mark[0] in types:
-                    self._set(new, target, mark)
 
     def drop(self, end: End) -> None:
         """Forget every link of a record that is purged."""

@@ -63,7 +63,7 @@ def shown(
     withheld = (
         _MAIL_TEXT if kind.name == "emails" and "sales-email-read" in portal.levers.missing_scopes else ()
     )
-    known = [name for name in dict.fromkeys(asked) if portal.definition(kind, name)]
+    known = [name for name in dict.fromkeys(asked) if portal.setup.definition(kind, name)]
     body: dict[str, Json] = {
         "id": item.id,
         "properties": {name: None if name in withheld else held.get(name) for name in sorted(known)},
@@ -81,7 +81,7 @@ def shown(
                 for change in item.history.get(name, [])[:_HISTORY]
             ]
             for name in history
-            if portal.definition(kind, name)
+            if portal.setup.definition(kind, name)
         }
     return body
 
@@ -211,7 +211,7 @@ def batch_read(portal: Portal, asked: Asked) -> Answer:
     body = obj(asked.body, "the body")
     by = text(body.get("idProperty"), "idProperty")
     if by:
-        portal.require_unique(kind, by)
+        portal.setup.require_unique(kind, by)
     names = words(body.get("properties"), "properties")
     history = words(body.get("propertiesWithHistory"), "propertiesWithHistory")
     found: dict[str, Item] = {}
@@ -286,7 +286,7 @@ def batch_upsert(portal: Portal, asked: Asked) -> Answer:
             raise invalid(f"Unable to perform update/upsert by non-unique {kind.type_id} property: {by}")
         if not by:
             return portal.draft_update(kind, portal.demand(kind, id), properties, claims=claims)
-        portal.require_unique(kind, by)
+        portal.setup.require_unique(kind, by)
         if by in kind.unique and by not in properties:
             # "Partial upserts are not supported when using email as the idProperty for contacts."
             raise invalid(f"Partial upserts are not supported by {by}; send {by} among the properties")

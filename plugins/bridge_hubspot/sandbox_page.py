@@ -153,7 +153,7 @@ def _linked(portal: Portal, item: Item, kind: Kind) -> list[Item]:
 
 
 def _properties(portal: Portal, item: Item) -> str:
-    definitions = portal.properties[item.kind.name]
+    definitions = portal.setup.properties[item.kind.name]
     rows = []
     for name, definition in definitions.items():
         value = item.properties.get(name)
@@ -168,7 +168,7 @@ def _properties(portal: Portal, item: Item) -> str:
 
 def _label(portal: Portal, kind: Kind, name: str, value: str) -> str:
     """Return what people see for a value: the labels of its options."""
-    definition = portal.definition(kind, name)
+    definition = portal.setup.definition(kind, name)
     labels = dict(definition.options) if definition else {}
     return ", ".join(labels.get(word, word) for word in value.split(";")) if labels else value
 

@@ -1,13 +1,10 @@
-"""The state of one HubSpot account: its records with their history, merges, properties and pipelines."""
+"""The records of one HubSpot account: how they are read, checked, written, linked and merged."""
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-
-import orjson
 
 from bridge import Json
 from bridge_hubspot.sandbox_answers import (
@@ -20,28 +17,17 @@ from bridge_hubspot.sandbox_answers import (
     not_found,
     obj,
 )
-from bridge_hubspot.sandbox_catalog import (
-    DEAL_PIPELINE,
-    KINDS,
-    LINK_TARGETS,
-    OWNERS,
-    Kind,
-    Owner,
-    Pipeline,
-    Property,
-)
-from bridge_hubspot.sandbox_derived import backwards, derived, headers_fit
+from bridge_hubspot.sandbox_catalog import KINDS, LINK_TARGETS, Kind
+from bridge_hubspot.sandbox_derived import backwards, derived
 from bridge_hubspot.sandbox_faults import Levers
 from bridge_hubspot.sandbox_items import API, Change, Claims, Draft, Item
 from bridge_hubspot.sandbox_links import End, Links
-from bridge_hubspot.sandbox_properties import GROUPS, PROPERTIES
-from bridge_hubspot.sandbox_values import Unfit, instant_of, instant_text, kept
+from bridge_hubspot.sandbox_setup import Setup
+from bridge_hubspot.sandbox_values import instant_of, instant_text
 
 
 class Portal:
-    """
-    Keep the records of one account. `lock` is held around every use; `settle` makes late writes first.
-    """
+    """Keep the records of one account; hold `lock` around every use, and call `settle` first."""
 
     def __init__(
         self, *, portal_id: str, clock: Callable[[], datetime], levers: Levers, time_zone: str, currency: str
@@ -53,13 +39,7 @@ class Portal:
         self.currency = currency
         self.lock = threading.RLock()
         self.links = Links()
-        self.owners: list[Owner] = list(OWNERS)
-        self.pipelines: dict[str, list[Pipeline]] = {"deals": [DEAL_PIPELINE]}
-        self.properties: dict[str, dict[str, Property]] = {
-            kind: {definition.name: definition for definition in definitions}
-            for kind, definitions in PROPERTIES.items()
-        }
-        self.groups: dict[str, dict[str, str]] = {kind: dict([group]) for kind, group in GROUPS.items()}
+        self.setup = Setup()
         self._items: dict[str, dict[str, Item]] = {kind.name: {} for kind in KINDS}
         self._merged: dict[End, str] = {}
         self._claims: dict[str, dict[tuple[str, str], str]] = {kind.name: {} for kind in KINDS}
@@ -91,7 +71,7 @@ class Portal:
     def get(self, kind: Kind, id: str, *, by: str = "", archived: bool = False) -> Item | None:
         """Return a record by its id, by an id merged into it, or by the unique property `by`; else None."""
         if by and by != "hs_object_id":
-            self.require_unique(kind, by)
+            self.setup.require_unique(kind, by)
             id = self._claims[kind.name].get((by, id.strip().lower()), "")
         end = End(kind.name, id)
         while end in self._merged:
@@ -105,37 +85,6 @@ class Portal:
         if item is None:
             raise not_found()
         return item
-
-    def require_unique(self, kind: Kind, name: str) -> None:
-        """Raise Refusal unless `name` can stand for a record's id."""
-        definition = self.properties[kind.name].get(name)
-        if name not in kind.unique and not (definition and definition.unique and not definition.archived):
-            raise invalid(f"Unable to perform update/upsert by non-unique {kind.type_id} property: {name}")
-
-    def definition(self, kind: Kind, name: str) -> Property | None:
-        """Return a property that is not archived, with the options that stand elsewhere filled in."""
-        definition = self.properties[kind.name].get(name)
-        if definition is None or definition.archived:
-            return None
-        options: list[tuple[str, str]] = []
-        match definition.refers_to:
-            case "OWNER":
-                options = [
-                    (owner.id, f"{owner.first_name} {owner.last_name}")
-                    for owner in self.owners
-                    if not owner.archived
-                ]
-            case "PIPELINE":
-                options = [(pipeline.id, pipeline.label) for pipeline in self.pipelines["deals"]]
-            case "STAGE":
-                options = [
-                    (stage.id, stage.label)
-                    for pipeline in self.pipelines["deals"]
-                    for stage in pipeline.stages
-                ]
-            case _:
-                return definition
-        return dataclasses.replace(definition, options=tuple(options))
 
     def activities(self, record: Item) -> list[Item]:
         """Return the activities linked to a contact, company or deal, newest first."""
@@ -162,7 +111,7 @@ class Portal:
         claims: Claims | None = None,
     ) -> Draft:
         """Check a new record; `claims` carries what the batch took before it. Raises Refusal."""
-        values = self._checked(kind, properties, person=person)
+        values = self.setup.checked(kind, properties, person=person)
         self._last_id[kind.name] += 1
         draft = Draft(
             kind=kind,
@@ -171,14 +120,6 @@ class Portal:
             values=values,
             links=self._ends(kind, links),
         )
-        missing = [name for name in kind.required if not values.get(name)]
-        if missing:
-            raise Refusal(
-                400,
-                VALIDATION,
-                f"Error creating {kind.singular.upper()}. Some required properties were not set.",
-                context={"properties": missing},
-            )
         self._enforce(draft, claims if claims is not None else {}, person=person)
         return draft
 
@@ -192,7 +133,7 @@ class Portal:
         claims: Claims | None = None,
     ) -> Draft:
         """Check a change of a record. Raises Refusal."""
-        values = self._checked(kind, properties, person=person)
+        values = self.setup.checked(kind, properties, person=person)
         if not person and backwards(item.properties.get("lifecyclestage"), values.get("lifecyclestage")):
             values.pop("lifecyclestage")
         draft = Draft(kind=kind, id=item.id, item=item, values=values)
@@ -214,7 +155,7 @@ class Portal:
                 draft.kind.created: values.get(draft.kind.created) or instant_text(now),
             }
             if draft.kind.name == "deals":
-                values["pipeline"] = values.get("pipeline") or self.pipelines["deals"][0].id
+                values["pipeline"] = values.get("pipeline") or self.setup.pipelines[0].id
         self.write(item, values, source)
         for end, type_id in draft.links:
             self.link(item.end, end, type_id)
@@ -228,7 +169,7 @@ class Portal:
             return
         self._apply(item, changed, source, now)
         self._apply(
-            item, derived(item.kind, item.properties, changed, self.pipelines["deals"], now), source, now
+            item, derived(item.kind, item.properties, changed, self.setup.pipelines, now), source, now
         )
         item.updated_at = now
         self._apply(item, {item.kind.modified: instant_text(now)}, source, now)
@@ -301,51 +242,20 @@ class Portal:
                 del self._items[kind.name][old.id]
                 self._merged[old.end] = result.id
         values["hs_object_id"] = result.id
+        seen = [item.properties.get("notes_last_updated", "") for item in (primary, other)]
+        values["notes_last_updated"] = max(seen) or None
         self.write(result, values, source)
         return result
 
     # Rules
 
-    def _checked(self, kind: Kind, properties: Json, *, person: bool) -> dict[str, str | None]:
-        """Return the values as they will be kept. Raises Refusal naming every property that does not fit."""
-        values: dict[str, str | None] = {}
-        wrong: list[tuple[str, str, str]] = []
-        for name, value in obj(properties, "properties").items():
-            definition = self.definition(kind, name)
-            if definition is None:
-                wrong.append((name, "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist'))
-            elif definition.read_only and not person:
-                message = f'"{name}" is a read only property; its value cannot be set.'
-                wrong.append((name, "READ_ONLY_VALUE", message))
-            else:
-                try:
-                    values[name] = kept(definition, value)
-                except Unfit as unfit:
-                    wrong.append((name, unfit.code, str(unfit)))
-        if values.get("hs_email_headers") and not headers_fit(values["hs_email_headers"] or ""):
-            wrong.append(("hs_email_headers", "INVALID_JSON", "hs_email_headers is not a JSON object"))
-        if wrong:
-            listed = [
-                {"isValid": False, "message": message, "error": code, "name": name}
-                for name, code, message in wrong
-            ]
-            raise Refusal(
-                400,
-                VALIDATION,
-                f"Property values were not valid: {orjson.dumps(listed).decode()}",
-                rows=[
-                    {"message": message, "code": code, "context": {"propertyName": [name]}}
-                    for name, code, message in wrong
-                ],
-            )
-        return values
-
     def _enforce(self, draft: Draft, claims: Claims, *, person: bool) -> None:
         """Hold a draft against what it would make of the record: required, fitting and unique values."""
         before = draft.item.properties if draft.item else {}
         after = {name: value for name, value in {**before, **draft.values}.items() if value}
-        missing = [name for name in self.levers.required.get(draft.kind.name, ()) if name not in after]
-        if missing and not person:
+        by_admin = () if person else self.levers.required.get(draft.kind.name, ())
+        missing = [name for name in (*draft.kind.required, *by_admin) if name not in after]
+        if missing:
             verb = "updating" if draft.item else "creating"
             raise Refusal(
                 400,
@@ -362,15 +272,15 @@ class Portal:
                 context={"properties": missing},
             )
         if draft.kind.name == "deals" and after.get("dealstage"):
-            pipeline_id = after.get("pipeline") or self.pipelines["deals"][0].id
-            pipeline = next(one for one in self.pipelines["deals"] if one.id == pipeline_id)
+            pipeline_id = after.get("pipeline") or self.setup.pipelines[0].id
+            pipeline = next(one for one in self.setup.pipelines if one.id == pipeline_id)
             if after["dealstage"] not in [stage.id for stage in pipeline.stages]:
                 raise invalid(
                     f"dealstage {after['dealstage']} is not a stage of pipeline {pipeline_id}",
                     code="INVALID_OPTION",
                     context={"propertyName": ["dealstage"]},
                 )
-        for name, value in self._unique_values(draft.kind, draft.values):
+        for name, value in self.setup.unique_values(draft.kind, draft.values):
             holder = self._claims[draft.kind.name].get((name, value)) or claims.get((name, value))
             if holder is not None and holder != draft.id:
                 if draft.kind.name == "contacts" and name == "email":
@@ -413,19 +323,9 @@ class Portal:
                 found.append((item.end, type_id))
         return () if self.levers.ignore_inline_links else tuple(found)
 
-    def _unique_values(self, kind: Kind, values: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
-        """Yield every (property, value) that only one record may hold; every address counts as `email`."""
-        for name, value in values.items():
-            if not value:
-                continue
-            if kind.name == "contacts" and name in ("email", "hs_additional_emails"):
-                yield from (("email", email.strip().lower()) for email in value.split(";") if email.strip())
-            elif (definition := self.properties[kind.name].get(name)) is not None and definition.unique:
-                yield name, value.lower()
-
     def _claim(self, item: Item) -> None:
         self._unclaim(item.end)
-        held = set(self._unique_values(item.kind, item.properties))
+        held = set(self.setup.unique_values(item.kind, item.properties))
         self._held[item.end] = held
         for claim in held:
             self._claims[item.kind.name][claim] = item.id

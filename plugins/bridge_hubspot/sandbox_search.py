@@ -54,7 +54,7 @@ def search(portal: Portal, kind: Kind, asked: Asked) -> tuple[list[Found], int, 
     found.sort(key=lambda one: int(one[0].id))
     if order is not None:
         name, descending = order
-        definition = portal.definition(kind, name)
+        definition = portal.setup.definition(kind, name)
         having = [one for one in found if name in one[1]]
         having.sort(key=lambda one: _rank(definition, one[1][name]), reverse=descending)
         found = having + [one for one in found if name not in one[1]]
@@ -91,7 +91,7 @@ def _filter(portal: Portal, kind: Kind, row: Mapping[str, Json]) -> Test:
     operator = text(row.get("operator"), "operator")
     if name.startswith("associations."):
         return _association(portal, name, operator, row)
-    definition = portal.definition(kind, name)
+    definition = portal.setup.definition(kind, name)
     if definition is None:
         raise invalid(f'There was a problem with the request: property "{name}" does not exist')
     match operator:
@@ -207,7 +207,7 @@ def _order(portal: Portal, kind: Kind, value: Json) -> tuple[str, bool] | None:
         if direction not in ("ASCENDING", "DESCENDING"):
             raise invalid(f"direction {direction[:30]!r} does not exist")
         descending = direction == "DESCENDING"
-    if portal.definition(kind, name) is None:
+    if portal.setup.definition(kind, name) is None:
         raise invalid(f'There was a problem with the request: property "{name}" does not exist')
     return name, descending
 

@@ -75,14 +75,17 @@ def _shown(definition: Property) -> dict[str, Json]:
 def list_properties(portal: Portal, asked: Asked) -> Answer:
     kind = kind_in(asked.words["type"])
     archived = asked.flag("archived")
-    found = [one for one in portal.properties[kind.name].values() if one.archived is archived]
+    found = [one for one in portal.setup.properties[kind.name].values() if one.archived is archived]
     names = [one.name for one in found]
-    results = [_shown(portal.definition(kind, name) or portal.properties[kind.name][name]) for name in names]
+    results = [
+        _shown(portal.setup.definition(kind, name) or portal.setup.properties[kind.name][name])
+        for name in names
+    ]
     return Answer(status=200, body={"results": results})
 
 
 def _demand(portal: Portal, kind: Kind, name: str) -> Property:
-    definition = portal.definition(kind, name)
+    definition = portal.setup.definition(kind, name)
     if definition is None:
         raise not_found(f"{kind.type_id} property named {name[:50]} doesn't exist")
     return definition
@@ -99,7 +102,7 @@ def _new(portal: Portal, kind: Kind, row: Mapping[str, Json]) -> Property:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", name):
         raise invalid(f"Property name {name[:50]!r} must be lower-case letters, digits and underscores")
     group = text(row.get("groupName"), "groupName")
-    if group not in portal.groups[kind.name]:
+    if group not in portal.setup.groups[kind.name]:
         raise invalid(f"Property group {group[:50]!r} doesn't exist for {kind.name}")
     type_, field_type = text(row.get("type"), "type"), text(row.get("fieldType"), "fieldType")
     if field_type not in _FIELD_TYPES.get(type_, ()):
@@ -107,7 +110,7 @@ def _new(portal: Portal, kind: Kind, row: Mapping[str, Json]) -> Property:
     label = text(row.get("label"), "label")
     if not label:
         raise invalid("label must not be empty")
-    existing = portal.properties[kind.name].get(name)
+    existing = portal.setup.properties[kind.name].get(name)
     if existing is not None:
         raise Refusal(
             409,
@@ -140,7 +143,7 @@ def _require_room(portal: Portal, kind: Kind, name: str, type_: str) -> None:
         raise invalid(f"Property {name}: {kind.name} don't support hasUniqueValue")
     if type_ not in ("string", "number"):
         raise invalid(f"Property {name}: hasUniqueValue needs type string or number")
-    if sum(one.unique for one in portal.properties[kind.name].values()) >= _UNIQUE_PER_TYPE:
+    if sum(one.unique for one in portal.setup.properties[kind.name].values()) >= _UNIQUE_PER_TYPE:
         raise invalid(f"{kind.name} have {_UNIQUE_PER_TYPE} unique properties already, which is the limit")
 
 
@@ -162,7 +165,7 @@ def _options(value: Json) -> tuple[tuple[str, str], ...]:
 def create_property(portal: Portal, asked: Asked) -> Answer:
     kind = kind_in(asked.words["type"])
     definition = _new(portal, kind, obj(asked.body, "the body"))
-    portal.properties[kind.name][definition.name] = definition
+    portal.setup.properties[kind.name][definition.name] = definition
     return Answer(status=201, body=_shown(definition))
 
 
@@ -172,7 +175,7 @@ def create_properties(portal: Portal, asked: Asked) -> Answer:
     new = [_new(portal, kind, row) for row in rows(asked.body, "inputs", BATCH)]
     if len({one.name for one in new}) < len(new):
         raise invalid("Duplicate property names found in batch input")
-    portal.properties[kind.name] |= {one.name: one for one in new}
+    portal.setup.properties[kind.name] |= {one.name: one for one in new}
     return batch_answer(portal, [_shown(one) for one in new], [], good=201)
 
 
@@ -194,7 +197,7 @@ def update_property(portal: Portal, asked: Asked) -> Answer:
         description=text(body.get("description"), "description", definition.description),
         options=_options(body["options"]) if "options" in body else definition.options,
     )
-    portal.properties[kind.name][definition.name] = definition
+    portal.setup.properties[kind.name][definition.name] = definition
     return Answer(status=200, body=_shown(definition))
 
 
@@ -203,13 +206,13 @@ def archive_property(portal: Portal, asked: Asked) -> Answer:
     definition = _demand(portal, kind, asked.words["name"])
     if definition.built_in:
         raise invalid(f"Property {definition.name} is defined by HubSpot; it can't be archived")
-    portal.properties[kind.name][definition.name] = dataclasses.replace(definition, archived=True)
+    portal.setup.properties[kind.name][definition.name] = dataclasses.replace(definition, archived=True)
     return Answer(status=204)
 
 
 def list_groups(portal: Portal, asked: Asked) -> Answer:
     kind = kind_in(asked.words["type"])
-    results = [_group(name, label) for name, label in portal.groups[kind.name].items()]
+    results = [_group(name, label) for name, label in portal.setup.groups[kind.name].items()]
     return Answer(status=200, body={"results": results})
 
 
@@ -225,9 +228,9 @@ def create_group(portal: Portal, asked: Asked) -> Answer:
         raise invalid(
             "A property group needs a label and a name of lower-case letters, digits and underscores"
         )
-    if name in portal.groups[kind.name]:
+    if name in portal.setup.groups[kind.name]:
         raise Refusal(409, CONFLICT, f"A property group named '{name}' already exists.")
-    portal.groups[kind.name][name] = label
+    portal.setup.groups[kind.name][name] = label
     return Answer(status=201, body=_group(name, label))
 
 
@@ -237,7 +240,7 @@ def list_owners(portal: Portal, asked: Asked) -> Answer:
     email = asked.query.get("email", "").lower()
     found = [
         owner
-        for owner in portal.owners
+        for owner in portal.setup.owners
         if owner.archived is asked.flag("archived") and (not email or owner.email == email)
     ]
     body: dict[str, Json] = {"results": [_owner(owner) for owner in found[after : after + limit]]}
@@ -248,7 +251,7 @@ def list_owners(portal: Portal, asked: Asked) -> Answer:
 
 def get_owner(portal: Portal, asked: Asked) -> Answer:
     by_user = asked.query.get("idProperty") == "userId"
-    for owner in portal.owners:
+    for owner in portal.setup.owners:
         if (str(owner.user_id) if by_user else owner.id) == asked.words["id"]:
             return Answer(status=200, body=_owner(owner))
     raise not_found()
@@ -270,14 +273,18 @@ def _owner(owner: Owner) -> dict[str, Json]:
     }
 
 
+def _pipelines(portal: Portal, asked: Asked) -> list[Pipeline]:
+    return portal.setup.pipelines if kind_in(asked.words["type"]).name == "deals" else []
+
+
 def list_pipelines(portal: Portal, asked: Asked) -> Answer:
-    pipelines = portal.pipelines.get(kind_in(asked.words["type"]).name, [])
+    pipelines = _pipelines(portal, asked)
     results = [_pipeline(pipeline, order) for order, pipeline in enumerate(pipelines)]
     return Answer(status=200, body={"results": results})
 
 
 def get_pipeline(portal: Portal, asked: Asked) -> Answer:
-    pipelines = portal.pipelines.get(kind_in(asked.words["type"]).name, [])
+    pipelines = _pipelines(portal, asked)
     for order, pipeline in enumerate(pipelines):
         if pipeline.id == asked.words["id"]:
             return Answer(status=200, body=_pipeline(pipeline, order))
