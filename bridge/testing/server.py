@@ -93,22 +93,19 @@ class LocalServer:
         self.stop()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status = 0
-
         async def watched(message: Message) -> None:
-            nonlocal status
+            # Logged before it is sent: whoever has the answer finds the call in the log.
             if message["type"] == "http.response.start":
-                status = message["status"]
+                self.calls.append(Call(scope["method"], scope["path"], message["status"]))
             await send(message)
 
         try:
             await self._app(scope, receive, watched)
         except Dropped:
+            self.calls.append(Call(scope["method"], scope["path"], 0))
             # ASGI has no word for hanging up; uvicorn's `send` is a method of what holds the socket.
             send.__self__.transport.abort()  # type: ignore[attr-defined]
             while (await receive())["type"] != "http.disconnect":
                 pass
         except Exception as error:
             self._crash = self._crash or error
-        finally:
-            self.calls.append(Call(scope["method"], scope["path"], status))

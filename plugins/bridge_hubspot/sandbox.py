@@ -22,15 +22,16 @@ from starlette.routing import Route
 
 from bridge import Json
 from bridge.testing.server import Call, LocalServer
+from bridge_hubspot.sandbox_answers import Refusal
 from bridge_hubspot.sandbox_api import Api
 from bridge_hubspot.sandbox_catalog import KINDS, Kind, Owner, Pipeline, Property, Stage, kind_of
-from bridge_hubspot.sandbox_faults import Fault, Levers
+from bridge_hubspot.sandbox_faults import Levers
 from bridge_hubspot.sandbox_items import PERSON, Item
 from bridge_hubspot.sandbox_page import contact_list, record_page
 from bridge_hubspot.sandbox_portal import Portal
 from bridge_hubspot.sandbox_values import instant_text
 
-__all__ = ["Fault", "HubSpotSandbox", "Levers", "Pipeline", "Stage"]
+__all__ = ["HubSpotSandbox", "Levers", "Pipeline", "Refusal", "Stage"]
 
 
 def _now() -> datetime:
@@ -105,7 +106,9 @@ class HubSpotSandbox:
         """Create a record as a person does, and return its id. Raises Refusal where a rule forbids it."""
         kind = _kind(type)
         with self._settled() as portal:
-            return portal.commit(portal.draft_create(kind, dict(properties), person=True), source=PERSON).id
+            now = {"hs_timestamp": instant_text(portal.clock())} if kind.engagement else {}
+            draft = portal.draft_create(kind, {**now, **properties}, person=True)
+            return portal.commit(draft, source=PERSON).id
 
     def edit(self, type: str, id: str, properties: Mapping[str, Json]) -> None:
         """Change a record as a person does; None clears a property."""
@@ -220,6 +223,8 @@ def _main() -> None:
     parser.add_argument("--time-zone", default="UTC", help="the account's zone, such as America/Sao_Paulo")
     parser.add_argument("--currency", default="USD")
     chosen = parser.parse_args()
+    endings = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, endings)
     with HubSpotSandbox(
         portal=chosen.portal,
         token=chosen.token,
@@ -229,7 +234,7 @@ def _main() -> None:
     ) as hub:
         sys.stdout.write(f"HubSpot stand-in: {hub.url} (token {hub.token}). Stop with Ctrl-C.\n")
         sys.stdout.flush()
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.sigwait(endings)
 
 
 if __name__ == "__main__":

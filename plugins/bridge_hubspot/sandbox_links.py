@@ -71,7 +71,7 @@ class Links:
         return next((end for end, types in self.of(owner, "companies").items() if mark in types), None)
 
     def move(self, old: End, new: End) -> None:
-        """Give every link of `old` to `new`; the primary company first, so that it is the primary one again."""
+        """Give every link of `old` to `new`; the primary company first, so that it stays the primary one."""
         primary = self.primary(old) if (old.kind, "companies") in PRIMARY_TYPES else None
         for target in sorted(self._from.pop(old, {}), key=lambda end: end != primary):
             self._from[target].pop(old, None)

@@ -75,11 +75,10 @@ def _shown(definition: Property) -> dict[str, Json]:
 def list_properties(portal: Portal, asked: Asked) -> Answer:
     kind = kind_in(asked.words["type"])
     archived = asked.flag("archived")
-    found = [one for one in portal.setup.properties[kind.name].values() if one.archived is archived]
-    names = [one.name for one in found]
     results = [
-        _shown(portal.setup.definition(kind, name) or portal.setup.properties[kind.name][name])
-        for name in names
+        _shown(portal.setup.definition(kind, name) or definition)
+        for name, definition in portal.setup.properties[kind.name].items()
+        if definition.archived is archived
     ]
     return Answer(status=200, body={"results": results})
 
