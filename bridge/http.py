@@ -28,6 +28,7 @@ CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
 ATTEMPTS = 4
 UNKNOWN_RESET = 10.0
+USER_AGENT = f"crmbridge/{version('crmbridge')}"
 PAUSED = {408, 423, 477}
 SAFE_METHODS = {"GET", "HEAD"}
 
@@ -72,7 +73,7 @@ class Session:
         self._connect, self._read = timeouts
         self._sleep = sleep
         self._session = requests.Session()
-        self._session.headers["User-Agent"] = f"crmbridge/{version('crmbridge')}"
+        self._session.headers["User-Agent"] = USER_AGENT
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.auth = _as_it_is
         for scheme in ("https://", "http://"):

@@ -17,7 +17,8 @@ class Kit(Protocol):
     `settings` open it, secrets included. `cannot` says which levers the vendor has no use for, and
     why: {"rate_limit": "IMAP servers do not count calls"}, for one stream {"delete owners": "..."}.
     Tests that need such a lever are not collected. A lever bends the vendor until the kit is
-    closed; what the connector then does is the test.
+    closed; what the connector then does is the test. `pages` in `cannot` says that a stream comes
+    whole in one answer: {"pages owners": "..."}.
     """
 
     spec: ConnectorSpec
@@ -69,7 +70,8 @@ class ReceiverKit(Kit, Protocol):
     For a `Receiver`.
 
     `signs_body` says whether the vendor's signature covers the body, `signs_time` whether it
-    covers a time as well; a shared secret in a header covers neither.
+    covers a time as well; a shared secret in a header covers neither. Where one is False, its
+    test is not collected.
     """
 
     signs_body: bool

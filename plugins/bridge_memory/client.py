@@ -71,7 +71,7 @@ class Folder:
         with self._guarded():
             known = self._latest(stream)
             identifier = thing.get("id") or self._free_id(known)
-            written = {"id": identifier, **thing, "modified": self._stamp(known.get(identifier))}
+            written = {**thing, "id": identifier, "modified": self._stamp(known.get(identifier))}
             line = json.dumps(written, ensure_ascii=False).encode() + b"\n"
             with self._file(stream).open("ab") as file:
                 file.truncate(self._known[stream][0])

@@ -58,7 +58,7 @@ def split(delivery: Delivery, capture: Capture) -> Iterator[Record | Skip | Hint
 
 def _one(event: Json, capture: Capture) -> Record | Skip | Hint:
     match event:
-        case {"stream": str(stream), "object": {"id": str(), **_kw} as thing} if stream in FIELDS:
+        case {"stream": str(stream), "object": {"id": str()} as thing} if stream in FIELDS:
             return record_or_skip(stream, thing, capture)
         case {"stream": str(stream), "id": str(identifier)} if stream in FIELDS:
             return Hint(stream=stream, ids=(identifier,))

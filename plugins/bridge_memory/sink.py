@@ -11,6 +11,7 @@ from bridge import (
     Created,
     Field,
     Found,
+    Json,
     Link,
     Location,
     Match,
@@ -53,7 +54,8 @@ def locate(folder: Folder, writes: Sequence[Write]) -> Iterator[Location]:
         if write.op == "create":
             ids = [thing["id"] for thing in known.values() if thing.get("key") == write.key]
         else:
-            ids = [thing["id"] for thing in known.values() if thing["id"] == write.id and _done(thing, write)]
+            ours = known.get(write.id or "")
+            ids = [ours["id"]] if ours and _done(folder, ours, write) else []
         yield Found(key=write.key, id=ids[0]) if ids else Absent(key=write.key)
 
 
@@ -107,9 +109,7 @@ def _wanted(folder: Folder, write: Write, ours: set[str], made: Mapping[str, str
         thing = dict(folder.latest(write.stream).get(write.id or "", {"deleted": True}))
         if thing.get("deleted"):
             raise Rejected(f"{write.stream}/{write.id}: is not there", code="missing")
-    thing.update(
-        {name: value.strip() if isinstance(value, str) else value for name, value in write.fields.items()}
-    )
+    thing.update({name: _kept(value) for name, value in write.fields.items()})
     for link in write.links:
         field = LINKS.get(link.stream)
         if field not in writable:
@@ -134,10 +134,20 @@ def _target(folder: Folder, link: Link, ours: set[str], made: Mapping[str, str |
     return link.to
 
 
-def _done(thing: Thing, write: Write) -> bool:
+def _done(folder: Folder, thing: Thing, write: Write) -> bool:
     if write.op == "archive":
         return bool(thing.get("deleted"))
-    linked = [(LINKS.get(link.stream, ""), link.to) for link in write.links]
+    linked = [thing.get(LINKS.get(link.stream, "")) in _ids(folder, link) for link in write.links]
     if write.op == "unlink":
-        return all(thing.get(field) != to for field, to in linked)
-    return all(thing.get(name) == value for name, value in [*write.fields.items(), *linked])
+        return not any(linked)
+    return all(linked) and all(thing.get(name) == _kept(value) for name, value in write.fields.items())
+
+
+def _ids(folder: Folder, link: Link) -> set[str]:
+    things = folder.latest(link.stream).values()
+    return {link.to} | {thing["id"] for thing in things if thing.get("key") == link.to}
+
+
+def _kept(value: Json) -> Json:
+    """Return a value as the folder keeps it: text without blanks around it."""
+    return value.strip() if isinstance(value, str) else value
