@@ -10,6 +10,7 @@ from bridge_whatsapp.receiver import WhatsApp
 from bridge_whatsapp.words import MESSAGE_STREAM, STATUS_STREAM
 
 SETTINGS: Mapping[str, Json] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
     "type": "object",
     "additionalProperties": False,
     "required": ["app_secret", "verify_token", "business_account"],
@@ -71,8 +72,8 @@ SPEC = ConnectorSpec(
     name="whatsapp",
     title="WhatsApp Cloud API",
     streams=(
-        StreamSpec(name=MESSAGE_STREAM, phases=(), every={}),
-        StreamSpec(name=STATUS_STREAM, after=(MESSAGE_STREAM,), phases=(), every={}),
+        StreamSpec(name=MESSAGE_STREAM),
+        StreamSpec(name=STATUS_STREAM, after=(MESSAGE_STREAM,)),
     ),
     settings=SETTINGS,
     mapping="whatsapp.yaml",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ BUDGET = "graph"
 _TOKEN_CODES = frozenset({102, 190})
 _PERMISSION_CODES = frozenset({3, 10, 200})
 _LIMIT_CODES = frozenset({4, 17, 80008})
+_UNTOLD_WAIT = 300.0
 _SCOPE = "whatsapp_business_management"
 
 
@@ -33,6 +35,8 @@ def read_account(http: Http, *, graph_url: str, token: str, waba: str) -> Accoun
         accept=(400, 401, 403, 404),
     )
     told = _json(answer)
+    if answer.status_code == 200 and told.get("id") != waba:
+        raise Unavailable(f"Meta was asked for account {waba} and answered for {told.get('id')}")
     if answer.status_code == 200:
         return Account(
             id=waba, name=str(told.get("name") or ""), currency=told.get("currency"), scopes=(_SCOPE,)
@@ -51,13 +55,24 @@ def read_account(http: Http, *, graph_url: str, token: str, waba: str) -> Accoun
             missing_scopes=(_SCOPE,),
         )
     if code in _LIMIT_CODES:
-        raise RateLimited(f"Meta limits calls for account {waba}: {words}", wait=300.0, budget=BUDGET)
+        wait = _wait(answer.headers.get("X-Business-Use-Case-Usage"))
+        raise RateLimited(f"Meta limits calls for account {waba}: {words}", wait=wait, budget=BUDGET)
     raise Rejected(
         f"Meta does not show WhatsApp Business account {waba}: {words}. Check business_account (WhatsApp"
         " Manager > Settings shows the id) and that the token's system user has it.",
         code=str(code or answer.status_code),
         trace=str(error.get("fbtrace_id") or ""),
     )
+
+
+def _wait(usage: str | None) -> float:
+    """Return the seconds until Meta allows calls again; it tells minutes, for each business and use case."""
+    try:
+        told = json.loads(usage or "{}")
+        minutes = [use["estimated_time_to_regain_access"] for uses in told.values() for use in uses]
+        return float(max(minutes)) * 60 if minutes else _UNTOLD_WAIT
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return _UNTOLD_WAIT
 
 
 def _json(answer: Any) -> Mapping[str, Json]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -43,12 +43,12 @@ _KEPT_OF_A_MESSAGE = frozenset(
 class WhatsApp:
     """One connection to a WhatsApp Business account; receives, never sends."""
 
-    app_secret: str
-    verify_token: str
+    app_secret: str = field(repr=False)
+    verify_token: str = field(repr=False)
     business_account: str
     portfolio: str
     graph_url: str
-    access_token: str | None
+    access_token: str | None = field(repr=False)
     context: Context
 
     def check(self) -> Account:
@@ -91,26 +91,18 @@ class WhatsApp:
         Raises MappingError only where the body as a whole is no webhook of Meta.
         """
         received = written(delivery.received_at)
+        seal = self._seal(delivery.body)[:16]
         for item in walk(parse(delivery.body)):
             if item.rule is None and item.waba not in (None, self.business_account):
-                yield _skip(item, delivery.id, "another WhatsApp account", prefix=f"{item.waba}/")
+                yield _skip(item, seal, "another WhatsApp account", prefix=f"{item.waba}/")
             elif item.rule is not None:
-                yield _skip(item, delivery.id, item.rule)
+                yield _skip(item, seal, item.rule)
             else:
-                yield self._captured(item, delivery.id, received)
+                yield self._captured(item, seal, received)
 
     def decode(self, record: Record) -> Iterator[Record]:
         """Yield the one view that the mapping reads; pure, and whatever the record holds, no error."""
-        seen = view(mapping(record.data), self.portfolio)
-        yield Record(
-            stream=record.stream,
-            id=record.id,
-            version=record.version,
-            modified_at=record.modified_at,
-            data=seen,
-            deleted=record.deleted,
-            actor=record.actor,
-        )
+        yield replace(record, data=view(mapping(record.data), self.portfolio))
 
     def _handshake(self, query: Mapping[str, str]) -> Reply:
         token = query.get("hub.verify_token", "")
@@ -122,10 +114,15 @@ class WhatsApp:
         return Reply(body=_octets(challenge))
 
     def _is_signed(self, header: str | None, body: bytes) -> bool:
-        expected = "sha256=" + hmac.new(_octets(self.app_secret), body, hashlib.sha256).hexdigest()
-        return header is not None and hmac.compare_digest(_octets(header), _octets(expected))
+        return header is not None and hmac.compare_digest(
+            _octets(header), _octets(f"sha256={self._seal(body)}")
+        )
 
-    def _captured(self, item: Item, delivery_id: str, received: str | None) -> Record | Skip:
+    def _seal(self, body: bytes) -> str:
+        """Return the HMAC of a body: what Meta signs with, and a name for it that nobody can guess from."""
+        return hmac.new(_octets(self.app_secret), body, hashlib.sha256).hexdigest()
+
+    def _captured(self, item: Item, seal: str, received: str | None) -> Record | Skip:
         """Ask the capture rules about one item; return it at the detail they allow."""
         stored: dict[str, Any] = {
             "event": item.event,
@@ -143,7 +140,7 @@ class WhatsApp:
             at=at, addresses=customer(stored).addresses(), from_lead=referral
         )
         if decision.rule is not None:
-            return _skip(item, delivery_id, decision.rule)
+            return _skip(item, seal, decision.rule)
         stored["item"] = _allowed(item, decision)
         stored["detail"] = decision.detail
         version = _digest(stored)
@@ -178,12 +175,12 @@ def _vendor_id(item: Item) -> str | None:
     return f"{own}:media" if item.field == "history" else own
 
 
-def _skip(item: Item, delivery_id: str, rule: str, *, prefix: str = "") -> Skip:
+def _skip(item: Item, seal: str, rule: str, *, prefix: str = "") -> Skip:
     """Return a skip that keeps no content, not even a digest that a short text could be guessed from."""
     at = event_time({"item": item.item})
     return Skip(
         stream=STATUS_STREAM if item.event == "status" else MESSAGE_STREAM,
-        id=prefix + (_vendor_id(item) or f"{delivery_id}/{item.position}"),
+        id=prefix + (_vendor_id(item) or f"{seal}/{item.position}"),
         version=written(at) or "",
         rule=rule,
     )
