@@ -1,0 +1,126 @@
+"""Reading the push sections of a mapping: timeline entries, and the fields of the CRM's contact."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from bridge.mapping.compile import Compiler
+from bridge.mapping.modifiers import Faults
+from bridge.mapping.paths import Make, getter, parse_path
+from bridge.mapping.rules import GROUPS, OWNS, Choice, OwnedField, PushContact, PushInteraction
+from bridge.mapping.steps import constant
+from bridge.mapping.targets import ANYTHING
+from bridge.mapping.values import shown
+from bridge.mapping.views import ENTRY_VIEW, PERSON_VIEW, View, view_fault
+from bridge.model import Json
+from bridge.yaml_file import YamlPath, did_you_mean
+
+
+def read_push_interaction(section: Json, at: YamlPath, faults: Faults) -> PushInteraction | None:
+    """Read `push.interaction`; None where it is no map."""
+    if not isinstance(section, dict):
+        faults.add(at, "expected `to:`, `group:` and `fields:`.")
+        return None
+    faults.keys(section, at, ("to", "group", "fields"))
+    streams = section.get("fields")
+    if not isinstance(streams, dict) or not streams:
+        faults.add((*at, "fields"), "expected the fields of each stream: `notes: {hs_note_body: text}`.")
+        streams = {}
+    compiler = Compiler(faults, view=ENTRY_VIEW, streams=())
+    makes: dict[str, Make] = {}
+    lines: dict[tuple[str, str], int] = {}
+    for stream, fields in streams.items():
+        here = (*at, "fields", stream)
+        makes[stream] = compiler.fields(fields, here, ANYTHING, always=True)
+        for name in fields if isinstance(fields, dict) else ():
+            lines[stream, name] = faults.document.line((*here, name))
+    to = _choice(section.get("to"), (*at, "to"), streams, faults)
+    group = _choice(section.get("group", "message"), (*at, "group"), GROUPS, faults)
+    for stream in streams:
+        if stream not in (*to.table.values(), to.otherwise):
+            faults.add((*at, "fields", stream), "nothing is written there.", "Name it in `to`, or remove it.")
+    return PushInteraction(streams=tuple(streams), to=to, group=group, makes=makes, lines=lines)
+
+
+def _choice(section: Json, at: YamlPath, known: Collection[str], faults: Faults) -> Choice:
+    """Read one word, or `{by: field, map: {value: word}, else: word}`."""
+    nothing = constant(None)
+    if isinstance(section, str):
+        _check_word(section, at, known, faults)
+        return Choice(by=nothing, table={}, otherwise=section)
+    if not isinstance(section, dict) or not section.keys() >= {"by", "map", "else"}:
+        faults.add(at, "expected one word, or {by: field, map: {value: word}, else: word}.")
+        return Choice(by=nothing, table={}, otherwise="")
+    faults.keys(section, at, ("by", "map", "else"))
+    table = section["map"]
+    if not isinstance(table, dict):
+        faults.add((*at, "map"), "expected lines such as `whatsapp: notes`.")
+        table = {}
+    for value, word in table.items():
+        _check_word(word, (*at, "map", value), known, faults)
+    _check_word(section["else"], (*at, "else"), known, faults)
+    return Choice(
+        by=_field_of(ENTRY_VIEW, section["by"], (*at, "by"), faults),
+        table={value: str(word) for value, word in table.items()},
+        otherwise=str(section["else"]),
+    )
+
+
+def _check_word(word: Json, at: YamlPath, known: Collection[str], faults: Faults) -> None:
+    if word not in known:
+        faults.add(at, f"{shown(word)} is not known here.", did_you_mean(str(word), known))
+
+
+def _field_of(view: View, text: Json, at: YamlPath, faults: Faults) -> Make:
+    try:
+        path = parse_path(text if isinstance(text, str) else "")
+        fault = view_fault(view, path.keys)
+    except ValueError as error:
+        fault = str(error)
+    if fault is not None:
+        faults.add(at, f"{shown(text)} is nothing that can be read here.", fault)
+        return constant(None)
+    return getter(path)
+
+
+def read_push_contact(section: Json, at: YamlPath, faults: Faults) -> PushContact | None:
+    """Read `push.contact`; None where it is no map with a stream."""
+    if not isinstance(section, dict) or not isinstance(section.get("to"), str):
+        faults.add(at, "expected `to:` with the stream of the CRM's contacts, and `fields:`.")
+        return None
+    faults.keys(section, at, ("to", "fields"))
+    specs = section.get("fields")
+    if not isinstance(specs, dict) or not specs:
+        faults.add(
+            (*at, "fields"), "expected fields such as `firstname: {from: given_name, owns: if_empty}`."
+        )
+        return None
+    compiler = Compiler(faults, view=PERSON_VIEW, streams=())
+    owned = {
+        name: _owned(compiler, name, spec, (*at, "fields", name), faults) for name, spec in specs.items()
+    }
+    return PushContact(stream=section["to"], owned=owned)
+
+
+def _owned(compiler: Compiler, name: str, spec: Json, at: YamlPath, faults: Faults) -> OwnedField:
+    source, owns, clear = spec, None, False
+    if isinstance(spec, dict):
+        source = {key: value for key, value in spec.items() if key not in ("owns", "clear")}
+        owns, clear = spec.get("owns"), spec.get("clear", False)
+    if owns is None:
+        remedy = f"Add `owns:` with one of {', '.join(OWNS)}."
+        faults.add(at, "does not say whose word counts in this field.", remedy)
+    elif owns not in OWNS:
+        faults.add((*at, "owns"), f"{shown(owns)} is not known here.", f"Known: {', '.join(OWNS)}.")
+    if not isinstance(clear, bool):
+        faults.add((*at, "clear"), f"expected true or false, not {shown(clear)}.")
+    elif clear and owns != "always":
+        faults.add(
+            (*at, "clear"), "would empty a field that is not ours.", "It goes only with `owns: always`."
+        )
+    return OwnedField(
+        make=compiler.spec(source, at, ANYTHING.field(name)),
+        owns=owns if owns in OWNS else "never",
+        clear=clear is True,
+        place=faults.place(at, name),
+    )
