@@ -125,7 +125,7 @@ class Api:
         interaction = mapping(told)
         at = instant(interaction.get("occurred_at"))
         decision = self.context.capture.decide(
-            at=at, addresses=_addresses(interaction), from_lead=interaction.get("kind") in LEAD_KINDS
+            at=at, addresses=_addresses(interaction), from_lead=str(interaction.get("kind")) in LEAD_KINDS
         )
         if decision.rule is not None:
             return Skip(stream=STREAM, id=identifier, version=_written(at), rule=decision.rule)
