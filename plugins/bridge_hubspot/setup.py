@@ -74,7 +74,7 @@ class Setup:
                 raise
             done = {*created, *existing}
             manual = [_by_hand(stream, field, error) for field in fields if field.name not in done]
-        return Created(created=created, existing=existing, manual=manual)
+        return Created(created=tuple(created), existing=tuple(existing), manual=tuple(manual))
 
     def _create_group(self, stream: str) -> None:
         url = f"{self._client.properties}/{stream}/groups"
