@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from bridge import Capture, Delivery, Json, Record, Reply, Request, Skip
+from bridge.journey.schema import Validator
+from bridge.mapping import load_mapping
 from bridge.testing.context import make_context
-from bridge_api import open_api
+from bridge_api import SPEC, open_api
 from bridge_api.receiver import Api
 from bridge_api.sandbox import headers
 
@@ -84,3 +87,18 @@ def view(interaction: Json, capture: Capture | None = None) -> dict[str, Any]:
     assert isinstance(record, Record)
     (seen,) = connector().decode(record)
     return dict(seen.data)
+
+
+MAPPING = load_mapping(
+    Path(__file__).parents[1] / "mappings" / SPEC.mapping,
+    connector=SPEC.name,
+    streams=[stream.name for stream in SPEC.streams],
+)
+
+
+def entity(record: Record) -> dict[str, Any]:
+    """Return the interaction that a record becomes, valid by the journey schema."""
+    (seen,) = connector().decode(record)
+    made = MAPPING.pull[record.stream].map(seen.data)
+    assert Validator.for_entity("interaction").check(made) == []
+    return made

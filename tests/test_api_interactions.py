@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
-from api_cases import MESSAGE, NOW, connector, split, view
-from hypothesis import given, settings
+from api_cases import MAPPING, MESSAGE, NOW, connector, entity, request, split, view
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from bridge import MappingError, Record, Skip
 from bridge.testing.context import CaptureRules
 from bridge_api.sandbox import call
+from bridge_api.words import CHANNELS, DIRECTIONS, KINDS, STATES
 
 
 def test_a_message_carries_who_wrote_when_and_where() -> None:
@@ -189,6 +191,53 @@ def test_any_json_is_split_and_decoded_or_is_a_mapping_error(tree: Any) -> None:
     for record in found:
         if isinstance(record, Record):
             list(connector().decode(record))
+
+
+TEXTS = st.text(min_size=1, max_size=20)
+PHONES = st.sampled_from(["+55 (11) 97391-4862", "+1 650.555.1234"])
+PEOPLE = st.fixed_dictionaries({"id": TEXTS}, optional={"name": TEXTS, "email": st.emails(), "phone": PHONES})
+# hypothesis takes naive bounds and adds the zone itself
+FIRST, LAST = datetime(1900, 1, 2), datetime(2099, 12, 30)  # noqa: DTZ001
+TIMES = st.datetimes(min_value=FIRST, max_value=LAST, timezones=st.timezones()).map(lambda at: at.isoformat())
+INTERACTIONS = st.fixed_dictionaries(
+    {
+        "id": TEXTS,
+        "kind": st.sampled_from(KINDS),
+        "direction": st.sampled_from(DIRECTIONS),
+        "occurred_at": TIMES,
+        "from": PEOPLE,
+        "to": PEOPLE,
+    },
+    optional={
+        "channel": st.sampled_from(CHANNELS),
+        "state": st.sampled_from(STATES),
+        "agent": st.fixed_dictionaries({"name": TEXTS}),
+        "text": TEXTS,
+        "subject": TEXTS,
+        "duration_s": st.floats(min_value=0, allow_infinity=False),
+        "thread": TEXTS,
+        "message_id": TEXTS,
+        "attribution": st.dictionaries(st.sampled_from(["source", "medium", "ad_id"]), TEXTS),
+        "attachments": st.lists(st.fixed_dictionaries({"url": st.just("https://x.example")}), max_size=2),
+        "custom": st.dictionaries(TEXTS, st.none() | TEXTS | st.lists(TEXTS), max_size=2),
+        "automated": st.booleans(),
+    },
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(INTERACTIONS)
+def test_whatever_is_accepted_becomes_a_valid_interaction(told: Any) -> None:
+    assume(connector().verify(request(told)).status == 202)
+    (record,) = split(told)
+    assert isinstance(record, Record)
+    assert entity(record)["kind"] == told["kind"]
+
+
+def test_the_mapping_passes_its_own_tests() -> None:
+    results = MAPPING.run_tests()
+    assert results
+    assert [result for result in results if not result.ok] == []
 
 
 @settings(max_examples=50, deadline=None)

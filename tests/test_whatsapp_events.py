@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from whatsapp_cases import (
     ANA,
+    MAPPING,
     NOW,
     OURS,
     ZOE,
     batch_of,
     connector,
     customer_of,
+    entity,
     handles_of,
     split,
     view,
@@ -374,3 +376,35 @@ def test_a_call_tells_its_length_at_its_end_and_a_missed_one_is_missed() -> None
     assert (ended["kind"], ended["duration_s"], ended["status"]) == ("call", 33, "COMPLETED")
     assert customer_of(ended)["role"] == "caller"
     assert missed["status"] == "MISSED"
+
+
+def test_everything_the_stand_in_can_send_becomes_a_valid_interaction() -> None:
+    error = {"code": 131026, "title": "Message undeliverable"}
+    changes = [
+        text_message(ANA, "Oi", at=NOW, referral=ad("Forno", id="1", url="https://fb.me/x", click_id="c")),
+        text_message(ZOE, "hi", at=NOW, reply_to="wamid.Z"),
+        voice_message(ANA, "1", at=NOW),
+        reaction(ANA, "wamid.M", "😮", at=NOW),
+        reaction(ANA, "wamid.M", "", at=NOW),
+        edit(ANA, "wamid.M", "Três", at=NOW),
+        revoke(ANA, "wamid.M", at=NOW),
+        echo(ANA, "Olá", at=NOW),
+        history(ANA, [(NOW, True, "Olá"), (NOW, False, "Oi")]),
+        user_id_changed(ANA, "BR.1", at=NOW),
+        *(status(ANA, "wamid.O", word, at=NOW) for word in ("sent", "delivered", "read", "played")),
+        status(ANA, "wamid.O", "failed", at=NOW, error=error),
+    ]
+    receiver = connector()
+    made = [entity(one, receiver) for one in split(batch_of(*changes), receiver) if isinstance(one, Record)]
+    assert len(made) == len(changes) + 1
+    states = [one["state"] for one in made if one["tells"] == "status"]
+    assert states == ["sent", "delivered", "read", "read", "failed"]
+    assert all(one["channel"] == "whatsapp" for one in made)
+
+
+def test_a_status_word_nobody_knows_is_unknown_and_counted() -> None:
+    receiver = connector()
+    (record,) = split(batch([status(ANA, "wamid.O", "teleported", at=NOW)]), receiver)
+    assert isinstance(record, Record)
+    assert entity(record, receiver)["state"] == "unknown"
+    assert MAPPING.pull["statuses"].unknown_words[("state", "teleported")] == 1

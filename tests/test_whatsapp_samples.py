@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from whatsapp_cases import (
+    MAPPING,
     OURS,
     SECRET,
     SHARED,
     connector,
+    entity,
     request,
     split,
 )
@@ -75,7 +77,13 @@ def test_any_json_is_split_and_decoded_or_is_a_mapping_error(tree: Any) -> None:
     for record in found:
         if isinstance(record, Record):
             (seen,) = receiver.decode(record)
-            assert seen.data["occurred_at"]
+            MAPPING.pull[record.stream].map(seen.data)
+
+
+def test_the_mapping_passes_its_own_tests() -> None:
+    results = MAPPING.run_tests()
+    assert len(results) >= 3
+    assert [result for result in results if not result.ok] == []
 
 
 @given(VALUES)
@@ -104,9 +112,10 @@ def test_every_sample_is_read_whole(path: Path) -> None:
         if isinstance(record, Skip):
             assert record.rule
         else:
-            (seen,) = receiver.decode(record)
-            assert seen.data["kind"] != "unknown"
-            assert seen.data["occurred_at"] != seen.data["item"].get("timestamp")
+            made = entity(record, receiver)
+            assert made["kind"] != "unknown"
+            assert made.get("state") != "unknown"
+            assert made.get("body_text") or made.get("attachments") or made["tells"] != "whole"
 
 
 def events_in(tree: Any) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bridge import Capture, Delivery, Record, Request, Skip
+from bridge.journey.schema import Validator
+from bridge.mapping import load_mapping
 from bridge.testing.context import make_context
 from bridge_whatsapp import SPEC, open_whatsapp
 from bridge_whatsapp.receiver import WhatsApp
@@ -58,6 +60,21 @@ def views(*changes: Change, capture: Capture | None = None) -> list[dict[str, An
 def view(change: Change, capture: Capture | None = None) -> dict[str, Any]:
     (seen,) = views(change, capture=capture)
     return seen
+
+
+MAPPING = load_mapping(
+    Path(__file__).parents[1] / "mappings" / SPEC.mapping,
+    connector=SPEC.name,
+    streams=[stream.name for stream in SPEC.streams],
+)
+
+
+def entity(record: Record, receiver: WhatsApp) -> dict[str, Any]:
+    """Return the interaction that a record becomes, valid by the journey schema."""
+    (seen,) = receiver.decode(record)
+    made = MAPPING.pull[record.stream].map(seen.data)
+    assert Validator.for_entity("interaction").check(made) == []
+    return made
 
 
 def customer_of(seen: dict[str, Any]) -> dict[str, Any]:
