@@ -111,7 +111,7 @@ class SinkKit(Kit, Protocol):
         """Return the ids of the contacts that the entry `id` is linked to, as the vendor itself knows."""
 
     def lose_receipt(self) -> None:
-        """Let the vendor carry out the next write and lose its answer on the way."""
+        """Let the vendor carry out the next write and lose its answer, however often it is sent."""
 
     def commit_late(self) -> None:
         """Let the vendor time out at the next write and carry it out half of `spec.settle` later."""

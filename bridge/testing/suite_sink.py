@@ -184,14 +184,14 @@ CHECKS = (
 
 def _deliver(bench: Bench[SinkKit], write: Write) -> None:
     """
-    Deliver one write as the engine does.
+    Deliver one write, whose first outcome is unknown, as the engine does.
 
-    After an unknown outcome it is located until Found; Absent counts once `settle` has passed,
-    and only then is it sent again.
+    It is located until Found; Absent counts once `settle` has passed, and only then is it sent again.
     """
-    for _ in range(2):
+    for attempt in range(2):
         error = bench.push(write)[write.key].error
         if error is None:
+            assert attempt, "push: the answer never came, and yet the receipt has no error"
             return
         assert isinstance(error, Unavailable), (
             f"push: an answer that never came is {error!r} instead of Unavailable"

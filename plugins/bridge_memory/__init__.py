@@ -8,7 +8,9 @@ editor, watched with `tail -f` and shared by several processes. It needs no acco
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from bridge import (
     Account,
@@ -80,6 +82,9 @@ class Memory:
 
     def fetch(self, stream: str, ids: Sequence[str]) -> Iterator[Record]:
         return source.fetch(self._folder, stream, ids)
+
+    def open(self, ref: str) -> BinaryIO:
+        return BytesIO(self._folder.file(ref))
 
     def verify(self, request: Request) -> Reply:
         return receiver.verify(request, self._key)

@@ -91,6 +91,14 @@ class Folder:
             account.setdefault("fields", {}).setdefault(stream, []).append(kept)
             self._write_account(account)
 
+    def file(self, name: str) -> bytes:
+        """Return the content of an attachment, which lies in `files/` under this name."""
+        with self._guarded():
+            path = self._path / "files" / name
+            if path.parent != self._path / "files" or not path.is_file():
+                raise Rejected(f"{self._path}: no file {name!r} in files/", code="missing")
+            return path.read_bytes()
+
     @contextmanager
     def _guarded(self) -> Iterator[dict[str, Any]]:
         """Hold the folder's lock, check the key, and turn faults of the disk into ours."""

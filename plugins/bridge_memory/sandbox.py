@@ -93,6 +93,10 @@ class DifficultFolder(Folder):
         self._reach()
         return super().fields(stream)
 
+    def file(self, name: str) -> bytes:
+        self._reach()
+        return super().file(name)
+
     def _reach(self) -> None:
         due = [late for late in self._levers.pending if late[0] <= self._levers.clock.seconds()]
         for late in due:
@@ -161,6 +165,11 @@ class MemoryKit:
     def delete(self, stream: str, id: str) -> None:
         self._folder.append(stream, {**self._folder.latest(stream)[id], "deleted": True})
 
+    def attach(self, content: bytes) -> str:
+        (self.path / "files").mkdir(exist_ok=True)
+        (self.path / "files" / "voice.ogg").write_bytes(content)
+        return "voice.ogg"
+
     def request(self, events: int, at: datetime, *, forged: bool = False, odd: bool = False) -> Request:
         said: list[Json] = [
             {"stream": "messages", "object": {"id": f"m{number}", "from": "ana@one.example", "text": "Olá"}}
@@ -209,6 +218,7 @@ class MemoryKit:
 
     def wait(self, seconds: float) -> None:
         self.levers.clock.sleep(seconds)
+        DifficultFolder(self.path, KEY, self.levers).account()
 
     def _add(self, stream: str) -> str:
         self._seeded += 1
