@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bridge import Json
 from bridge.testing.server import Dropped
 from bridge_hubspot import sandbox_associations as associations
 from bridge_hubspot import sandbox_objects as objects
@@ -109,7 +109,7 @@ class Api:
             await asyncio.sleep(fault.delay)
             if fault.drop:
                 raise Dropped
-            if isinstance(answer.body, bytes):
+            if isinstance(answer.body, str):
                 return Response(answer.body, answer.status, headers=headers, media_type="text/html")
         content = b"" if answer.body is None else orjson.dumps(answer.body)
         return Response(content, answer.status, headers=headers, media_type="application/json;charset=utf-8")
@@ -135,9 +135,8 @@ class Api:
             return answer
         status = fault.status or 504
         headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-        if fault.body is not None:
-            return Answer(status=status, body=fault.body.encode(), headers=headers)
-        return Answer(status=status, body=_FAILURES.get(status, _failure)(status), headers=headers)
+        body = _failure(status) if fault.body is None else fault.body
+        return Answer(status=status, body=body, headers=headers)
 
     def _executed(self, request: Request, raw: bytes) -> Answer:
         try:
@@ -211,25 +210,15 @@ def _parsed(raw: bytes) -> object:
         raise invalid(f"Invalid input JSON on line {error.lineno}, column {error.colno}") from None
 
 
-def _failure(status: int) -> object:
-    """Return the page a proxy sends where the service behind it does not answer."""
-    return f"<html><head><title>{status}</title></head><body>HubSpot is not reachable.</body></html>".encode()
-
-
-def _said(category: str, message: str) -> Callable[[int], object]:
-    def body(status: int) -> object:
-        return {
-            "status": "error",
-            "message": message,
-            "correlationId": str(uuid.uuid4()),
-            "category": category,
-        }
-
-    return body
-
-
-_FAILURES: dict[int, Callable[[int], object]] = {
-    423: _said("LOCKED", "This record is locked by another write; try again in 2 seconds"),
-    477: _said("MIGRATION_IN_PROGRESS", "This account is being moved between data centres"),
-    500: _said("INTERNAL_ERROR", "internal error"),
+_SAID = {
+    423: ("LOCKED", "This record is locked by another write; try again in 2 seconds"),
+    477: ("MIGRATION_IN_PROGRESS", "This account is being moved between data centres"),
+    500: ("INTERNAL_ERROR", "internal error"),
 }
+
+
+def _failure(status: int) -> Json:
+    """Return HubSpot's words for a status, or the page a proxy sends where HubSpot does not answer."""
+    if status in _SAID:
+        return Refusal(status, *_SAID[status]).answer().body
+    return f"<html><head><title>{status}</title></head><body>HubSpot is not reachable.</body></html>"

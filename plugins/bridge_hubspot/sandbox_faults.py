@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from bridge import Json
 from bridge_hubspot.sandbox_answers import Answer
 
 
@@ -16,8 +17,9 @@ class Fault:
     """
     What happens to the `nth` call that matches, and to the next ones up to `times`.
 
-    `status` is answered in place of the true answer, with `body` (default: HubSpot's error
-    page) and `retry_after`; `drop` hangs up instead; with neither, the true answer is sent.
+    `status` is answered in place of the true answer, with `retry_after` and `body` (a text is
+    HTML, else JSON; default: what HubSpot says); `drop` hangs up instead; with neither, the
+    true answer is sent.
     `delay` real seconds pass first. `commits` says what becomes of the call itself: None, it
     is not carried out; 0, at once; N, after N seconds of the stand-in's clock.
     """
@@ -31,7 +33,7 @@ class Fault:
     delay: float = 0.0
     commits: float | None = None
     retry_after: int | None = None
-    body: str | None = None
+    body: Json = None
     seen: int = 0
 
     def strikes(self, method: str, path: str) -> bool:
@@ -84,7 +86,7 @@ class Levers:
         times: int = 1,
         commits: float | None = None,
         retry_after: int | None = None,
-        body: str | None = None,
+        body: Json = None,
     ) -> None:
         """Answer `status` to matching calls; `commits=0` stores first: "500 after storing"."""
         self.faults.append(
