@@ -134,6 +134,21 @@ def test_what_touches_only_one_rival_joins_it() -> None:
     assert together(*nodes) == {"one", "form two"}
 
 
+def test_two_large_parts_that_touch_the_same_rival_both_join_it() -> None:
+    shared, first, second = (
+        handles(email=f"{name}@padaria.com")[0] for name in ("shared", "first", "second")
+    )
+    nodes = [
+        Node(key="one", handles=(shared, first, second), contact_of=HUBSPOT),
+        Node(key="two", handles=(shared,), contact_of=HUBSPOT),
+        Node(key="f1", handles=(first, *handles(external="f"))),
+        record("f2", external="f"),
+        Node(key="g1", handles=(second, *handles(external="g"))),
+        record("g2", external="g"),
+    ]
+    assert together(*nodes) == {"f1 f2 g1 g2 one", "two"}
+
+
 def test_forms_of_a_mailbox_that_two_contacts_share_are_one_undecided_person() -> None:
     mail = "familia@padaria.com"
     result = partition(
