@@ -7,17 +7,22 @@ from typing import Any
 
 import orjson
 import pytest
-from api_cases import MESSAGE, PBX, SETTINGS, TOKEN, connector, problems, request, verified
+from api_cases import MESSAGE, NOW, PBX, SETTINGS, TOKEN, connector, problems, request, verified
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from openapi_core import Config, OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
 from openapi_spec_validator import validate
+from starlette.requests import Request as Asked
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from bridge import ConfigError, Reply
+from bridge import ConfigError, Reply, Request
 from bridge.testing.context import make_context
+from bridge.testing.server import LocalServer
 from bridge_api import SPEC, open_api
+from bridge_api.sandbox import SourceSandbox, call, form
 from bridge_api.schema import MAX_BYTES, body_schema, openapi
 
 
@@ -230,6 +235,37 @@ def test_any_json_is_stored_or_refused_with_at_least_one_reason(tree: Any) -> No
     if reply.status == 422:
         assert all(problem["remedy"] for problem in orjson.loads(reply.body)["problems"])
         assert orjson.loads(reply.body)["problems"]
+
+
+def test_the_stand_in_sends_what_the_api_takes() -> None:
+    replies: list[Reply] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asked = Asked(scope, receive)
+        told = Request(
+            method=asked.method,
+            url=str(asked.url),
+            query={},
+            headers=dict(asked.headers),
+            body=await asked.body(),
+            received_at=NOW,
+        )
+        replies.append(connector().verify(told))
+        await Response(replies[-1].body, replies[-1].status)(scope, receive, send)
+
+    with LocalServer(app) as server:
+        telephone = SourceSandbox(url=f"{server.url}/v1/interactions", token=PBX)
+        rang = call("+5511973914862", at=NOW, id="call-1", seconds=42, agent="Rui")
+        filled = form("Ana", "ana@b.example", "Quanto custa?", at=NOW, id="form-1", phone="+5511973914862")
+        assert telephone.send(rang).json() == {"id": "call-1", "status": "stored"}
+        assert telephone.send(rang, filled, key="k").json() == {
+            "ids": ["call-1", "form-1"],
+            "status": "stored",
+        }
+    assert [(reply.sender, reply.idempotency_key) for reply in replies] == [
+        ("telephone", "id:call-1"),
+        ("telephone", "key:k"),
+    ]
 
 
 # --- the description -------------------------------------------------------------------------

@@ -8,6 +8,9 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 from pywa.utils import webhook_updates_validator
+from starlette.requests import Request as Asked
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from whatsapp_cases import (
     ANA,
     NOW,
@@ -21,8 +24,9 @@ from whatsapp_cases import (
     split,
 )
 
-from bridge import AuthError, Context, MappingError, Record, Rejected, Reply, Skip
+from bridge import AuthError, Context, MappingError, Record, Rejected, Reply, Request, Skip
 from bridge.testing.context import make_context
+from bridge.testing.server import LocalServer
 from bridge_whatsapp import SPEC, open_whatsapp
 from bridge_whatsapp.sandbox import (
     BUSINESS,
@@ -316,3 +320,40 @@ def test_an_unknown_list_beside_known_ones_is_kept() -> None:
     assert found[0].id.startswith("wamid.")
     assert isinstance(found[1], Record)
     assert found[1].data["item"] == {"votes": [{"id": "v"}]}
+
+
+def test_the_stand_in_shakes_hands_delivers_and_repeats_what_was_not_taken() -> None:
+    answers: list[int] = [503, 200, 200]
+    stored: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asked = Asked(scope, receive)
+        body = await asked.body()
+        told = Request(
+            method=asked.method,
+            url=str(asked.url),
+            query=dict(asked.query_params),
+            headers=dict(asked.headers),
+            body=body,
+            received_at=NOW,
+        )
+        reply = connector(verify_token="meta-verify-token").verify(told)
+        status = answers.pop(0) if reply.store else reply.status
+        if reply.store and status == 200:
+            stored.append(body)
+        await Response(reply.body, status)(scope, receive, send)
+
+    with LocalServer(app) as server, MetaSandbox() as meta:
+        assert meta.handshake(server.url)
+        meta.verify_token = "another"
+        assert not meta.handshake(server.url)
+        assert not meta.deliver(server.url, text_message(ANA, "um", at=NOW))
+        assert meta.deliver(server.url, text_message(ANA, "dois", at=NOW))
+        assert meta.redeliver()
+    found = [record for body in stored for record in split(body)]
+    assert [record.data["item"]["text"]["body"] for record in found if isinstance(record, Record)] == [
+        "dois",
+        "um",
+    ]
+    assert not meta.deliver(server.url, text_message(ANA, "três", at=NOW))
+    assert len(meta.undelivered) == 1
