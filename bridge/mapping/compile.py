@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from bridge.mapping import steps
 from bridge.mapping.modifiers import Faults, UnknownWords, Use, read_table, read_using
-from bridge.mapping.paths import Make, Path, getter, parse_path
+from bridge.mapping.paths import Make, Path, parse_path
+from bridge.mapping.steps import Step
 from bridge.mapping.targets import Target
 from bridge.mapping.values import shown
 from bridge.mapping.views import View, view_fault
@@ -47,7 +48,7 @@ class Compiler:
         self, specs: Json, at: YamlPath, target: Target, bases: Bases = TOP, *, always: bool = False
     ) -> Make:
         """Compile `{field: spec}` to the object it makes; `always` also where there are only constants."""
-        makes: list[tuple[str, Make]] = []
+        made: list[tuple[str, Step]] = []
         constants: dict[str, Json] = {}
         places: dict[str, steps.Place] = {}
         if not isinstance(specs, dict) or not specs:
@@ -62,15 +63,15 @@ class Compiler:
                 self.faults.add(here, "there is no such field.", did_you_mean(key, target.fields))
                 continue
             field = target.field(key)
-            make = self.spec(spec, here, field, bases)
+            step = self.spec(spec, here, field, bases)
             places[key] = self.faults.place(here, field.name)
             if isinstance(spec, dict) and spec.keys() == {"const"}:
                 constants[key] = spec["const"]
             else:
-                makes.append((key, make))
-        return steps.object_of(tuple(makes), constants, places, always=always)
+                made.append((key, step))
+        return steps.object_of(made, constants, places, always=always)
 
-    def spec(self, spec: Json, at: YamlPath, target: Target, bases: Bases = TOP) -> Make:
+    def spec(self, spec: Json, at: YamlPath, target: Target, bases: Bases = TOP) -> Step:
         """Compile one field spec: a path, or a map with one source and its modifiers."""
         if isinstance(spec, str):
             return self._modified(self._path(spec, at, bases), {}, at, target, [], "from")
@@ -87,12 +88,12 @@ class Compiler:
         [source] = sources
         if "fields" in spec and source != "each":
             self.faults.add((*at, "fields"), "goes only with `each`.", "Use `object` for one object.")
-        make = self._source(source, spec, at, target, bases, uses)
-        return self._modified(make, spec, at, target, uses, source)
+        step = self._source(source, spec, at, target, bases, uses)
+        return self._modified(step, spec, at, target, uses, source)
 
     def _source(
         self, source: str, spec: dict[str, Json], at: YamlPath, target: Target, bases: Bases, uses: list[Use]
-    ) -> Make:
+    ) -> Step:
         value, here = spec[source], (*at, source)
         if source == "from":
             return self._path(value, here, bases)
@@ -124,9 +125,9 @@ class Compiler:
         wanted = _SHAPES.get(target.kind, f"a {target.kind}")
         self.faults.add(at, f"{target.name} is {wanted}, but this makes {_SHAPES[made]}.", remedy)
 
-    def _path(self, text: Json, at: YamlPath, bases: Bases) -> Make:
+    def _path(self, text: Json, at: YamlPath, bases: Bases) -> Step:
         path = self._parsed(text, at, bases)
-        return steps.constant(None) if path is None else getter(path)
+        return steps.constant(None) if path is None else steps.read(path)
 
     def _parsed(self, text: Json, at: YamlPath, bases: Bases) -> Path | None:
         """Read a path, note what it reads, and check it against the view if there is one."""
@@ -156,7 +157,7 @@ class Compiler:
             elif match.group() in ("{", "}"):
                 self.faults.add(at, "has a single brace.", "Write {{ or }} where a brace is meant as text.")
             else:
-                parts.append(self._path(match.group(1), at, bases))
+                parts.append(steps.plain(self._path(match.group(1), at, bases)))
         if all(isinstance(part, str) for part in parts):
             self.faults.add(at, 'expected text with paths in braces, "{first} {last}".', "Else use `const`.")
             return steps.constant(None)
@@ -188,32 +189,32 @@ class Compiler:
         return steps.objects_of(items, self.fields(spec["fields"], (*at, "fields"), item, inner))
 
     def _modified(
-        self, make: Make, spec: dict[str, Json], at: YamlPath, target: Target, uses: list[Use], source: str
-    ) -> Make:
+        self, step: Step, spec: dict[str, Json], at: YamlPath, target: Target, uses: list[Use], source: str
+    ) -> Step:
         for function, takes in uses:
-            make = steps.transformed(make, function, takes)
+            step = steps.transformed(step, function, takes)
         one = target.item if target.kind == "array" else target
         unknown = self.unknown.noting(one)
         closed = source == "const"
         if "map" in spec:
             table = read_table(spec, at, one, self.faults, unknown)
             if table is not None:
-                make = steps.transformed(make, table, "one")
+                step = steps.transformed(step, table, "one")
             closed = spec.get("else") != "keep"
         elif "else" in spec:
             self.faults.add((*at, "else"), "goes only with `map`.", "Use `default` for a missing value.")
         if one.fallback is not None and not closed:
-            make = steps.transformed(make, steps.one_of(frozenset(one.words), unknown), "one")
+            step = steps.transformed(step, steps.one_of(frozenset(one.words), unknown), "one")
         if "default" in spec:
             self.faults.fixed(spec["default"], (*at, "default"), target)
-            make = steps.defaulted(make, spec["default"])
+            step = steps.defaulted(step, spec["default"])
         if "ref" in spec:
             stream = spec["ref"]
             if stream not in self._streams:
                 remedy = did_you_mean(str(stream), self._streams)
                 self.faults.add((*at, "ref"), f"there is no stream {shown(stream)}.", remedy)
-            make = steps.transformed(make, steps.reference(str(stream)), "one")
-        return make
+            step = steps.transformed(step, steps.reference(str(stream)), "one")
+        return step
 
 
 def _item_bases(source: Json, bases: Bases) -> Bases:

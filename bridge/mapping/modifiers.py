@@ -5,20 +5,19 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Literal
 
 from bridge.errors import Problem
 from bridge.mapping import steps
 from bridge.mapping.targets import Target
 from bridge.mapping.transforms import TRANSFORMS, Transform
-from bridge.mapping.values import Function, shown
+from bridge.mapping.values import Function, Takes, shown
 from bridge.model import Json
 from bridge.yaml_file import Document, YamlPath, did_you_mean, path_text
 
 MAX_UNKNOWN_WORDS = 1000
 MAX_WORD = 80
 
-Use = tuple[Function, Literal["one", "list", "any"]]
+Use = tuple[Function, Takes]
 
 
 class Faults:

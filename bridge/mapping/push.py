@@ -8,7 +8,7 @@ from bridge.mapping.compile import Compiler
 from bridge.mapping.modifiers import Faults
 from bridge.mapping.paths import Make, getter, parse_path
 from bridge.mapping.rules import GROUPS, OWNS, Choice, OwnedField, PushContact, PushInteraction
-from bridge.mapping.steps import constant
+from bridge.mapping.steps import constant, plain
 from bridge.mapping.targets import ANYTHING
 from bridge.mapping.values import shown
 from bridge.mapping.views import ENTRY_VIEW, PERSON_VIEW, View, view_fault
@@ -119,7 +119,7 @@ def _owned(compiler: Compiler, name: str, spec: Json, at: YamlPath, faults: Faul
             (*at, "clear"), "would empty a field that is not ours.", "It goes only with `owns: always`."
         )
     return OwnedField(
-        make=compiler.spec(source, at, ANYTHING.field(name)),
+        make=plain(compiler.spec(source, at, ANYTHING.field(name))),
         owns=owns if owns in OWNS else "never",
         clear=clear is True,
         place=faults.place(at, name),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from bridge.errors import MappingError
-from bridge.mapping.paths import Make
-from bridge.mapping.values import BadValue, Function, as_text
+from bridge.mapping.paths import Make, Path, getter
+from bridge.mapping.values import BadValue, Function, Takes, as_text
 from bridge.model import Json
 
 KEEP = object()
@@ -34,6 +33,57 @@ class Place:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direct:
+    """A value read by name from a parent object, and what is made of it or of each of its items."""
+
+    parent: Path
+    name: str
+    function: Function | None = None
+
+    def then(self, function: Function) -> Direct:
+        """Return this step with one more function after it."""
+        before = self.function
+        if before is None:
+            return replace(self, function=function)
+
+        def both(value: Json) -> Json:
+            between = before(value)
+            if isinstance(between, list):
+                return spread(function, between)
+            return None if between is None else function(between)
+
+        return replace(self, function=both)
+
+
+Step = Make | Direct
+
+
+def read(path: Path) -> Step:
+    """The value at a path."""
+    if not path.keys or path.keys[-1].isdecimal():
+        return getter(path)
+    return Direct(parent=replace(path, keys=path.keys[:-1]), name=path.keys[-1])
+
+
+def plain(step: Step) -> Make:
+    """A step as a function."""
+    if not isinstance(step, Direct):
+        return step
+    fetch = getter(replace(step.parent, keys=(*step.parent.keys, step.name)))
+    function = step.function
+    if function is None:
+        return fetch
+
+    def run(item: Json, whole: Json) -> Json:
+        value = fetch(item, whole)
+        if value is None:
+            return None
+        return spread(function, value) if isinstance(value, list) else function(value)
+
+    return run
+
+
 def is_empty(value: Json) -> bool:
     """Tell whether a value is missing or empty, as `first` and `default` see it."""
     return value is None or value == "" or value == [] or value == {}
@@ -46,8 +96,9 @@ def constant(value: Json) -> Make:
     return lambda item, whole: value
 
 
-def first_of(makes: Sequence[Make]) -> Make:
+def first_of(steps: Sequence[Step]) -> Make:
     """The first value that is not missing or empty."""
+    makes = [plain(step) for step in steps]
 
     def run(item: Json, whole: Json) -> Json:
         for make in makes:
@@ -78,8 +129,9 @@ def template(parts: Sequence[str | Make]) -> Make:
     return run
 
 
-def list_of(makes: Sequence[Make]) -> Make:
+def list_of(steps: Sequence[Step]) -> Make:
     """One list of all values; lists among them are opened, missing ones left out."""
+    makes = [plain(step) for step in steps]
 
     def run(item: Json, whole: Json) -> Json:
         values: list[Json] = []
@@ -107,7 +159,7 @@ def objects_of(items: Make, build: Make) -> Make:
 
 
 def object_of(
-    steps: Sequence[tuple[str, Make]],
+    steps: Sequence[tuple[str, Step]],
     constants: Mapping[str, Json],
     places: Mapping[str, Place],
     *,
@@ -117,16 +169,35 @@ def object_of(
     An object of the fields that have a value.
 
     Constants alone say nothing, so that an object whose other fields are all missing is
-    left out, unless `always`.
+    left out, unless `always`. Fields read straight from one parent are taken out of it
+    together, which saves two calls for each.
     """
     nested = any(isinstance(value, list | dict) for value in constants.values())
     always = always or not steps
+    parents: dict[Path, list[tuple[str, str, Function | None]]] = {}
+    others: list[tuple[str, Make]] = []
+    for key, step in steps:
+        if isinstance(step, Direct):
+            parents.setdefault(step.parent, []).append((key, step.name, step.function))
+        else:
+            others.append((key, step))
+    groups = tuple((getter(parent), tuple(children)) for parent, children in parents.items())
 
     def run(item: Json, whole: Json) -> Json:
         made: dict[str, Json] = {}
         key = ""
         try:
-            for key, step in steps:
+            for parent, children in groups:
+                holder = parent(item, whole)
+                if not isinstance(holder, dict):
+                    continue
+                for key, name, function in children:
+                    value = holder.get(name)
+                    if value is not None and function is not None:
+                        value = spread(function, value) if isinstance(value, list) else function(value)
+                    if value is not None:
+                        made[key] = value
+            for key, step in others:
                 value = step(item, whole)
                 if value is not None:
                     made[key] = value
@@ -140,25 +211,19 @@ def object_of(
     return run
 
 
-def transformed(make: Make, function: Function, takes: Literal["one", "list", "any"]) -> Make:
+def transformed(step: Step, function: Function, takes: Takes) -> Step:
     """What a transform makes of a value, of each item of a list, or of a list as a whole."""
-    if takes == "any":
-        return lambda item, whole: None if (value := make(item, whole)) is None else function(value)
-    if takes == "list":
-
-        def run_list(item: Json, whole: Json) -> Json:
-            value = make(item, whole)
-            if value is None:
-                return None
-            return function(value if isinstance(value, list) else [value])
-
-        return run_list
+    if isinstance(step, Direct) and takes == "one":
+        return step.then(function)
+    make = plain(step)
 
     def run(item: Json, whole: Json) -> Json:
         value = make(item, whole)
         if value is None:
             return None
-        return spread(function, value) if isinstance(value, list) else function(value)
+        if takes == "one":
+            return spread(function, value) if isinstance(value, list) else function(value)
+        return function([value] if takes == "list" and not isinstance(value, list) else value)
 
     return run
 
@@ -206,9 +271,9 @@ def one_of(words: frozenset[str], unknown: Callable[[str], Json]) -> Function:
     return lambda value: value if not isinstance(value, str) or value in words else unknown(value)
 
 
-def defaulted(make: Make, default: Json) -> Make:
+def defaulted(step: Step, default: Json) -> Make:
     """A value, or the default where it is missing or empty."""
-    fresh = constant(default)
+    make, fresh = plain(step), constant(default)
 
     def run(item: Json, whole: Json) -> Json:
         value = make(item, whole)

@@ -11,6 +11,8 @@ from bridge.model import Json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_OURS = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{3})?Z")
+"""How we write an instant, and most vendors too: then nothing is to be computed."""
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _FRACTION = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]*)?")
 
@@ -66,22 +68,32 @@ def _read(value: Json, zone: tzinfo | None) -> datetime:
         raise BadValue(
             f"{shown(value)} is no ISO 8601 text; a number needs epoch_ms_to_instant or epoch_s_to_instant"
         )
+    moment = _parsed(value.strip())
+    if moment.tzinfo is None:
+        if zone is None:
+            raise BadValue(f"{shown(value)} has no time zone; name it: using: {{instant: [UTC]}}")
+        moment = moment.replace(tzinfo=zone)
     try:
-        moment = datetime.fromisoformat(value.strip())
-        if moment.tzinfo is None:
-            if zone is None:
-                raise BadValue(f"{shown(value)} has no time zone; name it: using: {{instant: [UTC]}}")
-            moment = moment.replace(tzinfo=zone)
         return moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        if isinstance(error, BadValue):
-            raise
-        raise BadValue(f"{shown(value)} is no ISO 8601 date and time") from error
+    except OverflowError as error:
+        raise BadValue(f"{shown(value)} is far outside of any calendar") from error
+
+
+def _parsed(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadValue(f"{shown(text)} is no ISO 8601 date and time") from error
 
 
 def instant(value: Json) -> Json:
     """ISO 8601 date and time with its offset to an instant in UTC."""
-    return None if value == "" else _written(_read(value, None))
+    if value == "":
+        return None
+    if isinstance(value, str) and (ours := _OURS.fullmatch(value)):
+        _parsed(value)
+        return f"{value[:-5]}Z" if ours.group(1) == ".000" else value
+    return _written(_read(value, None))
 
 
 def instant_in(zone: str) -> Function:
@@ -96,10 +108,7 @@ def date(value: Json) -> Json:
         return None
     if not isinstance(value, str):
         raise BadValue(f"{shown(value)} is no ISO 8601 date; a number needs epoch_ms_to_instant first")
-    try:
-        day = datetime.fromisoformat(value.strip()).date()
-    except ValueError as error:
-        raise BadValue(f"{shown(value)} is no ISO 8601 date") from error
+    day = _parsed(value.strip()).date()
     if day.year < 1000:
         raise BadValue(f"the year {day.year} is not believable")
     return day.isoformat()

@@ -7,14 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Literal
 
 import orjson
 
 from bridge.journey.phones import read_phones
 from bridge.mapping import times
 from bridge.mapping.html_text import html_of_text, text_of_html
-from bridge.mapping.values import BadValue, Function, as_text, shown
+from bridge.mapping.values import BadValue, Function, Takes, as_text, shown
 from bridge.model import Json
 
 MAX_INTEGER = 2**53 - 1
@@ -39,7 +38,7 @@ class Transform:
     summary: str
     make: Callable[..., Function]
     parameters: tuple[str, ...] = ()
-    takes: Literal["one", "list", "any"] = "one"
+    takes: Takes = "one"
 
     @property
     def required(self) -> int:
@@ -239,7 +238,7 @@ def _date(zone: str = "") -> Function:
     return times.date_in(zone) if zone else times.date
 
 
-def _one(function: Function, name: str, *, takes: Literal["one", "list", "any"] = "one") -> Transform:
+def _one(function: Function, name: str, *, takes: Takes = "one") -> Transform:
     return Transform(name=name, summary=function.__doc__ or "", make=lambda: function, takes=takes)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Literal
 
 from bridge.model import Json
 
 Function = Callable[[Json], Json]
 """From one value that is not None to another; None for "nothing". Raises BadValue, nothing else."""
+
+Takes = Literal["one", "list", "any"]
+"""What a function is given: each item of a list by itself, the list, or whatever there is."""
 
 MAX_SHOWN = 60
 
