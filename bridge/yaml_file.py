@@ -153,8 +153,9 @@ class _Reader:
             value = self.expand(top, (), top.line, top.column)
         except yaml.MarkedYAMLError as error:
             self.stop_at_syntax(error, text)
-        except yaml.reader.ReaderError as error:
-            line = text.count("\n", 0, error.position) + 1
+        except (yaml.reader.ReaderError, UnicodeEncodeError) as error:
+            start = error.start if isinstance(error, UnicodeEncodeError) else error.position
+            line = text.count("\n", 0, start) + 1
             self.stop("holds a character that YAML does not allow.", "Remove it.", line, 1)
         if not self.problems and not isinstance(value, dict):
             self.add("holds no settings: expected `key: value` lines.", "", top.line, top.column)
