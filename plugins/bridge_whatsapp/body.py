@@ -10,7 +10,7 @@ from typing import NoReturn
 import orjson
 
 from bridge import Json, MappingError
-from bridge_whatsapp.people import items, mapping, matching_contact, text
+from bridge_whatsapp.people import Contacts, items, mapping, text
 from bridge_whatsapp.words import FRAME, HISTORY_REFUSED, LISTS, SKIPPED_FIELDS, Event
 
 _DEPTH = 200
@@ -84,7 +84,7 @@ def _change(change: Json, waba: str | None, position: str) -> Iterator[Item]:
         yield Item(event="other", position=position, item=change, waba=waba, field=field)
         return
     rule = SKIPPED_FIELDS.get(field)
-    contacts = items(value.get("contacts"))
+    contacts = Contacts(value.get("contacts"))
     errors = items(value.get("errors"))
     count = 0
     for event, item, thread in _events(value):
@@ -96,7 +96,7 @@ def _change(change: Json, waba: str | None, position: str) -> Iterator[Item]:
             waba=waba,
             field=field,
             metadata=value.get("metadata"),
-            contact=matching_contact(ids, contacts),
+            contact=contacts.of(ids),
             thread=thread,
             errors=errors or None,
             rule=rule or _refusal(event, item),

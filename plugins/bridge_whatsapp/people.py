@@ -11,6 +11,14 @@ from bridge import Json
 BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 _SUCCESSION = re.compile(rf" changed from ({BSUID.pattern}) to ({BSUID.pattern})$")
 _NUMBER = re.compile(r"\+?[0-9]{7,15}")
+_USER_FIELDS = (
+    "from_user_id",
+    "to_user_id",
+    "recipient_user_id",
+    "recipient_participant_user_id",
+    "user_id",
+)
+_NUMBER_FIELDS = ("from", "to", "recipient_id", "recipient_participant_id", "wa_id")
 _PUNCTUATION = str.maketrans("", "", " ()-.")
 
 
@@ -88,34 +96,29 @@ def wa_id(value: Json) -> str | None:
     return bare.removeprefix("+") if _NUMBER.fullmatch(bare) else written
 
 
-def matching_contact(item: Mapping[str, Json], contacts: list[Json]) -> Mapping[str, Json] | None:
+class Contacts:
     """
-    Return the entry of `value.contacts` that belongs to the sender or recipient of `item`.
+    The entries of a `value.contacts`, found by id.
 
     By id only: a body may speak of several people, and a wrong pairing would join two of
     them for ever. An item that names nobody belongs to the only contact there is.
     """
-    numbers = {wa_id(item.get(name)) for name in ("from", "to", "recipient_id", "wa_id")}
-    numbers.add(wa_id(item.get("recipient_participant_id")))
-    users = {
-        text(item.get(name))
-        for name in (
-            "from_user_id",
-            "to_user_id",
-            "recipient_user_id",
-            "recipient_participant_user_id",
-            "user_id",
-        )
-    }
-    numbers.discard(None)
-    users.discard(None)
-    known = [mapping(contact) for contact in contacts if isinstance(contact, dict)]
-    if not numbers and not users:
-        return known[0] if len(known) == 1 else None
-    for contact in known:
-        if wa_id(contact.get("wa_id")) in numbers or text(contact.get("user_id")) in users:
-            return contact
-    return None
+
+    def __init__(self, contacts: Json) -> None:
+        known = [contact for contact in items(contacts) if isinstance(contact, dict)]
+        self._only = known[0] if len(known) == 1 else None
+        self._by_number = {wa_id(contact.get("wa_id")): contact for contact in reversed(known)}
+        self._by_user = {text(contact.get("user_id")): contact for contact in reversed(known)}
+
+    def of(self, item: Mapping[str, Json]) -> Mapping[str, Json] | None:
+        """Return the entry of the sender or recipient of `item`, None if there is none."""
+        users = [user for name in _USER_FIELDS if (user := text(item.get(name)))]
+        numbers = [number for name in _NUMBER_FIELDS if (number := wa_id(item.get(name)))]
+        if not users and not numbers:
+            return self._only
+        found = [self._by_user.get(user) for user in users]
+        found += [self._by_number.get(number) for number in numbers]
+        return next((contact for contact in found if contact is not None), None)
 
 
 def is_outbound(stored: Mapping[str, Json]) -> bool:

@@ -104,12 +104,15 @@ def _content(result: View, stored: Mapping[str, Json], message: Mapping[str, Jso
     if stored.get("detail") != "full" and message.get("type") not in SYSTEM_TYPES:
         return
     result["body_text"] = words_of(message)
-    kind = text(message.get("type")) or ""
-    media = mapping(message.get(kind)) if kind in MEDIA else {}
+    kind = text(message.get("type"))
+    if kind in MEDIA:
+        result["attachments"] = [_attachment(mapping(message.get(kind)))]
+
+
+def _attachment(media: Mapping[str, Json]) -> dict[str, Json]:
+    """Return a file by its media id; WhatsApp tells neither its size nor how long a recording is."""
     ref = text(media.get("id"))
-    if kind not in MEDIA:
-        return
-    attachment = {
+    told = {
         "id": ref,
         "ref": ref,
         "filename": text(media.get("filename")),
@@ -117,7 +120,7 @@ def _content(result: View, stored: Mapping[str, Json], message: Mapping[str, Jso
         "is_voice": media.get("voice") is True or None,
         "state": "pending" if ref else "unknown",
     }
-    result["attachments"] = [{name: value for name, value in attachment.items() if value is not None}]
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _reaction(result: View, stored: Mapping[str, Json], item: Mapping[str, Json]) -> None:
