@@ -291,7 +291,7 @@ def modified(kind: ObjectType, row: Row) -> int:
 
 def as_record(stream: str, row: Row, links: Links, *, deleted: bool = False) -> Record:
     """
-    Make a record of an object, owner or pipeline; `associations` become lists of ids.
+    Make a record of an object, owner or pipeline; associations become lists of ids, histories oldest first.
 
     The version holds a digest of the content as well as its time, since a new link, a changed stage or
     a newly mapped property does not always move the time.
@@ -300,6 +300,8 @@ def as_record(stream: str, row: Row, links: Links, *, deleted: bool = False) -> 
     data = {name: value for name, value in row.items() if name != "associations"}
     if links:
         data["associations"] = {to: list(ids.get(id_, ())) for to, ids in links.items()}
+    if isinstance(history := row.get("propertiesWithHistory"), dict):
+        data["propertiesWithHistory"] = {name: list(values)[::-1] for name, values in history.items()}
     at = instant(row.get("archivedAt")) if deleted else None
     at = at or instant(row.get("updatedAt"))
     digest = hashlib.blake2b(
