@@ -100,6 +100,17 @@ def test_a_batch_read_names_what_it_did_not_find(crm: World) -> None:
     assert (by_address.status_code, by_address.json()["results"][0]["id"]) == (200, ana)
 
 
+def test_a_batch_read_brings_the_history_of_a_property(crm: World) -> None:
+    deal = crm.hub.create("deals", {"dealname": "Fornos", "dealstage": "qualifiedtobuy"})
+    crm.hub.edit("deals", deal, {"dealstage": "closedlost"})
+    answer = crm.batch("deals", "read", {"id": deal}, propertiesWithHistory=["dealstage"])
+    (row,) = answer.json()["results"]
+    assert [one["value"] for one in row["propertiesWithHistory"]["dealstage"]] == [
+        "closedlost",
+        "qualifiedtobuy",
+    ]
+
+
 def test_a_batch_read_of_merged_and_archived_ids(crm: World) -> None:
     ana, anna, rui = (crm.hub.create("contacts", {"firstname": name}) for name in ("Ana", "Anna", "Rui"))
     merged = crm.hub.merge("contacts", ana, anna)

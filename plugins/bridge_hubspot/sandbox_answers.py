@@ -92,9 +92,7 @@ def not_found(message: str = "resource not found") -> Refusal:
 class Asked:
     """One request as its endpoint reads it: words of the path, query parameters, JSON body."""
 
-    method: str
     path: str
-    version: str
     words: Mapping[str, str]
     query: Mapping[str, str]
     body: Json = None

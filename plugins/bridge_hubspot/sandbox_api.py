@@ -156,9 +156,7 @@ class Api:
                 self._require_version(words["version"])
                 self._require_scope(request.method, path, words)
                 asked = Asked(
-                    method=request.method,
                     path=request.url.path,
-                    version=words["version"],
                     words=words,
                     query=dict(request.query_params),
                     body=_parsed(raw),

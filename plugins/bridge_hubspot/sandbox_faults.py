@@ -11,6 +11,9 @@ from zoneinfo import ZoneInfo
 from bridge import Json
 from bridge_hubspot.sandbox_answers import Answer
 
+# Only a 477 always says when to come back: in seconds, up to a day.
+_MIGRATION = 3_600
+
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
@@ -89,6 +92,8 @@ class Levers:
         body: Json = None,
     ) -> None:
         """Answer `status` to matching calls; `commits=0` stores first: "500 after storing"."""
+        if status == 477 and retry_after is None:
+            retry_after = _MIGRATION
         self.faults.append(
             Fault(
                 method=method,

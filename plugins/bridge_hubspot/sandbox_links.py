@@ -21,9 +21,9 @@ class Links:
     def __init__(self) -> None:
         self._from: dict[End, dict[End, set[int]]] = defaultdict(dict)
 
-    def add(self, source: End, target: End, type_id: int | None = None) -> set[int]:
+    def add(self, source: End, target: End, type_id: int | None = None) -> None:
         """
-        Link two records and return the type ids the link now has from `source`.
+        Link two records.
 
         `type_id` None makes the plain link. The first company of a contact or deal becomes its
         primary one, and a new primary one takes that from the last. Raises KeyError for a type
@@ -45,7 +45,6 @@ class Links:
                     self._unset(owner, other, mark)
             if type_id == primary[0] or self.primary(owner) is None:
                 self._set(owner, company, mark)
-        return set(self._from[source][target])
 
     def remove(self, source: End, target: End, type_id: int | None = None) -> None:
         """Remove a link, or only its type `type_id`; removing what is not there does nothing."""

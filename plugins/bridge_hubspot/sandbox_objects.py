@@ -18,7 +18,7 @@ from bridge_hubspot.sandbox_answers import (
     whole,
     words,
 )
-from bridge_hubspot.sandbox_catalog import Kind, kind_of
+from bridge_hubspot.sandbox_catalog import PRIMARY_TYPES, Kind, kind_of
 from bridge_hubspot.sandbox_items import Claims, Draft, Item
 from bridge_hubspot.sandbox_portal import Portal
 from bridge_hubspot.sandbox_search import search
@@ -103,11 +103,12 @@ def _with_links(portal: Portal, item: Item, body: dict[str, Json], targets: Sequ
 
 
 def _type_names(kind: Kind, target: Kind, types: set[int]) -> list[str]:
+    """Return what a link's types are called: the plain name is the primary one, where a pair knows one."""
     name = f"{kind.singular}_to_{target.singular}"
-    # Only links between contacts, deals and companies know a primary one beside the plain one.
-    if len(types) > 1:
-        return [name, f"{name}_unlabeled"]
-    return [name if types & {3, 4} or kind.engagement or target.engagement else f"{name}_unlabeled"]
+    primary = PRIMARY_TYPES.get((kind.name, target.name))
+    if primary is None:
+        return [name]
+    return [name, f"{name}_unlabeled"] if primary[0] in types else [f"{name}_unlabeled"]
 
 
 def list_objects(portal: Portal, asked: Asked) -> Answer:

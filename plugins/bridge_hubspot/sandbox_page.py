@@ -58,7 +58,7 @@ dt{color:var(--soft);font-size:.9rem}dd{margin:0;overflow-wrap:anywhere}
 .head{display:flex;flex-wrap:wrap;gap:.15rem .6rem;align-items:baseline;font-size:.9rem;color:var(--soft)}
 .head b{color:var(--ink);font-size:1rem}.head time{margin-left:auto}
 .facts{font-size:.9rem;color:var(--soft);margin:.1rem 0 0;overflow-wrap:anywhere}
-.body{margin:.5rem 0 0;overflow-wrap:anywhere;white-space:pre-line}.body p{margin:.2rem 0}
+.body{margin:.5rem 0 0;overflow-wrap:anywhere}.plain{white-space:pre-line}.body p{margin:.2rem 0}
 .by{margin:.5rem 0 0;font-size:.8rem;color:var(--soft)}
 """
 
@@ -185,7 +185,9 @@ def _activity(portal: Portal, item: Item) -> str:
     held = item.properties
     what, facts = _headline(portal, item.kind, held)
     body = held.get(item.kind.body, "")
-    shown = nh3.clean(body, tags=_TAGS) if body else escape(held.get("hs_email_text", ""))
+    shown = nh3.clean(body, tags=_TAGS)
+    if not shown and "hs_email_text" in held:
+        shown = f'<div class="plain">{escape(held["hs_email_text"])}</div>'
     by = "logged by an integration" if held.get("hs_object_source") == "INTEGRATION" else "logged by a person"
     owner = _label(portal, item.kind, "hubspot_owner_id", held.get("hubspot_owner_id", ""))
     when = escape(_time(portal, held["hs_timestamp"]))

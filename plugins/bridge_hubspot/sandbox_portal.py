@@ -175,11 +175,10 @@ class Portal:
         self._apply(item, {item.kind.modified: instant_text(now)}, source, now)
         self._claim(item)
 
-    def link(self, source: End, target: End, type_id: int | None = None) -> set[int]:
+    def link(self, source: End, target: End, type_id: int | None = None) -> None:
         """Link two records and keep the contact's primary company. Raises KeyError for an unknown type."""
-        types = self.links.add(source, target, type_id)
+        self.links.add(source, target, type_id)
         self._follow(source, target)
-        return types
 
     def unlink(self, source: End, target: End, type_id: int | None = None) -> None:
         self.links.remove(source, target, type_id)
