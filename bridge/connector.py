@@ -138,12 +138,29 @@ class Http(Protocol):
 class Context(Protocol):
     """What the engine lends to a connector for its life."""
 
-    connection: str
-    http: Http
-    tokens: Tokens
-    capture: Capture
-    region: str
-    own_domains: Sequence[str]
+    @property
+    def connection(self) -> str:
+        """The connection's name in the configuration, for messages."""
+
+    @property
+    def http(self) -> Http:
+        """The session, charged to the account's budgets."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """Short-lived tokens, leased and refreshed in one place."""
+
+    @property
+    def capture(self) -> Capture:
+        """What may be collected."""
+
+    @property
+    def region(self) -> str:
+        """The country (ISO 3166) of numbers written without a country code, ZZ if unknown."""
+
+    @property
+    def own_domains(self) -> Sequence[str]:
+        """The company's mail domains."""
 
     def clock(self) -> datetime:
         """Return the present instant, aware, in UTC."""
@@ -158,7 +175,8 @@ class ConnectorSpec:
     a secret, `description` is shown to the admin). `mapping` is the file name of the mapping
     under `mappings/`, or an absolute path in a third party's package. `settle` is how many
     seconds after a time-out the vendor may still commit a write. `contact_stream` names the
-    stream of a CRM's contacts, empty for a channel. `live` streams have a `wait` method.
+    stream of a CRM's contacts, empty for a channel. `paths` are addresses its receiver answers
+    besides `/hooks/<connection>`, such as `/v1/interactions`.
     """
 
     name: str
@@ -170,6 +188,7 @@ class ConnectorSpec:
     budgets: Sequence[Budget] = ()
     settle: float = 0.0
     contact_stream: str = ""
+    paths: Sequence[str] = ()
     contract: int = CONTRACT_VERSION
     docs: str = ""
 

@@ -48,7 +48,9 @@ def load(names: Iterable[str]) -> Plugins:
         if point is None:
             known = ", ".join(sorted(points)) or "none"
             left_out.append(
-                PluginError(f'connector "{name}" is not installed.{suggest(name, points)} Installed: {known}.')
+                PluginError(
+                    f'connector "{name}" is not installed.{suggest(name, points)} Installed: {known}.'
+                )
             )
             continue
         try:

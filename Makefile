@@ -1,0 +1,52 @@
+# make demo   sets everything up and shows the main job on this machine, no account needed
+# make test   sets everything up and runs every test
+# make check  format, lint, types, import layers, generated docs
+# make bench  the benchmarks, about twenty minutes
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+ARGS ?=
+
+.PHONY: demo test check format docs bench clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/python -m tests.demo $(ARGS)
+
+test: $(VENV)/.test
+	@.ci/install-servers
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.docs --check
+
+format: $(VENV)/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.test
+	$(BIN)/python -m tests.docs
+
+bench: $(VENV)/.test
+	@.ci/install-servers
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@.ci/make-venv $(PYTHON) $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing crmbridge into $(VENV) (about a minute the first time)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing crmbridge and its test tools into $(VENV) (about a minute the first time)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[postgres,testing,demo]' --group dev --group judges
+	@touch $@

@@ -1,0 +1,55 @@
+"""The command `crmbridge`: puts the groups together and turns errors into a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import bridge
+from bridge.cli import look, mappings, output, rejects, setup, work
+from bridge.errors import BridgeError
+
+app = typer.Typer(
+    name="crmbridge",
+    help="One journey per customer from every channel, written back into the CRM you already use.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        output.say(f"crmbridge {bridge.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+setup.add_to(app)
+work.add_to(app)
+look.add_to(app)
+rejects.add_to(app)
+mappings.add_to(app)
+
+
+def main() -> None:
+    """Run the command line; errors that crmbridge knows become one clear message and an exit code."""
+    try:
+        app()
+    except BridgeError as error:
+        output.warn(str(error))
+        sys.exit(output.exit_code(error))
+    except KeyboardInterrupt:
+        output.warn("Stopped. Run the same command again: it goes on where it was.")
+        sys.exit(130)

@@ -1,0 +1,134 @@
+"""Commands on mappings: test them, see what they leave out, and map stored records again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli import output
+from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened, read_config
+from bridge.engine import commands
+from bridge.engine.opening import load_mappings, mapping_file
+from bridge.errors import StoreError
+from bridge.mapping import load_mapping
+from bridge.plugins import installed, load
+from bridge.sync.remap import Preview, preview
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    group = typer.Typer(help="Test mapping files.", no_args_is_help=True)
+    group.command("test")(run_tests)
+    app.add_typer(group, name="mapping")
+    app.command()(remap)
+
+
+def run_tests(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Mapping files; those of the configuration, or all shipped ones, when left out."),
+    ] = None,
+    config: ConfigPath = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Check mapping files and run the tests that stand in them."""
+    if files:
+        loaded = {str(path): load_mapping(path, connector=None) for path in files}
+    elif config.exists():
+        loaded = {mapping.file: mapping for mapping in load_mappings(read_config(config)).values()}
+    else:
+        specs = load(installed()).specs.values()
+        loaded = {
+            str(mapping_file(spec)): load_mapping(mapping_file(spec), connector=spec.name) for spec in specs
+        }
+    results = {file: mapping.run_tests() for file, mapping in loaded.items()}
+    failed = [result for found in results.values() for result in found if not result.ok]
+    if as_json:
+        output.emit(
+            {
+                file: [{"name": one.name, "ok": one.ok, "difference": one.difference} for one in found]
+                for file, found in results.items()
+            }
+        )
+    else:
+        for file, found in results.items():
+            for one in found:
+                output.say(f"{'ok  ' if one.ok else 'FAIL'} {file}: {one.name}")
+                if not one.ok:
+                    output.say(f"     {one.difference}")
+        output.say(
+            f"{sum(len(found) for found in results.values()) - len(failed)} passed, {len(failed)} failed"
+        )
+    if failed:
+        output.stop(output.PARTIAL)
+
+
+def remap(
+    connection: Annotated[str, typer.Argument(help="The connection whose stored records are mapped again.")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Do it; without this the effect is only shown.")
+    ] = False,
+    config: ConfigPath = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a changed mapping makes of the stored records, and with --apply do it. Asks no vendor."""
+    with opened(config) as runtime:
+        if connection not in runtime.connections:
+            output.warn(
+                f"{connection}: there is no such connection. Configured: {', '.join(runtime.connections)}."
+            )
+            output.stop(output.USAGE)
+        found = runtime.connections[connection]
+        if found.account_pk is None:
+            output.warn(f"{connection}: nothing is stored yet. Collect first with: crmbridge sync")
+            output.stop(output.PARTIAL)
+        shown = preview(runtime, found)
+    result: dict[str, Any] = {"preview": [_preview_json(one) for one in shown]}
+    if apply:
+        try:
+            with opened(config, lock_as="crmbridge remap") as runtime:
+                result |= commands.apply_remap(runtime, {"connection": connection})
+        except StoreError as error:
+            if "in use by crmbridge run" not in str(error):
+                raise
+            with opened(config) as runtime:
+                result |= commands.hand_over(runtime, "remap", {"connection": connection})
+    if as_json:
+        output.emit(result)
+        return
+    for one in shown:
+        _show(one)
+    if apply:
+        output.say(
+            f"{output.plural(result['records'], 'record')} will be mapped again by the next cycle (crmbridge sync)."
+        )
+    else:
+        output.say("Nothing changed yet. Apply with: crmbridge remap " + connection + " --apply")
+
+
+def _show(one: Preview) -> None:
+    output.say(f"{one.stream}: {output.plural(one.records, 'record')}")
+    for (old, new), count in one.renamed.most_common():
+        output.say(f"  renamed  {old} -> {new}  in {count}")
+    for word, counts in (("added", one.added), ("vanished", one.vanished), ("changed", one.changed)):
+        for name, count in counts.most_common():
+            output.say(f"  {word:<8} {name}  in {count}")
+    if one.newly_mapped:
+        output.say(f"  {one.newly_mapped} records are mapped for the first time")
+    for message, count in one.rejected.most_common(5):
+        output.say(f"  rejected {count}: {message}")
+
+
+def _preview_json(one: Preview) -> dict[str, Any]:
+    return {
+        "stream": one.stream,
+        "records": one.records,
+        "renamed": [{"from": old, "to": new, "records": count} for (old, new), count in one.renamed.items()],
+        "added": dict(one.added),
+        "vanished": dict(one.vanished),
+        "changed": dict(one.changed),
+        "rejected": dict(one.rejected),
+        "newly_mapped": one.newly_mapped,
+    }

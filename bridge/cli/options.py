@@ -1,0 +1,55 @@
+"""Options that several commands share, and opening what they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli import output
+from bridge.config import Config, load_config
+from bridge.engine.opening import open_runtime, recall_accounts
+from bridge.errors import ConfigError, Problem
+from bridge.redact import Redactor
+from bridge.sync.runtime import Runtime
+
+ConfigPath = Annotated[
+    Path, typer.Option("--config", "-c", help="The configuration file.", envvar="CRMBRIDGE_CONFIG")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to standard error.")]
+
+DEFAULT = Path("config.yaml")
+
+
+def read_config(path: Path) -> Config:
+    """Load the configuration; a missing file names the command that writes one."""
+    if not path.exists():
+        raise ConfigError(
+            [
+                Problem(
+                    path="",
+                    file=str(path),
+                    message="there is no such file.",
+                    remedy="Write a starting one with: crmbridge init",
+                )
+            ]
+        )
+    config = load_config(path)
+    for problem in config.left_out:
+        output.warn(str(problem))
+    return config
+
+
+@contextmanager
+def opened(path: Path, *, lock_as: str | None = None, verbose: bool = False) -> Iterator[Runtime]:
+    """Open the runtime of a configuration; accounts are recalled from the store, nobody is asked."""
+    redactor = Redactor()
+    output.start_logging(redactor, verbose=verbose)
+    config = read_config(path)
+    with open_runtime(config, lock_as=lock_as, redactor=redactor) as runtime:
+        recall_accounts(runtime)
+        yield runtime

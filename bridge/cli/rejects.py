@@ -1,0 +1,87 @@
+"""Commands on rejects: what could not be used or written, why, and trying it again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli import output
+from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened
+from bridge.engine import commands
+from bridge.errors import StoreError
+from bridge.store import rejects as store
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    group = typer.Typer(help="What could not be used or written, and why.", invoke_without_command=True)
+    group.callback()(listing)
+    group.command()(replay)
+    app.add_typer(group, name="rejects")
+
+
+def listing(context: typer.Context, config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
+    """List the open rejects, grouped by cause."""
+    if context.invoked_subcommand is not None:
+        return
+    with opened(config) as runtime, runtime.database.read() as c:
+        found = store.listed(c)
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in found:
+        groups.setdefault(row["group_key"], []).append(row)
+    if as_json:
+        output.emit([{"group": group, "count": len(rows), "rejects": rows} for group, rows in groups.items()])
+        return
+    if not found:
+        output.say("No rejects.")
+    for group, rows in groups.items():
+        first = rows[0]
+        place = f" at {first['place']}" if first["place"] else ""
+        count = output.plural(len(rows), "reject")
+        output.say(
+            f"{group}  {count} in step {first['step']}, {first['connection']} {first['stream']}{place}"
+        )
+        output.say(f"  {first['message']}")
+        if first["hint"]:
+            output.say(f"  {first['hint']}")
+        shown = ", ".join(row["ext_id"] for row in rows[:5])
+        output.say(f"  Records: {shown}{', ...' if len(rows) > 5 else ''}")
+        output.say(f"  Once mended: crmbridge rejects replay {group}")
+
+
+def replay(
+    group: Annotated[
+        str | None, typer.Argument(help="A group such as R1A2B3; all of them when left out.")
+    ] = None,
+    config: ConfigPath = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Put rejects back in their queues; the next cycle tries them again."""
+    try:
+        with opened(config, lock_as="crmbridge rejects replay") as runtime:
+            _check_group(runtime, group)
+            result = commands.replay(runtime, {"group": group})
+    except StoreError as error:
+        if "in use by crmbridge run" not in str(error):
+            raise
+        with opened(config) as runtime:
+            _check_group(runtime, group)
+            result = commands.hand_over(runtime, "replay", {"group": group})
+    if as_json:
+        output.emit(result)
+    else:
+        output.say(
+            f"{output.plural(result['replayed'], 'reject')} will be tried again by the next cycle (crmbridge sync)."
+        )
+
+
+def _check_group(runtime: Any, group: str | None) -> None:
+    if group is None:
+        return
+    with runtime.database.read() as c:
+        known = {row["group_key"] for row in store.listed(c)}
+    if group not in known:
+        shown = ", ".join(sorted(known)) or "none"
+        output.warn(f"{group}: there is no such group of rejects. Open groups: {shown}.")
+        output.stop(output.USAGE)

@@ -1,0 +1,224 @@
+"""What the terminal says of a plan and of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+
+from bridge.cli import output
+from bridge.store import collected, runs
+from bridge.store import ledger as books
+from bridge.store.tables import node, participation
+from bridge.store.writer import Priority
+from bridge.sync.plan import Action
+from bridge.sync.runtime import Runtime
+from bridge.sync.waiting_list import waiting_list
+
+CALL_SIZE = 100
+"""Writes that one batch call of a CRM takes; used only to foretell the number of calls."""
+
+
+def action_json(action: Action) -> dict[str, Any]:
+    """Return one line of a plan for programs."""
+    write = action.write
+    return {
+        "kind": action.kind,
+        "person": action.person_id,
+        "name": action.name,
+        "title": action.title,
+        "reason": action.reason,
+        "interactions": list(action.entity_ids),
+        "changes": [{"field": one.field, "before": one.before, "after": one.after} for one in action.changes],
+        "write": None
+        if write is None
+        else {
+            "key": write.key,
+            "op": write.op,
+            "stream": write.stream,
+            "id": write.id,
+            "fields": dict(write.fields),
+            "links": [{"stream": link.stream, "to": link.to, "role": link.role} for link in write.links],
+        },
+    }
+
+
+def show_plan(runtime: Runtime, name: str, actions: Sequence[Action], *, details: bool) -> None:
+    """Print a plan: per person what is created, changed, held and skipped, then the sum."""
+    by_person: dict[str, list[Action]] = {}
+    for action in actions:
+        by_person.setdefault(action.person_id, []).append(action)
+    for found in by_person.values():
+        lines = [line for action in found for line in _lines(action, details=details)]
+        if lines:
+            output.say(found[0].name or found[0].person_id)
+            for line in lines:
+                output.say(f"  {line}")
+    output.say(plan_line(actions, name))
+
+
+def _lines(action: Action, *, details: bool) -> list[str]:
+    if action.kind == "create_contact":
+        shown = ", ".join(f"{change.field}={change.after}" for change in action.changes)
+        return [f"+ new contact: {shown}"]
+    if action.kind == "entry" and action.write is not None:
+        lines = [f"+ {action.write.stream}: {action.title}"]
+        if details:
+            for field, value in action.write.fields.items():
+                lines += [f"    {field}: {line}" for line in str(value).splitlines()]
+        return lines
+    if action.kind == "fields":
+        return [
+            f"~ {change.field}: {_shown(change.before)} -> {_shown(change.after)}"
+            for change in action.changes
+        ]
+    if action.kind == "hold":
+        return [f"! held: {action.reason}"]
+    if action.kind == "moved":
+        return [f"! {action.reason}"]
+    return [f"= skipped: {action.reason}"] if details else []
+
+
+def _shown(value: Any) -> str:
+    return "(empty)" if value in (None, "") else str(value)
+
+
+def plan_line(actions: Sequence[Action], name: str) -> str:
+    """Return the one-line sum of a plan."""
+    kinds = Counter(action.kind for action in actions)
+    overwritten = sum(
+        1
+        for action in actions
+        if action.kind == "fields"
+        for change in action.changes
+        if change.before not in (None, "")
+    )
+    text = (
+        f"PLAN {output.plural(kinds['entry'], 'entry', 'entries')},"
+        f" {output.plural(kinds['create_contact'], 'new contact')},"
+        f" {output.plural(overwritten, 'field')} overwritten, {output.plural(_calls(actions), 'call')}."
+    )
+    if kinds["hold"]:
+        text += f" {output.plural(kinds['hold'], 'person', 'people')} held for you to decide."
+    return f"{text} Nothing written yet."
+
+
+def _calls(actions: Sequence[Action]) -> int:
+    streams = Counter(
+        (action.write.op, action.write.stream) for action in actions if action.write is not None
+    )
+    return sum(-(-count // CALL_SIZE) for count in streams.values())
+
+
+def finish_sync(
+    runtime: Runtime, number: int, *, writes: int, written: Mapping[str, int], errors: Sequence[str]
+) -> dict[str, Any]:
+    """Close a run: add up what was read and written, and say ok, partial or failed by arithmetic."""
+    read: Counter[str] = Counter()
+    rules: Counter[str] = Counter()
+    for row in collected.tally(runtime.database, run=number):
+        read[row["state"]] += row["count"]
+        if row["state"] == "skipped":
+            rules[row["rule"] or "no rule"] += row["count"]
+    with runtime.database.read() as c:
+        unread = sum(collected.waiting_deliveries(c).values())
+    read["waiting"] += unread
+    pending: Counter[str] = Counter()
+    for connection in runtime.destinations():
+        assert connection.account_pk is not None
+        with runtime.database.read() as c:
+            pending.update(books.intent_counts(c, connection.account_pk))
+    outcome = "ok"
+    if errors or read["rejected"] or read["waiting"] or pending:
+        outcome = "partial"
+    if errors and not sum(read.values()) and not writes and len(errors) >= len(runtime.connections):
+        outcome = "failed"
+    result = {
+        "run": number,
+        "outcome": outcome,
+        "read": sum(read.values()),
+        "mapped": read["mapped"],
+        "skipped": read["skipped"],
+        "rejected": read["rejected"],
+        "waiting": read["waiting"],
+        "skipped_by_rule": dict(rules),
+        "people": people_counts(runtime),
+        "waiting_for_us": waiting_list(runtime),
+        "writes": writes,
+        "written": dict(written),
+        "pending_writes": dict(pending),
+        "errors": list(errors),
+    }
+    now = runtime.clock()
+    counts = {name: result[name] for name in ("read", "mapped", "skipped", "rejected", "waiting", "writes")}
+    runtime.writer.run(
+        lambda c: runs.end_run(c, number, outcome=outcome, counts=counts, now=now), priority=Priority.LIVE
+    )
+    return result
+
+
+def people_counts(runtime: Runtime) -> dict[str, int]:
+    """Count the people who took part in anything: with a contact, without one, and undecided."""
+    active = select(node.c.person_id).distinct().join(participation, participation.c.node_key == node.c.key)
+    with runtime.database.read() as c:
+        total = int(c.execute(select(func.count()).select_from(active.subquery())).scalar_one())
+        known = active.where(
+            node.c.person_id.in_(select(node.c.person_id).where(node.c.contact_of.is_not(None)))
+        )
+        matched = int(c.execute(select(func.count()).select_from(known.subquery())).scalar_one())
+        undecided = active.where(
+            node.c.person_id.in_(select(node.c.person_id).where(node.c.candidates.is_not(None))),
+            node.c.person_id.not_in(select(node.c.person_id).where(node.c.contact_of.is_not(None))),
+        )
+        open_ones = int(c.execute(select(func.count()).select_from(undecided.subquery())).scalar_one())
+    return {"total": total, "matched": matched, "new": total - matched - open_ones, "to_decide": open_ones}
+
+
+def show_sync(result: Mapping[str, Any]) -> None:
+    """Print what a sync did."""
+    output.say(read_line(result))
+    output.say(people_line(result["people"]))
+    show_waiting(result["waiting_for_us"])
+    writes = result["writes"]
+    pending = result["pending_writes"]
+    more = "".join(f", {count} {state}" for state, count in sorted(pending.items()))
+    output.say(f"SYNC {output.plural(writes, 'write')}{more}")
+    for error in result["errors"]:
+        output.warn(error)
+    if result["rejected"] or pending.get("rejected"):
+        output.say("Look at the rejects: crmbridge rejects")
+
+
+def read_line(result: Mapping[str, Any]) -> str:
+    """Return `Read 132 = 120 mapped + 11 skipped (9 newsletters, 2 private) + 1 rejected`."""
+    rules = sorted(result["skipped_by_rule"].items(), key=lambda item: (-item[1], item[0]))
+    why = f" ({', '.join(f'{count} {rule}' for rule, count in rules)})" if rules else ""
+    line = (
+        f"Read {result['read']} = {result['mapped']} mapped + {result['skipped']} skipped{why}"
+        f" + {result['rejected']} rejected"
+    )
+    return line + (f" + {result['waiting']} waiting" if result["waiting"] else "")
+
+
+def people_line(people: Mapping[str, int]) -> str:
+    """Return `People 27 = 22 matched, 3 new, 2 for you to decide`."""
+    return (
+        f"People {people['total']} = {people['matched']} matched, {people['new']} new,"
+        f" {people['to_decide']} for you to decide"
+    )
+
+
+def show_waiting(people: Sequence[Mapping[str, Any]]) -> None:
+    """Print who waits for us, longest first."""
+    if not people:
+        output.say("Nobody waits for us.")
+        return
+    output.say("WAITING FOR US")
+    name_width = max(len(person["name"]) for person in people)
+    owner_width = max(len(person["owner"] or "NOBODY") for person in people)
+    for person in people:
+        output.say(
+            f"  {person['name']:<{name_width}}  {person['owner'] or 'NOBODY':<{owner_width}}  {person['says']}"
+        )

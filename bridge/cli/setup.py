@@ -1,0 +1,182 @@
+"""Commands to begin with: init, check, setup, connectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli import output
+from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, opened, read_config
+from bridge.connector import Describer, Sink
+from bridge.engine.opening import load_mappings, open_runtime
+from bridge.errors import AuthError, BridgeError
+from bridge.plugins import installed, load
+from bridge.redact import Redactor
+from bridge.sync.runtime import Connection
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(init)
+    app.command()(check)
+    app.command()(connectors)
+    group = typer.Typer(help="Prepare an account for crmbridge.", no_args_is_help=True)
+    group.command("crm")(setup_crm)
+    app.add_typer(group, name="setup")
+
+
+def example_file() -> Path:
+    """Return the shipped example: in the wheel, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    shipped = package / "config.example.yaml"
+    return shipped if shipped.is_file() else package.parent / "config.example.yaml"
+
+
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = DEFAULT,
+) -> None:
+    """Write a commented configuration to start from; never overwrites one."""
+    try:
+        with path.open("x") as file:
+            file.write(example_file().read_text())
+    except FileExistsError:
+        output.warn(f"{path}: exists already and was left alone. Move it away, or name another file.")
+        output.stop(output.USAGE)
+    except OSError as error:
+        output.warn(f"{path}: cannot be written: {error.strerror}.")
+        output.stop(output.USAGE)
+    output.say(f"Wrote {path}. Fill in your accounts, then: crmbridge check")
+
+
+def check(config: ConfigPath = DEFAULT, as_json: AsJson = False, verbose: Verbose = False) -> None:
+    """Validate everything and make one cheap call per connection; names missing scopes."""
+    redactor = Redactor()
+    output.start_logging(redactor, verbose=verbose)
+    loaded = read_config(config)
+    tests = {mapping.file: mapping.run_tests() for mapping in load_mappings(loaded).values()}
+    results: list[dict[str, Any]] = []
+    with open_runtime(loaded, lock_as=None, redactor=redactor) as runtime:
+        for connection in runtime.connections.values():
+            results.append(_check_one(connection, redactor))
+    failed_tests = [
+        f"{file}: {one.name}: {one.difference}"
+        for file, found in tests.items()
+        for one in found
+        if not one.ok
+    ]
+    good = all(result["ok"] for result in results) and not failed_tests and not loaded.left_out
+    if as_json:
+        output.emit({"ok": good, "connections": results, "mapping_tests_failed": failed_tests})
+    else:
+        output.say(f"{loaded.file}: valid")
+        for line in failed_tests:
+            output.say(f"mapping test failed: {line}")
+        for result in results:
+            output.say(_check_line(result))
+    if not good:
+        output.stop(output.AUTH if any(result["kind"] == "auth" for result in results) else output.PARTIAL)
+
+
+def _check_one(connection: Connection, redactor: Redactor) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "name": connection.name,
+        "connector": connection.spec.name,
+        "ok": False,
+        "kind": None,
+    }
+    try:
+        account = connection.connector.check()
+    except BridgeError as error:
+        kind = "auth" if isinstance(error, AuthError) else "unavailable"
+        return {**result, "kind": kind, "error": redactor.clean(str(error))}
+    missing = list(account.missing_scopes)
+    return {
+        **result,
+        "ok": not missing,
+        "kind": "scopes" if missing else None,
+        "account": account.id,
+        "account_name": account.name,
+        "missing_scopes": missing,
+        "writes": connection.config.push is not None,
+    }
+
+
+def _check_line(result: dict[str, Any]) -> str:
+    if "error" in result:
+        return f"{result['name']}: {result['error']}"
+    name = f" {result['account_name']}" if result["account_name"] else ""
+    writes = "may be written to" if result["writes"] else "is only read"
+    line = f"{result['name']}: ok, {result['connector']} account {result['account']}{name}; {writes}"
+    if result["missing_scopes"]:
+        line = (
+            f"{result['name']}: missing scopes: {', '.join(result['missing_scopes'])}. Add them to the key."
+        )
+    return line
+
+
+def connectors(as_json: AsJson = False) -> None:
+    """List the installed connectors and what each can do."""
+    loaded = load(installed())
+    found = [
+        {
+            "name": spec.name,
+            "title": spec.title,
+            "streams": [stream.name for stream in spec.streams],
+            "settings": sorted(spec.settings.get("properties", {})),
+        }
+        for spec in loaded.specs.values()
+    ]
+    if as_json:
+        output.emit({"connectors": found, "left_out": [str(error) for error in loaded.left_out]})
+        return
+    for one in found:
+        output.say(f"{one['name']:<10} {one['title']}; streams: {', '.join(one['streams'])}")
+    for error in loaded.left_out:
+        output.warn(str(error))
+
+
+def setup_crm(
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Create them; without this they are only shown.")
+    ] = False,
+    config: ConfigPath = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Show the custom properties that the mappings need in each CRM, and with --apply create them."""
+    result: dict[str, Any] = {}
+    with opened(config) as runtime:
+        for connection in runtime.connections.values():
+            connector = connection.connector
+            if not isinstance(connector, Describer) or not isinstance(connector, Sink):
+                continue
+            if connection.config.push is None:
+                result[connection.name] = {"skipped": "no `push`: nothing is written to this account"}
+                continue
+            streams: dict[str, Any] = {}
+            for stream, wanted in connection.mapping.properties.items():
+                existing = {field.name for field in connector.describe(stream)}
+                missing = [field for field in wanted if field.name not in existing]
+                shown: dict[str, Any] = {
+                    "existing": sorted(field.name for field in wanted if field.name in existing),
+                    "missing": [field.name for field in missing],
+                }
+                if apply and missing:
+                    made = connector.create(stream, missing)
+                    shown |= {"created": list(made.created), "manual": list(made.manual)}
+                streams[stream] = shown
+            result[connection.name] = {"streams": streams}
+    if as_json:
+        output.emit(result)
+        return
+    for name, found in result.items():
+        output.say(name + (f": {found['skipped']}" if "skipped" in found else ""))
+        for stream, shown in found.get("streams", {}).items():
+            for word in ("existing", "created", "missing"):
+                if shown.get(word) and not (word == "missing" and apply):
+                    output.say(f"  {stream}: {word} {', '.join(shown[word])}")
+            for step in shown.get("manual", ()):
+                output.say(f"  {stream}: by hand: {step}")
+    if not apply:
+        output.say("Nothing changed yet. Create what is missing with: crmbridge setup crm --apply")

@@ -1,0 +1,201 @@
+"""Commands that work: plan, sync, run."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli import output, report
+from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, opened, read_config
+from bridge.engine import commands, cycle
+from bridge.engine.local import Daemon
+from bridge.engine.opening import learn_account, open_runtime, recall_accounts
+from bridge.errors import AuthError, BridgeError, StoreError
+from bridge.redact import Redactor
+from bridge.store import entities, runs
+from bridge.store.writer import Priority
+from bridge.sync.plan import Action
+from bridge.sync.runtime import Connection, Runtime
+from bridge.sync.wanted import destination_of, plan_people
+from bridge.web.app import make_app
+from bridge.web.metrics import Metrics
+from bridge.web.serving import Server
+
+SETTLE_PATIENCE = 120.0
+"""Seconds a `sync` waits for writes whose outcome the CRM has not settled yet."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(plan)
+    app.command()(sync)
+    app.command()(run)
+
+
+def plan(
+    config: ConfigPath = DEFAULT,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+    details: Annotated[bool, typer.Option("--details", help="Show every entry's text.")] = False,
+) -> None:
+    """Show what would be written, before anything is. Reads the CRM, changes nothing."""
+    with opened(config, verbose=verbose) as runtime:
+        found = {connection.name: plan_all(runtime, connection) for connection in runtime.destinations()}
+        if as_json:
+            output.emit(
+                {name: [report.action_json(action) for action in actions] for name, actions in found.items()}
+            )
+            return
+        if not found:
+            output.say(
+                "Nothing would be written: no connection has `push`, or its account was never reached."
+            )
+            output.say("Collect first with: crmbridge sync")
+        for name, actions in found.items():
+            report.show_plan(runtime, name, actions, details=details)
+
+
+def plan_all(runtime: Runtime, connection: Connection) -> list[Action]:
+    """Plan everybody in a destination's queue without changing anything."""
+    assert connection.account_pk is not None
+    with runtime.database.read() as c:
+        people = list(entities.next_touched(c, connection.account_pk, 1_000_000))
+    destination = destination_of(runtime, connection)
+    actions: list[Action] = []
+    for start in range(0, len(people), cycle.PEOPLE):
+        actions += plan_people(
+            runtime, connection, destination, people[start : start + cycle.PEOPLE], dry=True
+        ).actions
+    return actions
+
+
+def sync(
+    config: ConfigPath = DEFAULT,
+    as_json: AsJson = False,
+    verbose: Verbose = False,
+    collect_only: Annotated[
+        bool, typer.Option("--collect-only", help="Collect and resolve; write nothing to any account.")
+    ] = False,
+) -> None:
+    """Do one whole cycle: collect, resolve, deliver."""
+    try:
+        with (
+            opened(config, lock_as="crmbridge sync", verbose=verbose) as runtime,
+            output.progress(not as_json) as show,
+        ):
+            result = sync_once(runtime, deliver=not collect_only, progress=show)
+    except StoreError as error:
+        if "in use by crmbridge run" not in str(error):
+            raise
+        with opened(config, verbose=verbose) as runtime:
+            handed = commands.hand_over(runtime, "sync", {})
+        output.emit(handed) if as_json else output.say(
+            f"The daemon looks at {output.plural(handed['connections'], 'connection')} now; see: crmbridge status"
+        )
+        return
+    if as_json:
+        output.emit(result)
+    else:
+        report.show_sync(result)
+    if result["outcome"] != "ok":
+        output.stop(output.PARTIAL)
+
+
+def sync_once(
+    runtime: Runtime, *, deliver: bool = True, progress: cycle.Progress = cycle.quiet
+) -> dict[str, Any]:
+    """Run one cycle and return its numbers; its outcome is ok, partial or failed, by arithmetic."""
+    now = runtime.clock()
+    number = runtime.writer.run(lambda c: runs.start_run(c, "sync", now), priority=Priority.LIVE)
+    errors: list[str] = []
+    reached = []
+    with ThreadPoolExecutor(max_workers=max(1, len(runtime.connections))) as pool:
+        for connection, problem in zip(
+            runtime.connections.values(),
+            pool.map(lambda connection: learn_account(runtime, connection), runtime.connections.values()),
+            strict=True,
+        ):
+            if problem is not None:
+                errors.append(f"{connection.name}: {runtime.message(problem)}")
+            if connection.account is not None and not isinstance(problem, AuthError):
+                reached.append(connection)
+        pulls = [
+            pool.submit(
+                cycle.pull, runtime, connection, run=number, force=True, whole=True, progress=progress
+            )
+            for connection in reached
+        ]
+        while any(not pull.done() for pull in pulls):
+            cycle.settle_inbox(runtime, run=number, progress=progress)
+            time.sleep(0.05)
+        for pull in pulls:
+            errors += pull.result().errors
+    cycle.settle_inbox(runtime, run=number, progress=progress)
+    written: Counter[str] = Counter()
+    writes = 0
+    if deliver:
+        for connection in runtime.destinations():
+            if connection not in reached:
+                continue
+            try:
+                done = _deliver(runtime, connection, number, progress)
+                writes += done[0]
+                written.update(done[1])
+            except BridgeError as error:
+                errors.append(f"{connection.name}: {runtime.message(error)}")
+    return report.finish_sync(runtime, number, writes=writes, written=written, errors=errors)
+
+
+def _deliver(
+    runtime: Runtime, connection: Connection, number: int, progress: cycle.Progress
+) -> tuple[int, Counter[str]]:
+    """Deliver, waiting as long as the vendor asks within reason, so that one `sync` ends settled."""
+    writes = 0
+    counts: Counter[str] = Counter()
+    until = time.monotonic() + SETTLE_PATIENCE
+    while True:
+        done = cycle.deliver_all(runtime, connection, run=number, progress=progress)
+        writes += done.written
+        counts.update(
+            {name: count for name, count in done.counts.items() if name in ("entry", "contact", "fields")}
+        )
+        if done.wait is None or time.monotonic() + done.wait > until:
+            return writes, counts
+        time.sleep(done.wait + 0.01)
+
+
+def run(config: ConfigPath = DEFAULT, verbose: Verbose = False) -> None:
+    """Run the daemon: schedules, mailbox IDLE, webhooks, health and metrics. SIGTERM ends it cleanly."""
+    redactor = Redactor()
+    output.start_logging(redactor, verbose=verbose)
+    loaded = read_config(config)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with open_runtime(loaded, lock_as="crmbridge run", redactor=redactor) as runtime:
+        recall_accounts(runtime)
+        daemon = Daemon(runtime)
+        server = Server(
+            make_app(runtime, Metrics(runtime, daemon.alive)),
+            host=loaded.web.host,
+            port=loaded.web.port,
+            file=loaded.file,
+        )
+        daemon.start()
+        server.start()
+        output.say(
+            f"crmbridge runs; webhooks at {server.address}/hooks/<connection>, health at {server.address}/readyz"
+        )
+        while not stopping.wait(0.5) and daemon.failed() is None:
+            pass
+        server.stop()
+        daemon.stop()
+    if daemon.failed() is not None:
+        raise StoreError(daemon.failed() or "")
+    output.say("crmbridge stopped; everything it held is stored.")

@@ -1,0 +1,76 @@
+"""What other crmbridge processes may ask of the one that holds the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bridge.errors import StoreError
+from bridge.store import collected, rejects, runs
+from bridge.store.writer import Priority
+from bridge.sync import remap
+from bridge.sync.runtime import Runtime
+
+Result = dict[str, Any]
+
+
+def sync(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
+    """Make every live stream due now."""
+    count = 0
+    for connection in runtime.connections.values():
+        account_pk = connection.account_pk
+        if account_pk is None:
+            continue
+        runtime.writer.run(collected.make_due, account_pk, priority=Priority.LIVE)
+        runtime.wake(f"collect:{connection.name}")
+        count += 1
+    return {"connections": count}
+
+
+def replay(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
+    """Put rejects back in their queues; `group` names one group, None means all."""
+    group = arguments.get("group")
+    count = runtime.writer.run(lambda c: rejects.replay(c, group), priority=Priority.RESOLVE)
+    runtime.wake("resolve")
+    runtime.wake("deliver")
+    return {"replayed": count}
+
+
+def apply_remap(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
+    """Map the stored records of a connection again; raises KeyError for an unknown one."""
+    return {"records": remap.remap(runtime, runtime.connections[arguments["connection"]])}
+
+
+COMMANDS: dict[str, Callable[[Runtime, Mapping[str, Any]], Result]] = {
+    "sync": sync,
+    "replay": replay,
+    "remap": apply_remap,
+}
+
+
+def hand_over(runtime: Runtime, name: str, arguments: Mapping[str, Any], *, seconds: float = 60.0) -> Result:
+    """
+    Leave a command for the process that holds the store and wait for its result.
+
+    Raises StoreError when nobody carries it out in time, or it failed.
+    """
+    now = runtime.clock()
+    number = runtime.writer.run(lambda c: runs.add_command(c, name, arguments, now), priority=Priority.LIVE)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with runtime.database.read() as c:
+            state, result = runs.command_result(c, number)
+        if state == "done":
+            return result
+        if state == "failed":
+            raise StoreError(f"the daemon could not do it: {result.get('error', 'no reason given')}")
+        time.sleep(0.2)
+    runtime.writer.run(
+        lambda c: runs.finish_command(c, number, {"error": "nobody came"}, failed=True),
+        priority=Priority.LIVE,
+    )
+    raise StoreError(
+        f"store: held by another process that took no command in {seconds:.0f} s."
+        " If it is no daemon (a sync, a demo), wait until it ends."
+    )

@@ -1,0 +1,220 @@
+"""The steps as loops: pull what is due, resolve what waits, deliver what differs."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from bridge.connector import Receiver, Source
+from bridge.engine.opening import own_of
+from bridge.errors import AuthError, BridgeError, CursorExpired
+from bridge.model import Phase
+from bridge.store import collected, entities
+from bridge.store import ledger as books
+from bridge.sync import deliver, resolve
+from bridge.sync.collect import collect
+from bridge.sync.deliver import Delivered
+from bridge.sync.project import project
+from bridge.sync.runtime import Connection, Runtime, log
+from bridge.sync.wanted import destination_of, plan_people
+
+PEOPLE = 200
+"""People planned in one go: few look-ups for each call, and a crash repeats little."""
+
+BACKFILL_PAGES = 5
+"""Pages of the past pulled between two looks for news."""
+
+Progress = Callable[[str, int], None]
+
+
+def quiet(step: str, count: int) -> None:
+    """Show nothing."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What one round over a connection came to; `errors` are shown to people as they are."""
+
+    errors: list[str] = field(default_factory=list)
+    paused: bool = False
+    wait: float | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def phases_due(runtime: Runtime, connection: Connection, *, force: bool) -> Iterator[tuple[str, Phase]]:
+    """Yield the (stream, phase) pairs to pull now: today's first, parents before children, the past last."""
+    assert connection.account_pk is not None
+    now = runtime.clock()
+    backfills: list[tuple[str, Phase]] = []
+    for spec in in_order(connection):
+        for phase in spec.phases:
+            with runtime.database.read() as c:
+                at = collected.load_cursor(c, connection.account_pk, spec.name, phase)
+            if at is not None and at.not_before is not None and now < at.not_before:
+                continue
+            if phase == "backfill":
+                rule = connection.mapping.pull.get(spec.name)
+                fields = set(rule.fields_read) if rule else set()
+                if at is None or not at.complete or not fields <= at.fields:
+                    backfills.append((spec.name, phase))
+                continue
+            every = spec.every.get(phase, 60.0)
+            if phase == "live" and connection.config.every is not None:
+                every = connection.config.every
+            due = at is None or at.pulled_at is None or now >= at.pulled_at + timedelta(seconds=every)
+            if due or (force and phase == "live"):
+                yield spec.name, phase
+    yield from backfills
+
+
+def in_order(connection: Connection) -> list[Any]:
+    """Return the streams of a connection, those that others refer to first."""
+    ordered: list[Any] = []
+    waiting = list(connection.spec.streams)
+    while waiting:
+        done = {spec.name for spec in ordered}
+        names = {spec.name for spec in waiting}
+        ready = [spec for spec in waiting if not (set(spec.after) & names) - done] or waiting[:1]
+        ordered += ready
+        waiting = [spec for spec in waiting if spec not in ready]
+    return ordered
+
+
+def pull(
+    runtime: Runtime,
+    connection: Connection,
+    *,
+    run: int,
+    force: bool = False,
+    whole: bool = False,
+    progress: Progress = quiet,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """
+    Pull every phase of a connection that is due; a stream in trouble does not stop its neighbours.
+
+    `whole` reads the past to its end; otherwise a few pages of it. A refused key pauses the connection.
+    """
+    outcome = Outcome()
+    if not isinstance(connection.connector, Source):
+        return outcome
+    for stream, phase in phases_due(runtime, connection, force=force):
+        if stopping():
+            return outcome
+        pages = None if whole or phase != "backfill" else BACKFILL_PAGES
+        try:
+            found = collect(runtime, connection, stream, phase, run=run, pages=pages)
+        except CursorExpired as error:
+            log.info(
+                "%s %s: reading again from the start: %s", connection.name, stream, runtime.message(error)
+            )
+            outcome.counts["expired"] += 1
+            continue
+        except AuthError as error:
+            outcome.errors.append(f"{connection.name}: {runtime.message(error)}")
+            outcome.paused = True
+            return outcome
+        except BridgeError as error:
+            outcome.errors.append(f"{connection.name} {stream}: {runtime.message(error)}")
+            continue
+        outcome.counts[stream] += found.records
+        progress(f"{connection.name} {stream}", found.records)
+        if not found.finished:
+            outcome.wait = 0.0
+    return outcome
+
+
+def settle_inbox(
+    runtime: Runtime,
+    *,
+    run: int,
+    progress: Progress = quiet,
+    stopping: Callable[[], bool] = lambda: False,
+) -> int:
+    """Split, resolve and project until nothing waits; returns how many records were resolved."""
+    total = 0
+    while not stopping():
+        done = 0
+        for connection in runtime.connections.values():
+            if connection.account_pk is not None and isinstance(connection.connector, Receiver):
+                done += resolve.split(runtime, connection, run=run)
+        for connection, stream in resolve.waiting_work(runtime):
+            count = resolve.resolve(runtime, connection, stream)
+            if stream_has_users(connection, stream):
+                runtime.own = own_of(runtime.config, runtime.database)
+            done += count
+            total += count
+            progress("resolved", count)
+        done += project(runtime, limit=PEOPLE)
+        if not done:
+            break
+    return total
+
+
+def stream_has_users(connection: Connection, stream: str) -> bool:
+    """Tell whether a stream brings the CRM's users, whose addresses are the team's own."""
+    rule = connection.mapping.pull.get(stream)
+    return rule is not None and rule.entity == "user"
+
+
+def deliver_all(
+    runtime: Runtime,
+    connection: Connection,
+    *,
+    run: int,
+    progress: Progress = quiet,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Delivered:
+    """
+    Settle what is uncertain, then plan and write until nothing differs, the vendor asks to wait, or nothing moves.
+
+    Raises what the connector raised.
+    """
+    assert connection.account_pk is not None
+    total = deliver.settle(runtime, connection)
+    total.wait = None
+    _add(total, deliver.push_open(runtime, connection), progress)
+    destination = destination_of(runtime, connection)
+    for turn in itertools.count():
+        if stopping() or total.wait is not None:
+            break
+        with runtime.database.read() as c:
+            wishes = entities.next_touched(c, connection.account_pk, PEOPLE)
+        if not wishes:
+            break
+        planned = plan_people(runtime, connection, destination, list(wishes))
+        done = {person: seq for person, seq in wishes.items() if person not in planned.adopted}
+        committed = deliver.commit(runtime, connection, planned.actions, run=run, done=done)
+        for action in planned.actions:
+            if action.kind in ("hold", "skip", "moved"):
+                total.counts[action.kind] += 1
+        if committed:
+            _add(total, deliver.push_open(runtime, connection), progress)
+        project(runtime, limit=PEOPLE)
+        if planned.adopted and not done and turn > 50:
+            log.warning("%s: contacts found in the CRM do not come to rest", connection.name)
+            break
+    rest = deliver.settle(runtime, connection) if total.counts["uncertain"] else None
+    if rest is not None and rest.wait is not None:
+        total.counts["unsettled"] = rest.counts["uncertain"]
+    return total
+
+
+def _add(total: Delivered, found: Delivered, progress: Progress) -> None:
+    total.written += found.written
+    total.counts.update(found.counts)
+    if found.wait is not None:
+        total.wait = found.wait
+    if found.written:
+        progress("written", found.written)
+
+
+def outstanding(runtime: Runtime, connection: Connection) -> dict[str, int]:
+    """Return how many writes of a destination wait, by state."""
+    assert connection.account_pk is not None
+    with runtime.database.read() as c:
+        return books.intent_counts(c, connection.account_pk)

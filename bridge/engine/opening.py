@@ -1,0 +1,210 @@
+"""Opening a runtime: the store, the lock, the connections with their mappings, and whose accounts they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from bridge.budgets import Budgets
+from bridge.capture import RuledCapture
+from bridge.config import Config, ConnectionConfig
+from bridge.connector import Closer, ConnectorSpec
+from bridge.engine.lend import Lent, knows
+from bridge.errors import AuthError, BridgeError, ConfigError, Problem
+from bridge.http import MemoryTokens, Session
+from bridge.journey.handles import Own
+from bridge.mapping import Mapping as MappingFile
+from bridge.mapping import load_mapping
+from bridge.model import Account
+from bridge.redact import Redactor
+from bridge.store import collected
+from bridge.store.blobs import Blobs
+from bridge.store.database import Database, Lock
+from bridge.store.entities import entities_of_type
+from bridge.store.erasure import Traces
+from bridge.store.writer import Priority, Writer
+from bridge.sync.runtime import Connection, Runtime, utc_now
+
+UNKNOWN_REGION = "ZZ"
+"""What libphonenumber calls the region of nobody: only numbers with a country code can be read."""
+
+
+def mapping_file(spec: ConnectorSpec) -> Path:
+    """Return where a connector's shipped mapping lies: in the wheel, beside a checkout, or where it says."""
+    given = Path(spec.mapping)
+    if given.is_absolute():
+        return given
+    package = Path(__file__).resolve().parent.parent
+    shipped = package / "mappings" / given
+    return shipped if shipped.is_file() else package.parent / "mappings" / given
+
+
+def load_mappings(config: Config) -> dict[str, MappingFile]:
+    """Load the mapping of every connection; raises ConfigError with the problems of all of them."""
+    problems: list[Problem] = []
+    loaded: dict[str, MappingFile] = {}
+    by_path: dict[Path, MappingFile] = {}
+    for name, connection in config.connections.items():
+        path = connection.mapping or mapping_file(config.specs[connection.connector])
+        try:
+            if path not in by_path:
+                by_path[path] = load_mapping(path, connector=connection.connector)
+            loaded[name] = by_path[path]
+        except ConfigError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise ConfigError(problems)
+    return loaded
+
+
+@contextmanager
+def open_runtime(
+    config: Config,
+    *,
+    lock_as: str | None,
+    redactor: Redactor | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Iterator[Runtime]:
+    """
+    Open the store and every connection; nothing is asked of any vendor yet.
+
+    `lock_as` takes the right to write and names who has it; None opens for reading. Raises
+    StoreError when another process holds it, ConfigError when a mapping is wrong.
+    """
+    redactor = redactor or Redactor()
+    redactor.add(*config.secrets)
+    mappings = load_mappings(config)
+    database = Database(config.store, blobs=config.blobs)
+    lock = Lock(database)
+    writer: Writer | None = None
+    connections: dict[str, Connection] = {}
+    try:
+        database.migrate()
+        if lock_as is not None:
+            lock.acquire(lock_as)
+        writer = Writer(database, epoch=lock.epoch)
+        budgets = Budgets()
+        for name, settings in config.connections.items():
+            connections[name] = _open(
+                config, settings, mappings[name], database, budgets=budgets, redactor=redactor, clock=clock
+            )
+        runtime = Runtime(
+            config=config,
+            database=database,
+            writer=writer,
+            blobs=Blobs(database.blobs),
+            traces=Traces(database),
+            redactor=redactor,
+            connections=connections,
+            own=own_of(config, database),
+            clock=clock,
+        )
+        yield runtime
+    finally:
+        for connection in connections.values():
+            if isinstance(connection.connector, Closer):
+                connection.connector.close()
+        if writer is not None:
+            writer.close()
+        lock.release()
+        database.close()
+
+
+def own_of(config: Config, database: Database) -> Own:
+    """Return the team's own domains, addresses and numbers: configured, and the CRM's users."""
+    emails = [address for address in config.identity.own_addresses if "@" in address]
+    phones = [address for address in config.identity.own_addresses if "@" not in address]
+    with database.read() as c:
+        emails += [user["email"] for user in entities_of_type(c, "user") if user.get("email")]
+    region = config.identity.default_region or UNKNOWN_REGION
+    return Own.read(domains=config.identity.own_domains, emails=emails, phones=phones, region=region)
+
+
+def _open(
+    config: Config,
+    settings: ConnectionConfig,
+    mapping: MappingFile,
+    database: Database,
+    *,
+    budgets: Budgets,
+    redactor: Redactor,
+    clock: Callable[[], datetime],
+) -> Connection:
+    spec = config.specs[settings.connector]
+    region = settings.region or config.identity.default_region or UNKNOWN_REGION
+    session = Session(connection=settings.name, budgets=spec.budgets, shared=budgets, redactor=redactor)
+    context = Lent(
+        connection=settings.name,
+        http=session,
+        tokens=MemoryTokens(),
+        capture=RuledCapture(rules=settings.capture, knows=knows(database, region)),
+        region=region,
+        own_domains=config.identity.own_domains,
+        now=clock,
+    )
+    try:
+        connector = spec.open(settings.settings, context)
+    except BridgeError:
+        raise
+    except Exception as error:  # a third party's constructor; say whose it is
+        raise ConfigError(
+            f"connections.{settings.name}: connector {spec.name} cannot be opened: {redactor.clean(str(error))}."
+        ) from error
+    return Connection(
+        name=settings.name, spec=spec, connector=connector, mapping=mapping, config=settings, region=region
+    )
+
+
+def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | None:
+    """
+    Ask a connection whose account it is; what it said last time stands in while the vendor is away.
+
+    Returns the error, None when all is well.
+    """
+    now = runtime.clock()
+    try:
+        account = connection.connector.check()
+    except BridgeError as error:
+        kind = "auth" if isinstance(error, AuthError) else "unavailable"
+        message = runtime.message(error)
+        runtime.writer.run(
+            lambda c: collected.save_connection_error(
+                c, connection.name, connection.spec.name, kind, message, now
+            ),
+            priority=Priority.LIVE,
+        )
+        with runtime.database.read() as c:
+            known = collected.known_account(c, connection.name, connection.spec.name)
+            if known is not None:
+                connection.account_pk = known
+                connection.account = collected.load_account(c, known)
+        return error
+    connection.account = account
+    connection.account_pk = runtime.writer.run(
+        lambda c: collected.save_account(c, connection.name, connection.spec.name, account, now),
+        priority=Priority.LIVE,
+    )
+    return None
+
+
+def recall_accounts(runtime: Runtime) -> None:
+    """Take every connection's account from the store, without asking anybody; for commands that only read."""
+    with runtime.database.read() as c:
+        for connection in runtime.connections.values():
+            known = collected.known_account(c, connection.name, connection.spec.name)
+            if known is not None:
+                connection.account_pk = known
+                connection.account = collected.load_account(c, known)
+
+
+__all__ = [
+    "Account",
+    "learn_account",
+    "load_mappings",
+    "mapping_file",
+    "open_runtime",
+    "own_of",
+    "recall_accounts",
+]

@@ -1,0 +1,59 @@
+"""Large bodies as files beside the database, named by their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+THRESHOLD = 256 * 1024
+"""Bodies above this many bytes become files; below, a database row is faster and simpler to back up."""
+
+
+class Blobs:
+    """A folder of content-addressed files; the same body twice is one file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, body: bytes) -> str:
+        """Write `body`, durably, and return its SHA-256 in hex."""
+        name = hashlib.sha256(body).hexdigest()
+        path = self._path(name)
+        if path.exists():
+            return name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return name
+
+    def get(self, name: str) -> bytes:
+        """Return a body; FileNotFoundError when the folder was not restored with the database."""
+        return self._path(name).read_bytes()
+
+    def drop(self, name: str) -> None:
+        """Remove a body, if it is there."""
+        self._path(name).unlink(missing_ok=True)
+
+    def keep(self, body: bytes) -> tuple[bytes | None, str | None]:
+        """Return (body, None) for a small body and (None, name) for a large one, which is then a file."""
+        return (body, None) if len(body) <= THRESHOLD else (None, self.put(body))
+
+    def load(self, body: bytes | None, blob: str | None) -> bytes:
+        """Return a body from where `keep` put it; empty when it was dropped."""
+        if body is not None:
+            return body
+        return self.get(blob) if blob else b""
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name[:2] / name[2:]

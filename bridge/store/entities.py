@@ -1,0 +1,278 @@
+"""Entities: what the records mean, which of them are one thing, and who took part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, select, tuple_, update
+
+from bridge.journey.fold import Part, fold
+from bridge.store.database import upsert
+from bridge.store.people import chunks
+from bridge.store.tables import (
+    account,
+    alias,
+    entity,
+    member,
+    participation,
+    reference,
+    touched,
+    unknown_word,
+)
+
+ENTITY_UPDATE = (
+    "type",
+    "entity_id",
+    "body",
+    "modified_at",
+    "record_pk",
+    "occurred_at",
+    "deleted",
+    "mapping",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the store holds for one record's entity."""
+
+    entity_id: str
+    modified_at: int | None
+    record_pk: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """
+    One interaction, folded from every record that tells of it.
+
+    `accounts` are the accounts that hold a record of it, `parts` its record keys as
+    (account, stream, vendor id).
+    """
+
+    entity_id: str
+    body: Mapping[str, Any]
+    accounts: frozenset[int]
+    parts: tuple[tuple[int, str, str], ...]
+    node_keys: tuple[str, ...]
+
+
+def load_known(
+    c: Connection, account_pk: int, stream: str, ext_ids: Sequence[str]
+) -> dict[tuple[str, int], Known]:
+    """Return the stored entities of these records by (vendor id, part)."""
+    found: dict[tuple[str, int], Known] = {}
+    columns = (
+        entity.c.ext_id,
+        entity.c.part,
+        entity.c.entity_id,
+        entity.c.modified_at,
+        entity.c.record_pk,
+        entity.c.body,
+    )
+    for part in chunks(ext_ids):
+        query = select(*columns).where(
+            entity.c.account_pk == account_pk, entity.c.stream == stream, entity.c.ext_id.in_(part)
+        )
+        for row in c.execute(query):
+            found[row.ext_id, row.part] = Known(
+                entity_id=row.entity_id, modified_at=row.modified_at, record_pk=row.record_pk, body=row.body
+            )
+    return found
+
+
+def load_aliases(c: Connection, keys: Iterable[str]) -> dict[str, str]:
+    """Return the entity ids (or surviving node keys) behind these keys, as far as known."""
+    found: dict[str, str] = {}
+    for part in chunks(keys):
+        for row in c.execute(select(alias).where(alias.c.key.in_(part))):
+            found[row.key] = row.entity_id
+    return found
+
+
+def pushed_among(c: Connection, entity_ids: Iterable[str]) -> set[str]:
+    """Return those of the entities that already stand in an entry of some destination."""
+    found: set[str] = set()
+    for part in chunks(entity_ids):
+        found.update(c.execute(select(member.c.entity_id).where(member.c.entity_id.in_(part))).scalars())
+    return found
+
+
+def save_entities(
+    c: Connection, rows: Sequence[Mapping[str, Any]], aliases: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write entities under their record keys and the keys that say what is the same thing."""
+    upsert(c, entity, rows, conflict=["account_pk", "stream", "ext_id", "part"], update=ENTITY_UPDATE)
+    upsert(c, alias, aliases, conflict=["key"], update=["entity_id"])
+
+
+def move_entity(c: Connection, old: str, new: str) -> None:
+    """Fold entity `old` into `new`: every record, key and participant of it follows."""
+    c.execute(update(entity).where(entity.c.entity_id == old).values(entity_id=new))
+    c.execute(update(alias).where(alias.c.entity_id == old).values(entity_id=new))
+    upsert(c, alias, [{"key": f"id:{old}", "entity_id": new}], conflict=["key"], update=["entity_id"])
+    rows = c.execute(select(participation).where(participation.c.entity_id == old)).all()
+    save_participations(c, [{**row._mapping, "entity_id": new} for row in rows])
+    c.execute(delete(participation).where(participation.c.entity_id == old))
+
+
+def save_participations(c: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Note who took part in what."""
+    upsert(c, participation, rows, conflict=["entity_id", "node_key"], update=["occurred_at"])
+
+
+def save_references(c: Connection, account_pk: int, rows: Mapping[str, Sequence[str]]) -> None:
+    """Replace what each record (`from`) refers to; used for the deals of a contact."""
+    for part in chunks(rows):
+        c.execute(
+            delete(reference).where(reference.c.account_pk == account_pk, reference.c.from_ref.in_(part))
+        )
+    found = [
+        {"account_pk": account_pk, "to_ref": to_ref, "from_ref": from_ref}
+        for from_ref, refs in rows.items()
+        for to_ref in set(refs)
+    ]
+    upsert(c, reference, found, conflict=["account_pk", "to_ref", "from_ref"])
+
+
+def referring(c: Connection, account_pk: int, to_ref: str, stream: str) -> list[dict[str, Any]]:
+    """Return the entities of `stream` that refer to a record, such as the deals of a contact."""
+    refs = c.execute(
+        select(reference.c.from_ref).where(reference.c.account_pk == account_pk, reference.c.to_ref == to_ref)
+    ).scalars()
+    ids = [ref.split("/", 1)[1] for ref in refs if ref.startswith(f"{stream}/")]
+    query = select(entity.c.ext_id, entity.c.body).where(
+        entity.c.account_pk == account_pk,
+        entity.c.stream == stream,
+        entity.c.ext_id.in_(ids),
+        entity.c.deleted.is_(False),
+    )
+    return [{"id": row.ext_id, **orjson.loads(row.body)} for row in c.execute(query)]
+
+
+def entities_at(c: Connection, account_pk: int, refs: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the entities of an account by reference (`stream/id`)."""
+    found: dict[str, dict[str, Any]] = {}
+    pairs = sorted({(ref.split("/", 1)[0], ref.split("/", 1)[1]) for ref in refs if "/" in ref})
+    for start in range(0, len(pairs), 200):
+        query = select(entity.c.stream, entity.c.ext_id, entity.c.body).where(
+            entity.c.account_pk == account_pk,
+            tuple_(entity.c.stream, entity.c.ext_id).in_(pairs[start : start + 200]),
+            entity.c.deleted.is_(False),
+        )
+        for row in c.execute(query):
+            found[f"{row.stream}/{row.ext_id}"] = orjson.loads(row.body)
+    return found
+
+
+def entities_of_type(c: Connection, kind: str) -> list[dict[str, Any]]:
+    """Return every entity of a type that has few of them (users, pipelines), with its account and reference."""
+    query = select(entity.c.account_pk, entity.c.stream, entity.c.ext_id, entity.c.body).where(
+        entity.c.type == kind, entity.c.deleted.is_(False)
+    )
+    return [
+        {"account_pk": row.account_pk, "ref": f"{row.stream}/{row.ext_id}", **orjson.loads(row.body)}
+        for row in c.execute(query)
+    ]
+
+
+def load_interactions(c: Connection, node_keys: Iterable[str]) -> dict[str, Interaction]:
+    """Return the interactions in which any of these nodes took part, folded, by entity id."""
+    nodes_by_entity: dict[str, list[str]] = {}
+    for part in chunks(node_keys):
+        query = select(participation.c.entity_id, participation.c.node_key).where(
+            participation.c.node_key.in_(part)
+        )
+        for row in c.execute(query):
+            nodes_by_entity.setdefault(row.entity_id, []).append(row.node_key)
+    return load_entities(c, nodes_by_entity)
+
+
+def load_entities(c: Connection, nodes_by_entity: Mapping[str, Sequence[str]]) -> dict[str, Interaction]:
+    """Return these interactions, folded from all their records."""
+    parts: dict[str, list[Any]] = {}
+    query = select(
+        entity.c.entity_id,
+        entity.c.account_pk,
+        entity.c.stream,
+        entity.c.ext_id,
+        entity.c.part,
+        entity.c.body,
+        account.c.connector,
+        account.c.vendor_id,
+    ).join(account, account.c.pk == entity.c.account_pk)
+    for chunk in chunks(nodes_by_entity):
+        where = (entity.c.entity_id.in_(chunk), entity.c.type == "interaction", entity.c.deleted.is_(False))
+        for row in c.execute(query.where(*where)):
+            parts.setdefault(row.entity_id, []).append(row)
+    return {
+        entity_id: Interaction(
+            entity_id=entity_id,
+            body=fold([Part(record_key=record_key(row), entity=orjson.loads(row.body)) for row in rows]),
+            accounts=frozenset(row.account_pk for row in rows),
+            parts=tuple(sorted((row.account_pk, row.stream, row.ext_id) for row in rows)),
+            node_keys=tuple(sorted(nodes_by_entity[entity_id])),
+        )
+        for entity_id, rows in parts.items()
+    }
+
+
+def record_key(row: Any) -> str:
+    """Return `connector:account:stream:id:part`, the same in every store that holds this account."""
+    return f"{row.connector}:{row.vendor_id}:{row.stream}:{row.ext_id}:{row.part}"
+
+
+def touch(c: Connection, target: int, person_ids: Iterable[str], seq: int) -> None:
+    """Ask for another look at these people; `seq` tells this wish from an earlier one that is being carried out."""
+    upsert(
+        c,
+        touched,
+        [{"target": target, "person_id": person_id, "seq": seq} for person_id in sorted(person_ids)],
+        conflict=["target", "person_id"],
+        update=["seq"],
+    )
+
+
+def next_touched(c: Connection, target: int, limit: int) -> dict[str, int]:
+    """Return up to `limit` people of a target's queue, longest waiting first, each with the wish's seq."""
+    query = (
+        select(touched.c.person_id, touched.c.seq)
+        .where(touched.c.target == target)
+        .order_by(touched.c.seq)
+        .limit(limit)
+    )
+    return {row.person_id: row.seq for row in c.execute(query)}
+
+
+def untouch(c: Connection, target: int, wishes: Mapping[str, int]) -> None:
+    """Take wishes off a queue, exactly those that were read: a newer one for the same person stays."""
+    for person_id, seq in wishes.items():
+        c.execute(
+            delete(touched).where(
+                touched.c.target == target, touched.c.person_id == person_id, touched.c.seq == seq
+            )
+        )
+
+
+def count_unknown_words(
+    c: Connection, connector: str, stream: str, words: Mapping[tuple[str, str], int]
+) -> None:
+    """Add to the counts of vendor words that no rule of a mapping knows."""
+    for (field, word), seen in words.items():
+        where = (
+            unknown_word.c.connector == connector,
+            unknown_word.c.stream == stream,
+            unknown_word.c.field == field,
+            unknown_word.c.word == word,
+        )
+        found = c.execute(update(unknown_word).where(*where).values(seen=unknown_word.c.seen + seen))
+        if not found.rowcount:
+            c.execute(
+                unknown_word.insert().values(
+                    connector=connector, stream=stream, field=field, word=word, seen=seen
+                )
+            )

@@ -1,0 +1,164 @@
+"""Nodes of identity, their handles, and the person each belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, select, update
+
+from bridge.journey.handles import Handle
+from bridge.store.database import upsert
+from bridge.store.tables import node, node_handle, person
+
+CHUNK = 500
+"""Keys per IN list; below SQLite's limit on parameters and good for its planner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNode:
+    """
+    A node as the store knows it; `handles` maps a handle's key to (handle, made by us).
+
+    `candidates` are the nodes it could belong to where the evidence does not decide.
+    """
+
+    key: str
+    person_id: str
+    contact_of: int | None
+    contact_id: str | None
+    name: str | None
+    since: int | None
+    aliases: tuple[str, ...]
+    candidates: tuple[str, ...]
+    handles: Mapping[str, tuple[Handle, bool]]
+
+
+def chunks(keys: Iterable[str]) -> list[list[str]]:
+    """Return the keys in lists short enough for one query."""
+    ordered = list(keys)
+    return [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
+
+
+def load_nodes(c: Connection, keys: Iterable[str]) -> dict[str, StoredNode]:
+    """Return the known nodes among `keys`, with their handles."""
+    found: dict[str, StoredNode] = {}
+    for part in chunks(keys):
+        rows = c.execute(select(node).where(node.c.key.in_(part))).all()
+        if not rows:
+            continue
+        handles: dict[str, dict[str, tuple[Handle, bool]]] = {}
+        for row in c.execute(
+            select(node_handle).where(node_handle.c.node_key.in_([row.key for row in rows]))
+        ):
+            handle = Handle(kind=row.kind, value=row.value, scope=row.scope, strength=row.strength)
+            handles.setdefault(row.node_key, {})[row.handle_key] = (handle, row.made)
+        for row in rows:
+            found[row.key] = StoredNode(
+                key=row.key,
+                person_id=row.person_id,
+                contact_of=row.contact_of,
+                contact_id=row.contact_id,
+                name=row.name,
+                since=row.since,
+                aliases=tuple(orjson.loads(row.aliases)) if row.aliases else (),
+                candidates=tuple(orjson.loads(row.candidates)) if row.candidates else (),
+                handles=handles.get(row.key, {}),
+            )
+    return found
+
+
+def carriers(c: Connection, handle_keys: Iterable[str]) -> set[str]:
+    """Return the keys of the nodes that carry any of these handles."""
+    found: set[str] = set()
+    for part in chunks(handle_keys):
+        found.update(
+            c.execute(select(node_handle.c.node_key).where(node_handle.c.handle_key.in_(part))).scalars()
+        )
+    return found
+
+
+def node_row(stored: StoredNode) -> dict[str, Any]:
+    """Return the table row of a node."""
+    return {
+        "key": stored.key,
+        "person_id": stored.person_id,
+        "contact_of": stored.contact_of,
+        "contact_id": stored.contact_id,
+        "name": stored.name,
+        "since": stored.since,
+        "aliases": orjson.dumps(stored.aliases) if stored.aliases else None,
+        "candidates": orjson.dumps(stored.candidates) if stored.candidates else None,
+    }
+
+
+def handle_row(node_key: str, handle: Handle, *, made: bool = False) -> dict[str, Any]:
+    """Return the table row of a handle that a node carries."""
+    return {
+        "node_key": node_key,
+        "handle_key": handle.key,
+        "kind": handle.kind,
+        "scope": handle.scope,
+        "value": handle.value,
+        "strength": handle.strength,
+        "made": made,
+    }
+
+
+def save_nodes(
+    c: Connection,
+    nodes: Sequence[Mapping[str, Any]],
+    handles: Sequence[Mapping[str, Any]],
+    dropped: Sequence[tuple[str, str]],
+    persons: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write nodes, add and drop (node, handle) pairs, and note the founders of new persons."""
+    for node_key, handle_key in dropped:
+        c.execute(
+            delete(node_handle).where(
+                node_handle.c.node_key == node_key, node_handle.c.handle_key == handle_key
+            )
+        )
+    upsert(
+        c,
+        node,
+        nodes,
+        conflict=["key"],
+        update=["person_id", "contact_of", "contact_id", "name", "since", "aliases", "candidates"],
+    )
+    upsert(c, node_handle, handles, conflict=["node_key", "handle_key"], update=["strength", "made"])
+    upsert(c, person, persons, conflict=["id"])
+
+
+def remove_node(c: Connection, key: str) -> None:
+    """Forget a node and its handles (its contact was deleted or merged away)."""
+    c.execute(delete(node_handle).where(node_handle.c.node_key == key))
+    c.execute(delete(node).where(node.c.key == key))
+
+
+def current_person(c: Connection, person_id: str) -> str | None:
+    """Return the person who is meant today by an id published at any time, None if it never existed."""
+    founder = c.execute(select(person.c.founder).where(person.c.id == person_id)).scalar()
+    if founder is None:
+        return None
+    return c.execute(select(node.c.person_id).where(node.c.key == founder)).scalar()
+
+
+def nodes_of(c: Connection, person_ids: Iterable[str]) -> dict[str, list[StoredNode]]:
+    """Return the nodes of each person."""
+    keys: list[str] = []
+    for part in chunks(person_ids):
+        keys += c.execute(select(node.c.key).where(node.c.person_id.in_(part))).scalars().all()
+    grouped: dict[str, list[StoredNode]] = {}
+    for stored in load_nodes(c, keys).values():
+        grouped.setdefault(stored.person_id, []).append(stored)
+    for members in grouped.values():
+        members.sort(key=lambda stored: stored.key)
+    return grouped
+
+
+def move_founder(c: Connection, old: str, new: str) -> None:
+    """Let ids that were published for the person of node `old` resolve through node `new`."""
+    c.execute(update(person).where(person.c.founder == old).values(founder=new))

@@ -1,0 +1,146 @@
+"""Rejects: what could not be split, mapped or written, each with its cause, and how to try it again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from bridge.store.database import instant, micros
+from bridge.store.tables import WAITING, account, delivery, intent, record, reject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """One refusal. `place` is the mapping line as file:line, `code` the kind of cause, `field` the target field."""
+
+    step: str
+    stream: str
+    ext_id: str
+    code: str
+    message: str
+    hint: str = ""
+    field: str = ""
+    place: str = ""
+    account_pk: int | None = None
+    connection: str | None = None
+    record_pk: int | None = None
+    delivery_pk: int | None = None
+    intent_key: str | None = None
+
+
+def group_of(found: Reject) -> str:
+    """Return the key under which rejects of one cause are shown together."""
+    text = "|".join((found.step, found.stream, found.code, found.field, found.place))
+    return "R" + hashlib.blake2b(text.encode(), digest_size=3).hexdigest().upper()
+
+
+def save(c: Connection, found: Reject, now: datetime) -> int:
+    """File a reject, or count another attempt of the same one; returns its number."""
+    same = select(reject.c.pk).where(
+        reject.c.step == found.step,
+        reject.c.account_pk == found.account_pk,
+        reject.c.connection == found.connection,
+        reject.c.stream == found.stream,
+        reject.c.ext_id == found.ext_id,
+        reject.c.record_pk.is_(None) if found.record_pk is None else reject.c.record_pk == found.record_pk,
+    )
+    pk = c.execute(same).scalar()
+    values = {
+        "code": found.code,
+        "message": found.message,
+        "hint": found.hint,
+        "field": found.field,
+        "place": found.place,
+        "group_key": group_of(found),
+        "last_at": micros(now),
+        "state": "open",
+        "intent_key": found.intent_key,
+    }
+    if pk is not None:
+        c.execute(update(reject).where(reject.c.pk == pk).values(attempts=reject.c.attempts + 1, **values))
+        return int(pk)
+    result = c.execute(
+        reject.insert().values(
+            step=found.step,
+            account_pk=found.account_pk,
+            connection=found.connection,
+            stream=found.stream,
+            ext_id=found.ext_id,
+            record_pk=found.record_pk,
+            delivery_pk=found.delivery_pk,
+            first_at=micros(now),
+            attempts=1,
+            **values,
+        )
+    )
+    return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+
+def close_for_records(c: Connection, pks: Sequence[int]) -> None:
+    """Mark the rejects of records that have now gone through."""
+    if pks:
+        c.execute(
+            update(reject).where(reject.c.record_pk.in_(pks), reject.c.state == "open").values(state="solved")
+        )
+
+
+def close_for_intent(c: Connection, account_pk: int, key: str) -> None:
+    """Mark the reject of a write that has now gone through."""
+    c.execute(
+        update(reject)
+        .where(reject.c.account_pk == account_pk, reject.c.intent_key == key, reject.c.state == "open")
+        .values(state="solved")
+    )
+
+
+def listed(c: Connection, group: str | None = None) -> list[dict[str, Any]]:
+    """Return the open rejects, newest first, each with its connector and times as instants."""
+    query = (
+        select(reject, account.c.connector, account.c.vendor_id)
+        .outerjoin(account, account.c.pk == reject.c.account_pk)
+        .where(reject.c.state == "open")
+        .order_by(reject.c.last_at.desc(), reject.c.pk.desc())
+    )
+    if group is not None:
+        query = query.where(reject.c.group_key == group)
+    rows = []
+    for row in c.execute(query):
+        values = dict(row._mapping)
+        values["first_at"] = instant(row.first_at)
+        values["last_at"] = instant(row.last_at)
+        rows.append(values)
+    return rows
+
+
+def replay(c: Connection, group: str | None) -> int:
+    """
+    Put rejected records, deliveries and writes back in their queues; None means all.
+
+    Returns how many. Their rejects stay open until they go through.
+    """
+    query = select(reject).where(reject.c.state == "open")
+    if group is not None:
+        query = query.where(reject.c.group_key == group)
+    count = 0
+    for row in c.execute(query).all():
+        if row.record_pk is not None:
+            c.execute(update(record).where(record.c.pk == row.record_pk).values(state=WAITING))
+        elif row.delivery_pk is not None:
+            c.execute(update(delivery).where(delivery.c.pk == row.delivery_pk).values(state=WAITING))
+        elif row.intent_key is not None:
+            c.execute(
+                update(intent)
+                .where(
+                    intent.c.account_pk == row.account_pk,
+                    intent.c.key == row.intent_key,
+                    intent.c.state == "rejected",
+                )
+                .values(state="open", reason=None)
+            )
+        count += 1
+    return count

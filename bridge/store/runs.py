@@ -1,0 +1,73 @@
+"""Runs, commands handed to a running daemon, and the counts people are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select, update
+
+from bridge.store.database import instant, micros
+from bridge.store.tables import command, run
+
+
+def start_run(c: Connection, kind: str, now: datetime) -> int:
+    """Open a run and return its number."""
+    result = c.execute(run.insert().values(kind=kind, started_at=micros(now)))
+    return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+
+def end_run(c: Connection, number: int, *, outcome: str, counts: Mapping[str, Any], now: datetime) -> None:
+    """Close a run: `outcome` is ok, partial or failed."""
+    c.execute(
+        update(run)
+        .where(run.c.pk == number)
+        .values(ended_at=micros(now), outcome=outcome, counts=orjson.dumps(counts))
+    )
+
+
+def latest_run(c: Connection, kind: str) -> dict[str, Any] | None:
+    """Return the newest run of a kind, with times as instants."""
+    row = c.execute(select(run).where(run.c.kind == kind).order_by(run.c.pk.desc()).limit(1)).first()
+    if row is None:
+        return None
+    return {
+        "number": row.pk,
+        "started_at": instant(row.started_at),
+        "ended_at": instant(row.ended_at),
+        "outcome": row.outcome,
+        "counts": orjson.loads(row.counts) if row.counts else {},
+    }
+
+
+def add_command(c: Connection, name: str, arguments: Mapping[str, Any], now: datetime) -> int:
+    """Hand a command to the daemon and return its number."""
+    result = c.execute(
+        command.insert().values(
+            name=name, arguments=orjson.dumps(arguments), created_at=micros(now), state="open"
+        )
+    )
+    return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+
+def open_commands(c: Connection) -> list[tuple[int, str, dict[str, Any]]]:
+    """Return the commands nobody has carried out yet, oldest first."""
+    query = select(command).where(command.c.state == "open").order_by(command.c.pk)
+    return [(row.pk, row.name, orjson.loads(row.arguments)) for row in c.execute(query)]
+
+
+def finish_command(c: Connection, number: int, result: Mapping[str, Any], *, failed: bool = False) -> None:
+    """Note what a command led to."""
+    c.execute(
+        update(command)
+        .where(command.c.pk == number)
+        .values(state="failed" if failed else "done", result=orjson.dumps(result))
+    )
+
+
+def command_result(c: Connection, number: int) -> tuple[str, dict[str, Any]]:
+    """Return (open, done or failed; result) of a command."""
+    row = c.execute(select(command.c.state, command.c.result).where(command.c.pk == number)).one()
+    return row.state, orjson.loads(row.result) if row.result else {}

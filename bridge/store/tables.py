@@ -1,0 +1,405 @@
+"""
+The tables of a store: what was collected, what it means, who is who, and what was written where.
+
+Times are UTC microseconds since 1970. Bodies are bytes (orjson, or the raw bytes of the source);
+large ones lie in files beside the database and `blob` holds their SHA-256. Keys sort by bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+Key = String().with_variant(String(collation="C"), "postgresql")
+
+WAITING, MAPPED, SKIPPED, REJECTED = 0, 1, 2, 3
+"""States of a record; read = the sum of all four."""
+
+
+def _pk() -> Column[Any]:
+    return Column("pk", Serial, primary_key=True, autoincrement=True)
+
+
+meta = Table("meta", metadata, Column("key", Key, primary_key=True), Column("value", String, nullable=False))
+
+account = Table(
+    "account",
+    metadata,
+    _pk(),
+    Column("connector", Key, nullable=False),
+    Column("vendor_id", Key, nullable=False),
+    Column("name", String, nullable=False, default=""),
+    Column("time_zone", String),
+    Column("currency", String),
+    UniqueConstraint("connector", "vendor_id"),
+)
+
+connection = Table(
+    "connection",
+    metadata,
+    Column("name", Key, primary_key=True),
+    Column("connector", Key, nullable=False),
+    Column("account_pk", BigInteger),
+    Column("checked_at", BigInteger),
+    Column("error_kind", String),
+    Column("error", String),
+    Column("error_since", BigInteger),
+)
+
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("account_pk", BigInteger, primary_key=True),
+    Column("stream", Key, primary_key=True),
+    Column("phase", Key, primary_key=True),
+    Column("value", LargeBinary),
+    Column("fields", LargeBinary, nullable=False),
+    Column("watermark", BigInteger),
+    Column("pulled_at", BigInteger),
+    Column("succeeded_at", BigInteger),
+    Column("complete", Boolean, nullable=False, default=False),
+    Column("error", String),
+    Column("error_since", BigInteger),
+    Column("not_before", BigInteger),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    _pk(),
+    Column("connection", Key, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("headers", LargeBinary, nullable=False),
+    Column("body", LargeBinary),
+    Column("blob", Key),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("sender", Key, nullable=False, default=""),
+    Column("idempotency_key", Key),
+    Column("state", SmallInteger, nullable=False, default=WAITING),
+    Index(
+        "delivery_once",
+        "connection",
+        "sender",
+        "idempotency_key",
+        unique=True,
+        sqlite_where=text("idempotency_key IS NOT NULL"),
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+    Index(
+        "delivery_waiting",
+        "pk",
+        sqlite_where=text("state = 0"),
+        postgresql_where=text("state = 0"),
+    ),
+)
+
+record = Table(
+    "record",
+    metadata,
+    _pk(),
+    Column("account_pk", BigInteger, nullable=False),
+    Column("stream", Key, nullable=False),
+    Column("ext_id", Key, nullable=False),
+    Column("version", Key, nullable=False),
+    Column("modified_at", BigInteger),
+    Column("received_at", BigInteger, nullable=False),
+    Column("run", BigInteger, nullable=False),
+    Column("delivery_pk", BigInteger),
+    Column("is_json", Boolean, nullable=False),
+    Column("body", LargeBinary),
+    Column("blob", Key),
+    Column("deleted", Boolean, nullable=False, default=False),
+    Column("actor", String),
+    Column("state", SmallInteger, nullable=False, default=WAITING),
+    Column("rule", String),
+    UniqueConstraint("account_pk", "stream", "ext_id", "version"),
+    Index(
+        "record_waiting",
+        "account_pk",
+        "stream",
+        "pk",
+        sqlite_where=text("state = 0"),
+        postgresql_where=text("state = 0"),
+    ),
+    Index(
+        "record_delivery",
+        "delivery_pk",
+        sqlite_where=text("delivery_pk IS NOT NULL"),
+        postgresql_where=text("delivery_pk IS NOT NULL"),
+    ),
+)
+
+entity = Table(
+    "entity",
+    metadata,
+    _pk(),
+    Column("account_pk", BigInteger, nullable=False),
+    Column("stream", Key, nullable=False),
+    Column("ext_id", Key, nullable=False),
+    Column("part", SmallInteger, nullable=False, default=0),
+    Column("type", Key, nullable=False),
+    Column("entity_id", Key, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("modified_at", BigInteger),
+    Column("record_pk", BigInteger, nullable=False),
+    Column("occurred_at", BigInteger),
+    Column("deleted", Boolean, nullable=False, default=False),
+    Column("mapping", Key, nullable=False),
+    UniqueConstraint("account_pk", "stream", "ext_id", "part"),
+    Index("entity_by_id", "entity_id"),
+    Index("entity_by_type", "type"),
+)
+
+alias = Table(
+    "alias",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("entity_id", Key, nullable=False),
+    Index("alias_by_entity", "entity_id"),
+    sqlite_with_rowid=False,
+)
+
+reference = Table(
+    "reference",
+    metadata,
+    Column("account_pk", BigInteger, primary_key=True),
+    Column("to_ref", Key, primary_key=True),
+    Column("from_ref", Key, primary_key=True),
+    Index("reference_from", "account_pk", "from_ref"),
+    sqlite_with_rowid=False,
+)
+
+node = Table(
+    "node",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("person_id", Key, nullable=False),
+    Column("contact_of", BigInteger),
+    Column("contact_id", Key),
+    Column("name", String),
+    Column("since", BigInteger),
+    Column("aliases", LargeBinary),
+    Column("candidates", LargeBinary),
+    Index("node_by_person", "person_id"),
+    sqlite_with_rowid=False,
+)
+
+node_handle = Table(
+    "node_handle",
+    metadata,
+    Column("node_key", Key, primary_key=True),
+    Column("handle_key", Key, primary_key=True),
+    Column("kind", Key, nullable=False),
+    Column("scope", Key, nullable=False),
+    Column("value", Key, nullable=False),
+    Column("strength", Key, nullable=False),
+    Column("made", Boolean, nullable=False, default=False),
+    Index("node_handle_by_handle", "handle_key"),
+    sqlite_with_rowid=False,
+)
+
+participation = Table(
+    "participation",
+    metadata,
+    Column("entity_id", Key, primary_key=True),
+    Column("node_key", Key, primary_key=True),
+    Column("occurred_at", BigInteger),
+    Index("participation_by_node", "node_key"),
+    sqlite_with_rowid=False,
+)
+
+person = Table(
+    "person",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("founder", Key, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+journey = Table(
+    "journey",
+    metadata,
+    Column("person_id", Key, primary_key=True),
+    Column("name", String),
+    Column("waiting_since", BigInteger),
+    Column("body", LargeBinary, nullable=False),
+    Index(
+        "journey_waiting",
+        "waiting_since",
+        sqlite_where=text("waiting_since IS NOT NULL"),
+        postgresql_where=text("waiting_since IS NOT NULL"),
+    ),
+)
+
+touched = Table(
+    "touched",
+    metadata,
+    Column("target", BigInteger, primary_key=True),
+    Column("person_id", Key, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Index("touched_by_seq", "target", "seq"),
+    sqlite_with_rowid=False,
+)
+"""People to look at again: target 0 is the journey itself, else the account_pk of a destination."""
+
+intent = Table(
+    "intent",
+    metadata,
+    Column("account_pk", BigInteger, primary_key=True),
+    Column("key", Key, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("run", BigInteger, nullable=False),
+    Column("op", Key, nullable=False),
+    Column("stream", Key, nullable=False),
+    Column("target_id", Key),
+    Column("person_id", Key, nullable=False),
+    Column("fields", LargeBinary, nullable=False),
+    Column("links", LargeBinary, nullable=False),
+    Column("before", LargeBinary),
+    Column("slot", Key, nullable=False),
+    Column("mapping", Key, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("sent_at", BigInteger),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("state", Key, nullable=False),
+    Column("reason", String),
+)
+
+INTENT_STATES = ("open", "uncertain", "held", "rejected")
+"""open: not sent, or surely not executed; uncertain: sent, outcome unknown; held: a person must look; rejected."""
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("account_pk", BigInteger, primary_key=True),
+    Column("key", Key, primary_key=True),
+    Column("stream", Key, nullable=False),
+    Column("ext_id", Key, nullable=False),
+    Column("contact_id", Key),
+    Column("person_id", Key, nullable=False),
+    Column("slot", Key, nullable=False),
+    Column("fields", LargeBinary, nullable=False),
+    Column("as_read", LargeBinary),
+    Column("run", BigInteger, nullable=False),
+    Column("mapping", Key, nullable=False),
+    Column("written_at", BigInteger, nullable=False),
+    Index("ledger_by_run", "run"),
+    Index("ledger_by_object", "account_pk", "stream", "ext_id"),
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("account_pk", BigInteger, primary_key=True),
+    Column("entity_id", Key, primary_key=True),
+    Column("key", Key, nullable=False),
+    Index("member_by_key", "account_pk", "key"),
+    sqlite_with_rowid=False,
+)
+"""Which entry of a destination an interaction stands in, from the moment its intent is committed."""
+
+field_ledger = Table(
+    "field_ledger",
+    metadata,
+    Column("account_pk", BigInteger, primary_key=True),
+    Column("stream", Key, primary_key=True),
+    Column("ext_id", Key, primary_key=True),
+    Column("field", Key, primary_key=True),
+    Column("sent", LargeBinary, nullable=False),
+    Column("as_read", LargeBinary),
+    Column("before", LargeBinary),
+    Column("run", BigInteger, nullable=False),
+    Column("written_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+reject = Table(
+    "reject",
+    metadata,
+    _pk(),
+    Column("step", Key, nullable=False),
+    Column("account_pk", BigInteger),
+    Column("connection", Key),
+    Column("stream", Key, nullable=False),
+    Column("ext_id", Key, nullable=False),
+    Column("record_pk", BigInteger),
+    Column("delivery_pk", BigInteger),
+    Column("intent_key", Key),
+    Column("code", Key, nullable=False),
+    Column("message", String, nullable=False),
+    Column("hint", String, nullable=False, default=""),
+    Column("field", String, nullable=False, default=""),
+    Column("place", String, nullable=False, default=""),
+    Column("group_key", Key, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, default=1),
+    Column("state", Key, nullable=False, default="open"),
+    Index("reject_record", "record_pk"),
+    Index("reject_open", "state"),
+)
+
+run = Table(
+    "run",
+    metadata,
+    _pk(),
+    Column("kind", Key, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("outcome", Key),
+    Column("counts", LargeBinary),
+)
+
+command = Table(
+    "command",
+    metadata,
+    _pk(),
+    Column("name", Key, nullable=False),
+    Column("arguments", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("state", Key, nullable=False, default="open"),
+    Column("result", LargeBinary),
+)
+
+unknown_word = Table(
+    "unknown_word",
+    metadata,
+    Column("connector", Key, primary_key=True),
+    Column("stream", Key, primary_key=True),
+    Column("field", Key, primary_key=True),
+    Column("word", Key, primary_key=True),
+    Column("seen", BigInteger, nullable=False),
+)
+
+mention = Table(
+    "mention",
+    metadata,
+    Column("handle_hash", LargeBinary, primary_key=True),
+    Column("kind", Key, primary_key=True),
+    Column("ref", BigInteger, primary_key=True),
+)
+"""Who is named in what no entity speaks of (rejected records, unread deliveries): the rest of the erasure index."""
+
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("handle_hash", LargeBinary, primary_key=True),
+    Column("added_at", BigInteger, nullable=False),
+)

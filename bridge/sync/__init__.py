@@ -1,0 +1,1 @@
+"""The three steps: collect, resolve, deliver; each restartable, each keeping its progress with its result."""

@@ -1,0 +1,163 @@
+"""Collect: store what came, as it came, together with the cursor that stands behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import orjson
+from sqlalchemy import Connection as Transaction
+
+from bridge.connector import Source
+from bridge.errors import BridgeError, CursorExpired, RateLimited, Unavailable
+from bridge.model import Page, Phase
+from bridge.store import collected
+from bridge.store.erasure import suppressed
+from bridge.store.tables import SKIPPED
+from bridge.store.writer import Priority
+from bridge.sync.runtime import Connection, Runtime, log
+
+ERASED_RULE = "erased person"
+OUTAGE_WAIT = 30.0
+"""Seconds a stream rests after an outage whose end the vendor does not tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What one pull brought; `finished` is False when it stopped at `pages` and has more."""
+
+    pages: int
+    records: int
+    finished: bool
+
+
+def collect(
+    runtime: Runtime, connection: Connection, stream: str, phase: Phase, *, run: int, pages: int | None = None
+) -> Collected:
+    """
+    Pull one phase of one stream from its cursor and store every page with the cursor behind it.
+
+    `pages` bounds one call, so that a long backfill shares its connection with today's news.
+    Raises what the connector raised, after noting it on the cursor; nothing stored is lost.
+    """
+    assert connection.account_pk is not None and isinstance(connection.connector, Source)
+    spec = connection.spec.stream(stream)
+    rule = connection.mapping.pull.get(stream)
+    fields = sorted(rule.fields_read) if rule else []
+    with runtime.database.read() as c:
+        at = collected.load_cursor(c, connection.account_pk, stream, phase)
+        out = suppressed(c)
+    value = at.value if at else None
+    asked = at.fields if at else frozenset(fields)
+    if phase == "backfill" and at is not None and not set(fields) <= asked:
+        log.info(
+            "%s %s: the mapping reads fields never asked for; reading the past again", connection.name, stream
+        )
+        value = None
+    count = records = 0
+    priority = Priority.LIVE if phase == "live" else Priority.BACKFILL
+    lookback = timedelta(seconds=spec.lookback)
+
+    def store(page: Page) -> None:
+        now = runtime.clock()
+        assert connection.account_pk is not None
+        account_pk = connection.account_pk
+        rows = collected.record_rows(
+            page.records, account_pk=account_pk, run=run, now=now, blobs=runtime.blobs
+        )
+        if out:
+            _leave_out(runtime, rows, out)
+        watermark = min(page.watermark, now - lookback) if page.watermark else None
+
+        def work(c: Transaction) -> None:
+            collected.insert_records(c, rows)
+            collected.save_cursor(
+                c, account_pk, stream, phase, value=page.cursor, fields=fields, now=now, watermark=watermark
+            )
+
+        runtime.writer.run(work, priority=priority)
+
+    try:
+        for page in connection.connector.pull(stream, phase, value, fields):
+            store(page)
+            value = page.cursor
+            count += 1
+            records += len(page.records)
+            if page.records:
+                runtime.wake("resolve")
+            if pages is not None and count >= pages:
+                return Collected(pages=count, records=records, finished=False)
+    except BridgeError as error:
+        _note_failure(
+            runtime,
+            connection,
+            stream,
+            phase,
+            None if isinstance(error, CursorExpired) else value,
+            fields,
+            error,
+        )
+        raise
+    now = runtime.clock()
+    account_pk = connection.account_pk
+    runtime.writer.run(
+        lambda c: collected.save_cursor(
+            c,
+            account_pk,
+            stream,
+            phase,
+            value=value,
+            fields=fields,
+            now=now,
+            complete=phase == "backfill",
+            succeeded=True,
+        ),
+        priority=priority,
+    )
+    return Collected(pages=count, records=records, finished=True)
+
+
+def _note_failure(
+    runtime: Runtime,
+    connection: Connection,
+    stream: str,
+    phase: Phase,
+    value: object,
+    fields: list[str],
+    error: BridgeError,
+) -> None:
+    now = runtime.clock()
+    wait = None
+    if isinstance(error, RateLimited):
+        wait = error.wait
+    elif isinstance(error, Unavailable):
+        wait = error.wait or OUTAGE_WAIT
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    runtime.writer.run(
+        lambda c: collected.save_cursor(
+            c,
+            account_pk,
+            stream,
+            phase,
+            value=value,
+            fields=fields,
+            now=now,
+            error=runtime.message(error),
+            not_before=now + timedelta(seconds=wait) if wait else None,
+        ),
+        priority=Priority.LIVE,
+    )
+
+
+def _leave_out(runtime: Runtime, rows: list[dict[str, object]], out: frozenset[bytes]) -> None:
+    """Forget the content of records that name somebody who was erased."""
+    for row in rows:
+        body = row["body"]
+        if row["blob"] is not None:
+            body = runtime.blobs.get(str(row["blob"]))
+        if isinstance(body, bytes) and runtime.traces.in_bytes(body) & out:
+            row["body"] = orjson.dumps(None) if row["is_json"] else b""
+            row["blob"] = None
+            row["state"] = SKIPPED
+            row["rule"] = ERASED_RULE

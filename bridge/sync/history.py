@@ -1,0 +1,127 @@
+"""One person's journey as it is shown to people: who they are and everything that happened, in order."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import func, or_, select
+
+from bridge.journey.handles import Own, normalise
+from bridge.store import entities, people
+from bridge.store.tables import journey, node, node_handle
+from bridge.sync.runtime import Runtime
+
+LISTED = 20
+"""How many people a vague name may show."""
+
+
+def find_people(runtime: Runtime, who: str) -> list[dict[str, str]]:
+    """
+    Return the people that a text may mean: person id, handle, contact id, or a part of a name.
+
+    Each: person_id, name. An exact id or handle beats a name.
+    """
+    with runtime.database.read() as c:
+        person_id = people.current_person(c, who)
+        found = (
+            {person_id}
+            if person_id
+            else _by_handle(c, runtime, who) or _by_contact(c, who) or _by_name(c, who)
+        )
+        nodes = people.nodes_of(c, found)
+        names = {
+            row.person_id: row.name
+            for row in c.execute(select(journey).where(journey.c.person_id.in_(found)))
+        }
+    return [
+        {"person_id": one, "name": names.get(one) or next((n.name for n in nodes[one] if n.name), "") or ""}
+        for one in sorted(nodes)
+    ][:LISTED]
+
+
+def _by_handle(c: Transaction, runtime: Runtime, who: str) -> set[str]:
+    region = runtime.config.identity.default_region or "ZZ"
+    keys = [
+        handle.key
+        for kind in ("email", "phone", "whatsapp_id")
+        if ("@" in who) == (kind == "email")
+        for handle in normalise(kind, who, region=region, own=Own())
+    ]
+    query = (
+        select(node.c.person_id)
+        .join(node_handle, node_handle.c.node_key == node.c.key)
+        .where(or_(node_handle.c.handle_key.in_([*keys, who]), node_handle.c.value == who))
+    )
+    return set(c.execute(query).scalars())
+
+
+def _by_contact(c: Transaction, who: str) -> set[str]:
+    return set(c.execute(select(node.c.person_id).where(node.c.contact_id == who)).scalars())
+
+
+def _by_name(c: Transaction, who: str) -> set[str]:
+    text = who.strip().lower()
+    if not text:
+        return set()
+    query = select(node.c.person_id).where(func.lower(node.c.name).contains(text, autoescape=True)).limit(200)
+    return set(c.execute(query).scalars())
+
+
+def history(runtime: Runtime, person_id: str) -> dict[str, Any]:
+    """
+    Return a person's journey.
+
+    Keys: person_id, name, owner, source, waiting_since, handles, contacts, interactions (oldest
+    first; each with local day and time, channel, direction, text of one line, and its fields).
+    """
+    zone = runtime.config.company.zone
+    with runtime.database.read() as c:
+        nodes = people.nodes_of(c, [person_id]).get(person_id, [])
+        row = c.execute(select(journey).where(journey.c.person_id == person_id)).first()
+        view = orjson.loads(row.body) if row else {}
+        found = entities.load_interactions(c, [one.key for one in nodes])
+    interactions = []
+    for one in sorted(found.values(), key=lambda one: (one.body.get("occurred_at", ""), one.entity_id)):
+        body = dict(one.body)
+        at = datetime.fromisoformat(body["occurred_at"]).astimezone(zone)
+        interactions.append(
+            {
+                "id": one.entity_id,
+                "day": at.strftime("%a %d %b %Y"),
+                "time": at.strftime("%H:%M"),
+                "text": one_line(body),
+                "records": [f"{stream}/{ext_id}" for _, stream, ext_id in one.parts],
+                **body,
+            }
+        )
+    return {
+        "person_id": person_id,
+        "name": view.get("display_name") or next((one.name for one in nodes if one.name), person_id),
+        "owner": view.get("owner"),
+        "source": view.get("source"),
+        "waiting_since": view.get("waiting_since"),
+        "handles": sorted({pair[0].value for one in nodes for pair in one.handles.values() if not pair[1]}),
+        "contacts": view.get("contacts")
+        or [{"connector": one.key.split(":")[0], "id": one.contact_id} for one in nodes if one.contact_id],
+        "interactions": interactions,
+    }
+
+
+def one_line(body: dict[str, Any]) -> str:
+    """Return what an interaction says in one line."""
+    if body.get("deleted_at"):
+        return "[removed by its sender]"
+    if body.get("custom", {}).get("text_unknown"):
+        return "[sent in another app, text not available]"
+    parts = [body.get("subject"), " ".join((body.get("body_text") or "").split())]
+    text = ": ".join(part for part in parts if part)
+    names = [
+        one.get("filename") or ("voice" if one.get("is_voice") else one.get("content_type") or "file")
+        for one in body.get("attachments", ())
+    ]
+    if names:
+        text = f"{text} [{', '.join(names)}]".strip()
+    return text if len(text) <= 160 else text[:159] + "…"

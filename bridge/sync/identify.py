@@ -1,0 +1,178 @@
+"""Incremental identity: what a batch of new or changed nodes does to the persons in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bridge.journey.handles import Handle
+from bridge.journey.identity import Node, partition
+from bridge.store.people import StoredNode, carriers, handle_row, load_nodes, node_row
+
+LINKING = frozenset({"certain", "strong"})
+"""Strengths that can join two nodes; only through these does a change spread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """
+    What a batch says of one node.
+
+    A CRM contact (`contact_of` set) states all its handles anew; a sender of a channel only
+    ever adds to what its platform asserted before.
+    """
+
+    key: str
+    handles: tuple[Handle, ...]
+    contact_of: int | None = None
+    contact_id: str | None = None
+    name: str | None = None
+    since: int | None = None
+    aliases: tuple[str, ...] = ()
+    made: tuple[Handle, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class IdentityChange:
+    """Rows to write, and whose journeys to look at again."""
+
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    handles: list[dict[str, Any]] = field(default_factory=list)
+    dropped: list[tuple[str, str]] = field(default_factory=list)
+    persons: list[dict[str, Any]] = field(default_factory=list)
+    person_of: dict[str, str] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+
+
+def identify(
+    c: Connection, incoming: Mapping[str, Incoming], *, gone: frozenset[str] = frozenset()
+) -> IdentityChange:
+    """
+    Work out the persons after `incoming` nodes arrived and `gone` nodes left.
+
+    Recomputes the components that are connected to a changed node through any linking
+    handle, old or new, which is enough for the result to equal a rebuild from scratch
+    (identity rules, I2). Reads only; the caller writes the change while holding the
+    identity lock.
+    """
+    change = IdentityChange()
+    known = load_nodes(c, [*incoming, *gone])
+    after: dict[str, StoredNode] = {}
+    changed: set[str] = set()
+    spread: set[str] = set()
+    for key in gone & set(known):
+        change.touched.add(known[key].person_id)
+        spread.update(_linking(known[key]))
+    for key, item in incoming.items():
+        before = known.get(key)
+        now = _merge(before, item, change)
+        after[key] = now
+        if before is None or _matters(before) != _matters(now):
+            changed.add(key)
+            spread.update(_linking(now))
+            if before is not None:
+                spread.update(_linking(before))
+    component = _component(c, {key: after[key] for key in changed}, after, spread, gone)
+    found = partition([_node(stored) for stored in component.values()])
+    for key, stored in {**after, **component}.items():
+        person_id = found.person_of.get(key, stored.person_id)
+        change.person_of[key] = person_id
+        if key in component:
+            stored = replace(stored, candidates=tuple(sorted(found.candidates.get(key, ()))))
+        if person_id != stored.person_id:
+            change.touched |= {person_id, stored.person_id} - {""}
+            change.persons.append({"id": person_id, "founder": key})
+            change.nodes.append(node_row(replace(stored, person_id=person_id)))
+        elif (known[key] if key in after and key in known else component.get(key)) != stored:
+            change.touched.add(person_id)
+            change.nodes.append(node_row(stored))
+    _keep_one_founder(change)
+    return change
+
+
+def _merge(before: StoredNode | None, item: Incoming, change: IdentityChange) -> StoredNode:
+    handles = {handle.key: (handle, False) for handle in item.handles}
+    handles |= {handle.key: (handle, True) for handle in item.made}
+    if before is not None:
+        if item.contact_of is None:
+            handles = {**before.handles, **handles}
+        else:
+            handles |= {key: pair for key, pair in before.handles.items() if pair[1] and key not in handles}
+            change.dropped += [(item.key, key) for key in before.handles if key not in handles]
+    for key, (handle, made) in handles.items():
+        if before is None or before.handles.get(key) != (handle, made):
+            change.handles.append(handle_row(item.key, handle, made=made))
+    since = item.since
+    if before is not None and before.since is not None:
+        since = before.since if since is None else min(since, before.since)
+    return StoredNode(
+        key=item.key,
+        person_id=before.person_id if before else "",
+        contact_of=item.contact_of,
+        contact_id=item.contact_id,
+        name=item.name or (before.name if before else None),
+        since=since,
+        aliases=item.aliases,
+        candidates=before.candidates if before else (),
+        handles=handles,
+    )
+
+
+def _matters(stored: StoredNode) -> tuple[Any, ...]:
+    """Return what identity looks at; the rest of a node may change without a recount."""
+    return (
+        frozenset((key, pair[0].strength) for key, pair in stored.handles.items()),
+        stored.contact_of,
+        stored.since,
+        stored.aliases,
+    )
+
+
+def _linking(stored: StoredNode) -> set[str]:
+    return {key for key, (handle, _) in stored.handles.items() if handle.strength in LINKING}
+
+
+def _component(
+    c: Connection,
+    changed: Mapping[str, StoredNode],
+    after: Mapping[str, StoredNode],
+    spread: set[str],
+    gone: frozenset[str],
+) -> dict[str, StoredNode]:
+    """Return every node that linking handles connect to a changed one, in its state after the change."""
+    component = dict(changed)
+    asked: set[str] = set()
+    ahead = set(spread)
+    while ahead:
+        asked |= ahead
+        keys = carriers(c, ahead) - component.keys() - gone
+        fresh = {key: after[key] for key in keys & after.keys()}
+        fresh |= load_nodes(c, keys - after.keys())
+        component |= fresh
+        ahead = {key for stored in fresh.values() for key in _linking(stored)} - asked
+    return component
+
+
+def _node(stored: StoredNode) -> Node:
+    since = None
+    if stored.since is not None:
+        since = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=stored.since)).isoformat()
+    return Node(
+        key=stored.key,
+        handles=tuple(handle for handle, _ in stored.handles.values()),
+        contact_of=None if stored.contact_of is None else str(stored.contact_of),
+        aliases=stored.aliases,
+        since=since,
+    )
+
+
+def _keep_one_founder(change: IdentityChange) -> None:
+    """Leave one row per new person; any member will do, since an id is resolved through a member's node."""
+    founders: dict[str, str] = {}
+    for row in change.persons:
+        founders[row["id"]] = min(row["founder"], founders.get(row["id"], row["founder"]))
+    change.persons = [{"id": person_id, "founder": key} for person_id, key in founders.items()]

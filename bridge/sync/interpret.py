@@ -1,0 +1,238 @@
+"""From a stored record to what it means: decoded, mapped, validated, or refused with its cause. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bridge.connector import Decoder
+from bridge.errors import MappingError
+from bridge.journey.handles import Handle, Own, normalise
+from bridge.journey.schema import Validator
+from bridge.model import Record
+from bridge.store.collected import Stored
+from bridge.store.database import micros
+from bridge.sync.identify import Incoming
+from bridge.sync.runtime import Connection
+
+NEWSLETTERS = "newsletters"
+OURS = "written by crmbridge"
+NO_RULE = "no mapping for this stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """One entity as one record tells it; `nodes` are the people it speaks of."""
+
+    stored: Stored
+    stream: str
+    ext_id: str
+    part: int
+    type: str
+    body: dict[str, Any]
+    modified_at: int | None
+    occurred_at: int | None
+    deleted: bool = False
+    nodes: tuple[Incoming, ...] = ()
+    contacts: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """The record was deleted at its source."""
+
+    stored: Stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """The record is left out by a rule."""
+
+    stored: Stored
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The record cannot be used; `line` is the mapping's."""
+
+    stored: Stored
+    code: str
+    message: str
+    field: str = ""
+    line: int = 0
+    hint: str = ""
+
+
+Outcome = Meaning | Gone | Left | Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """How the records of one connection are read."""
+
+    connection: Connection
+    own: Own
+    validators: Mapping[str, Validator] = field(default_factory=dict)
+
+    def read(self, stored: Stored) -> Iterator[Outcome]:
+        """Yield what a record means, one outcome per record that its connector decodes from it."""
+        record = stored.record
+        if record.deleted:
+            yield Gone(stored=stored)
+            return
+        connector = self.connection.connector
+        views = list(connector.decode(record)) if isinstance(connector, Decoder) else [record]
+        if not views:
+            yield Left(stored=stored, rule=NO_RULE)
+        for part, view in enumerate(views):
+            yield self._read_one(stored, part, view)
+
+    def _read_one(self, stored: Stored, part: int, view: Record) -> Outcome:
+        rule = self.connection.mapping.pull.get(view.stream)
+        if rule is None:
+            return Left(stored=stored, rule=NO_RULE)
+        try:
+            body = rule.map(view.data)
+        except MappingError as error:
+            return Refused(
+                stored=stored,
+                code="mapping",
+                message=str(error),
+                field=error.field,
+                line=error.line,
+                hint=error.hint,
+            )
+        problems = self.validators[rule.entity].check(body)
+        if problems:
+            first = problems[0]
+            return Refused(
+                stored=stored,
+                code=first.rule,
+                message="; ".join(f"{problem.path}: {problem.message}" for problem in problems[:3]),
+                field=first.path,
+                line=rule.line(first.path),
+            )
+        if rule.entity == "interaction":
+            return self._interaction(stored, part, view, body)
+        if rule.entity == "contact":
+            return self._contact(stored, part, view, body)
+        return Meaning(
+            stored=stored,
+            stream=view.stream,
+            ext_id=view.id,
+            part=part,
+            type=rule.entity,
+            body=body,
+            modified_at=micros(view.modified_at),
+            occurred_at=None,
+        )
+
+    def _interaction(self, stored: Stored, part: int, view: Record, body: dict[str, Any]) -> Outcome:
+        inbound = body.get("direction") == "inbound"
+        if (
+            inbound
+            and body.get("automated_by") in ("list", "notification")
+            and self.connection.config.capture.newsletters == "skip"
+        ):
+            return Left(stored=stored, rule=NEWSLETTERS)
+        occurred_at = _micros(body.get("occurred_at"))
+        nodes = tuple(self._senders(body, occurred_at))
+        contacts = tuple(
+            self.connection.node_key(*ref.split("/", 1)) for ref in body.get("contact_refs", ()) if "/" in ref
+        )
+        return Meaning(
+            stored=stored,
+            stream=view.stream,
+            ext_id=view.id,
+            part=part,
+            type="interaction",
+            body=body,
+            modified_at=micros(view.modified_at),
+            occurred_at=occurred_at,
+            nodes=nodes,
+            contacts=contacts,
+            keys=tuple(body.get("dedupe_keys", ())),
+        )
+
+    def _senders(self, body: Mapping[str, Any], since: int | None) -> Iterator[Incoming]:
+        for participant in body.get("participants", ()):
+            if is_ours(participant, body):
+                continue
+            handles = tuple(self._handles(participant.get("handles", ())))
+            if handles:
+                yield Incoming(
+                    key=handles[0].key, handles=handles, name=participant.get("display_name"), since=since
+                )
+
+    def _contact(self, stored: Stored, part: int, view: Record, body: dict[str, Any]) -> Outcome:
+        connection = self.connection
+        listed = [
+            *({"kind": "email", "value": value} for value in body.get("emails", ())),
+            *({"kind": "phone", "value": value} for value in body.get("phones", ())),
+            *body.get("handles", ()),
+        ]
+        is_contact = view.stream == connection.spec.contact_stream
+        node = Incoming(
+            key=connection.node_key(view.stream, view.id),
+            handles=tuple(dict.fromkeys(self._handles(listed))),
+            contact_of=connection.account_pk if is_contact else None,
+            contact_id=view.id if is_contact else None,
+            name=name_of(body),
+            since=_micros(body.get("created_at")),
+            aliases=tuple(
+                connection.node_key(*ref.split("/", 1)) for ref in body.get("merged_refs", ()) if "/" in ref
+            ),
+        )
+        return Meaning(
+            stored=stored,
+            stream=view.stream,
+            ext_id=view.id,
+            part=part,
+            type="contact",
+            body=body,
+            modified_at=micros(view.modified_at),
+            occurred_at=None,
+            nodes=(node,),
+        )
+
+    def _handles(self, listed: Any) -> Iterator[Handle]:
+        for item in listed:
+            for handle in normalise(
+                item["kind"],
+                item["value"],
+                scope=item.get("scope", ""),
+                region=self.connection.region,
+                own=self.own,
+            ):
+                if handle.strength != "none":
+                    yield handle
+
+
+def is_ours(participant: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """
+    Tell whether a participant is the team's.
+
+    Where the record does not say, the direction does: whoever sends outbound is ours, and
+    outside of e-mail, which has many recipients, so is whoever is sent inbound.
+    """
+    side = participant.get("side", "unknown")
+    if side != "unknown":
+        return bool(side == "team")
+    sender = participant.get("role") in ("from", "caller", "author", "organizer")
+    if body.get("direction") == "outbound":
+        return sender
+    return body.get("direction") == "inbound" and not sender and body.get("channel") != "email"
+
+
+def name_of(body: Mapping[str, Any]) -> str | None:
+    """Return the name of a contact, None if it has none."""
+    joined = " ".join(filter(None, (body.get("given_name"), body.get("family_name"))))
+    return body.get("display_name") or joined or None
+
+
+def _micros(text: str | None) -> int | None:
+    return micros(datetime.fromisoformat(text)) if text else None

@@ -1,0 +1,142 @@
+"""Remap: what a changed mapping makes of the records already stored, shown before anything changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import select, update
+
+from bridge.journey.schema import Validator
+from bridge.store import collected
+from bridge.store.collected import Stored
+from bridge.store.tables import SKIPPED, WAITING, entity, record
+from bridge.store.writer import Priority
+from bridge.sync.interpret import NO_RULE, Gone, Left, Meaning, Reader
+from bridge.sync.resolve import ENTITIES, PAGE
+from bridge.sync.runtime import Connection, Runtime
+
+
+@dataclass(slots=True, kw_only=True)
+class Preview:
+    """
+    How the entities of one stream would change; every count is a number of records.
+
+    `renamed` pairs a vanished with an added field that hold the same value.
+    """
+
+    stream: str
+    records: int = 0
+    added: Counter[str] = field(default_factory=Counter)
+    vanished: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
+    renamed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    newly_mapped: int = 0
+
+
+def preview(runtime: Runtime, connection: Connection) -> list[Preview]:
+    """Map every stored record of a connection again, in memory, and compare; changes nothing."""
+    assert connection.account_pk is not None
+    reader = Reader(
+        connection=connection,
+        own=runtime.own,
+        validators={name: Validator.for_entity(name) for name in ENTITIES},
+    )
+    found: dict[str, Preview] = {}
+    with runtime.database.read() as c:
+        for stored, before in _pairs(c, runtime, connection):
+            stream = stored.record.stream
+            shown = found.setdefault(stream, Preview(stream=stream))
+            shown.records += 1
+            _compare(shown, list(reader.read(stored)), before)
+    return [found[stream] for stream in sorted(found)]
+
+
+def remap(runtime: Runtime, connection: Connection) -> int:
+    """Put every stored record that another mapping made back in the queue; returns how many."""
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    stale = select(entity.c.record_pk).where(
+        entity.c.account_pk == account_pk, entity.c.mapping != connection.mapping.digest
+    )
+
+    def work(c: Transaction) -> int:
+        again = c.execute(update(record).where(record.c.pk.in_(stale)).values(state=WAITING))
+        unmapped = c.execute(
+            update(record)
+            .where(record.c.account_pk == account_pk, record.c.state == SKIPPED, record.c.rule == NO_RULE)
+            .values(state=WAITING, rule=None)
+        )
+        return int(again.rowcount + unmapped.rowcount)
+
+    count = runtime.writer.run(work, priority=Priority.RESOLVE)
+    runtime.wake("resolve")
+    return count
+
+
+def _pairs(
+    c: Transaction, runtime: Runtime, connection: Connection
+) -> Iterator[tuple[Stored, dict[int, dict[str, Any]]]]:
+    """Yield each current record with the entities it led to, by part."""
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    for spec in connection.spec.streams:
+        last = 0
+        while True:
+            query = (
+                select(record.c.pk)
+                .where(
+                    record.c.account_pk == account_pk,
+                    record.c.stream == spec.name,
+                    record.c.pk > last,
+                    record.c.deleted.is_(False),
+                )
+                .order_by(record.c.pk)
+                .limit(PAGE)
+            )
+            pks = list(c.execute(query).scalars())
+            if not pks:
+                break
+            last = pks[-1]
+            entities_of = _entities(c, pks)
+            for stored in collected.load_records(c, account_pk, spec.name, pks, runtime.blobs):
+                if stored.pk in entities_of or stored.record.data:
+                    yield stored, entities_of.get(stored.pk, {})
+
+
+def _entities(c: Transaction, pks: Sequence[int]) -> dict[int, dict[int, dict[str, Any]]]:
+    found: dict[int, dict[int, dict[str, Any]]] = {}
+    query = select(entity.c.record_pk, entity.c.part, entity.c.body).where(entity.c.record_pk.in_(pks))
+    for row in c.execute(query):
+        found.setdefault(row.record_pk, {})[row.part] = orjson.loads(row.body)
+    return found
+
+
+def _compare(shown: Preview, outcomes: Sequence[Any], before: dict[int, dict[str, Any]]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome, (Left, Gone)):
+            continue
+        if not isinstance(outcome, Meaning):
+            shown.rejected[outcome.message[:120]] += 1
+            continue
+        old = before.get(outcome.part)
+        if old is None:
+            shown.newly_mapped += 1
+            continue
+        new = outcome.body
+        added = {name for name in new if name not in old}
+        vanished = {name for name in old if name not in new}
+        for name in sorted(vanished):
+            twin = next((other for other in sorted(added) if new[other] == old[name]), None)
+            if twin is not None:
+                shown.renamed[name, twin] += 1
+                added.discard(twin)
+            else:
+                shown.vanished[name] += 1
+        shown.added.update(added)
+        shown.changed.update(name for name in new if name in old and new[name] != old[name])

@@ -1,0 +1,102 @@
+"""What every step is lent: the store, its writer, the open connections and the clock."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from bridge.config import Config, ConnectionConfig
+from bridge.connector import Connector, ConnectorSpec
+from bridge.journey.handles import Own
+from bridge.mapping import Mapping as MappingFile
+from bridge.model import Account
+from bridge.redact import Redactor
+from bridge.store.blobs import Blobs
+from bridge.store.database import Database
+from bridge.store.erasure import Traces
+from bridge.store.writer import Writer
+
+log = logging.getLogger("crmbridge")
+
+JOURNEY = 0
+"""The queue target of the journeys themselves; every other target is a destination's account."""
+
+
+def utc_now() -> datetime:
+    """Return the present instant, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class Connection:
+    """
+    One open connection.
+
+    `account_pk` and `account` are None until `check` told whose account it is; nothing of the
+    connection is pulled, split or pushed before, and webhooks are kept until then.
+    """
+
+    name: str
+    spec: ConnectorSpec
+    connector: Connector
+    mapping: MappingFile
+    config: ConnectionConfig
+    region: str
+    account_pk: int | None = None
+    account: Account | None = None
+
+    @property
+    def account_key(self) -> str:
+        """Return `connector:vendor account`, the same in every store."""
+        assert self.account is not None
+        return f"{self.spec.name}:{self.account.id}"
+
+    def node_key(self, stream: str, ext_id: str) -> str:
+        """Return the identity key of a record of this account."""
+        return f"{self.account_key}:{stream}:{ext_id}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Runtime:
+    """One process at work on one store."""
+
+    config: Config
+    database: Database
+    writer: Writer
+    blobs: Blobs
+    traces: Traces
+    redactor: Redactor
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+    own: Own
+    clock: Callable[[], datetime] = utc_now
+    identity_lock: threading.Lock = field(default_factory=threading.Lock)
+    wake: Callable[[str], None] = lambda step: None
+    _sequence: itertools.count[int] = field(default_factory=lambda: itertools.count(time.time_ns()))
+
+    def sequence(self) -> int:
+        """Return a number above every one given out before, in this process or an earlier one."""
+        return next(self._sequence)
+
+    def destinations(self) -> list[Connection]:
+        """Return the connections that may be written to and whose account is known."""
+        return [
+            connection
+            for connection in self.connections.values()
+            if connection.config.push is not None and connection.account_pk is not None
+        ]
+
+    def of_account(self, account_pk: int) -> Connection | None:
+        """Return the connection of an account, None when the configuration no longer has one."""
+        for connection in self.connections.values():
+            if connection.account_pk == account_pk:
+                return connection
+        return None
+
+    def message(self, error: BaseException) -> str:
+        """Return what an error says, without any secret."""
+        return self.redactor.clean(str(error) or type(error).__name__)

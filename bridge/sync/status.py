@@ -1,0 +1,131 @@
+"""How every connection and stream stands, in numbers that add up."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from bridge.connector import Receiver, Source
+from bridge.store import collected
+from bridge.store import ledger as books
+from bridge.store.database import instant
+from bridge.store.tables import connection as connections
+from bridge.store.tables import cursor, delivery, record
+from bridge.sync.runtime import Connection, Runtime
+
+STATES = ("mapped", "skipped", "rejected", "waiting")
+
+
+def overview(runtime: Runtime) -> dict[str, Any]:
+    """
+    Return the state of every connection.
+
+    For each stream read = mapped + skipped + rejected + waiting; `rules` counts the skips by
+    rule; `age_seconds` tells how long ago the last pull went through. A webhook body that is not
+    split yet is one waiting of the stream "webhook". An `error` says what to do.
+    """
+    now = runtime.clock()
+    counts: dict[tuple[int, str], dict[str, Any]] = defaultdict(
+        lambda: {**dict.fromkeys(STATES, 0), "rules": {}}
+    )
+    for row in collected.tally(runtime.database):
+        found = counts[row["account_pk"], row["stream"]]
+        found[row["state"]] += row["count"]
+        if row["state"] == "skipped":
+            found["rules"][row["rule"] or ""] = found["rules"].get(row["rule"] or "", 0) + row["count"]
+    with runtime.database.read() as c:
+        bodies = collected.waiting_deliveries(c)
+        states = {row.name: row for row in c.execute(select(connections))}
+        cursors = {(row.account_pk, row.stream, row.phase): row for row in c.execute(select(cursor))}
+        listed = []
+        for connection in runtime.connections.values():
+            known = states.get(connection.name)
+            account_pk = known.account_pk if known else None
+            streams = _streams(connection, account_pk, counts, cursors, now)
+            if connection.name in bodies:
+                waiting = {**dict.fromkeys(STATES, 0), "waiting": bodies[connection.name]}
+                streams.append(
+                    {"name": "webhook", "read": waiting["waiting"], **waiting, "rules": {}, **_NO_PULL}
+                )
+            listed.append(
+                {
+                    "name": connection.name,
+                    "connector": connection.spec.name,
+                    "account": connection.account.id if connection.account else None,
+                    "error": known.error if known else None,
+                    "error_since": _text(instant(known.error_since)) if known else None,
+                    "last_event_at": _last_event(c, connection, account_pk),
+                    "streams": streams,
+                    "writes": books.intent_counts(c, account_pk)
+                    if account_pk is not None and connection.config.push is not None
+                    else {},
+                    "written": books.written_count(c, account_pk)
+                    if account_pk is not None and connection.config.push is not None
+                    else 0,
+                }
+            )
+    return {"at": _text(now), "connections": listed}
+
+
+_NO_PULL: dict[str, Any] = {
+    "last_success": None,
+    "age_seconds": None,
+    "complete": None,
+    "error": None,
+    "error_since": None,
+}
+
+
+def _streams(
+    connection: Connection,
+    account_pk: int | None,
+    counts: dict[tuple[int, str], dict[str, Any]],
+    cursors: dict[tuple[int, str, str], Any],
+    now: datetime,
+) -> list[dict[str, Any]]:
+    streams = []
+    for spec in connection.spec.streams:
+        found = counts[account_pk or -1, spec.name]
+        live = cursors.get((account_pk or -1, spec.name, "live"))
+        past = cursors.get((account_pk or -1, spec.name, "backfill"))
+        success = instant(live.succeeded_at) if live is not None else None
+        errors = [row for row in (live, past) if row is not None and row.error]
+        streams.append(
+            {
+                "name": spec.name,
+                "read": sum(found[state] for state in STATES),
+                **found,
+                "last_success": _text(success),
+                "age_seconds": (now - success).total_seconds() if success else None,
+                "complete": past.complete if past is not None else None,
+                "error": errors[0].error if errors else None,
+                "error_since": _text(instant(errors[0].error_since)) if errors else None,
+            }
+        )
+    return streams
+
+
+def _last_event(c: Any, connection: Connection, account_pk: int | None) -> str | None:
+    """Return when something last came in, so that silence can be seen."""
+    latest = None
+    if isinstance(connection.connector, Receiver):
+        query = (
+            select(delivery.c.received_at)
+            .where(delivery.c.connection == connection.name)
+            .order_by(delivery.c.pk.desc())
+            .limit(1)
+        )
+        latest = c.execute(query).scalar()
+    if isinstance(connection.connector, Source) and account_pk is not None:
+        newest = c.execute(select(func.max(record.c.pk)).where(record.c.account_pk == account_pk)).scalar()
+        if newest is not None:
+            received = c.execute(select(record.c.received_at).where(record.c.pk == newest)).scalar()
+            latest = max(filter(None, (latest, received)), default=None)
+    return _text(instant(latest))
+
+
+def _text(value: datetime | None) -> str | None:
+    return value.isoformat().replace("+00:00", "Z") if value else None

@@ -1,0 +1,252 @@
+"""What the plan must know of each person, read from the store and, where needed, from the CRM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import select
+
+from bridge.config import Push
+from bridge.connector import Describer, Sink
+from bridge.journey.handles import spellings
+from bridge.model import Json, Person
+from bridge.store import entities, people
+from bridge.store import ledger as books
+from bridge.store.ledger import CONTACT_SLOT
+from bridge.store.people import StoredNode
+from bridge.store.tables import journey
+from bridge.sync.deliver import adopt
+from bridge.sync.entries import Style
+from bridge.sync.plan import Action, Deal, Destination, PersonState, fields_to_read, plan_person
+from bridge.sync.runtime import Connection, Runtime
+
+DEALS = "deals"
+
+PREVIEW = Push(timeline=True)
+"""What a plan shows for a CRM that may not be written to yet."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Planned:
+    """The actions for some people; `adopted` were found in the CRM and are planned in the next round."""
+
+    actions: list[Action] = field(default_factory=list)
+    adopted: set[str] = field(default_factory=set)
+    calls: int = 0
+
+
+def destination_of(runtime: Runtime, connection: Connection) -> Destination:
+    """Return the rules by which a connection is written to."""
+    assert connection.account_pk is not None
+    return Destination(
+        account_pk=connection.account_pk,
+        account_key=connection.account_key,
+        contact_stream=connection.spec.contact_stream,
+        deal_stream=DEALS,
+        push=connection.config.push or PREVIEW,
+        mapping=connection.mapping,
+        style=Style(language=runtime.config.company.language, zone=runtime.config.company.zone),
+        lacking=lacking_fields(connection),
+    )
+
+
+def lacking_fields(connection: Connection) -> frozenset[str]:
+    """
+    Return the contact fields that the mapping would create and the CRM does not have yet.
+
+    They are left out of every write until `crmbridge setup crm --apply` made them.
+    """
+    stream = connection.spec.contact_stream
+    wanted = {field.name for field in connection.mapping.properties.get(stream, ())}
+    if not wanted or not isinstance(connection.connector, Describer):
+        return frozenset()
+    existing = {field.name for field in connection.connector.describe(stream)}
+    return frozenset(wanted - existing)
+
+
+def plan_people(
+    runtime: Runtime,
+    connection: Connection,
+    destination: Destination,
+    person_ids: Sequence[str],
+    *,
+    dry: bool = False,
+) -> Planned:
+    """
+    Plan these people for one destination; asks the CRM for whom it knows and for present values.
+
+    With `dry` nothing is written to the store either: a contact found in the CRM is shown as a
+    skip. Raises what the connector raised.
+    """
+    with runtime.database.read() as c:
+        states = load_states(c, runtime, connection, person_ids)
+    sink = connection.connector
+    assert isinstance(sink, Sink)
+    planned = Planned()
+    states = _read_present(sink, destination, states)
+    for state in states:
+        planned.actions += plan_person(state, destination)
+    _look_up(runtime, connection, sink, planned, states, dry=dry)
+    return planned
+
+
+def _read_present(sink: Sink, destination: Destination, states: list[PersonState]) -> list[PersonState]:
+    """Read the present values of the fields that are about to change, just before they are."""
+    wanted = {
+        state.contacts[0]: fields_to_read(state, destination) for state in states if len(state.contacts) == 1
+    }
+    wanted = {contact_id: names for contact_id, names in wanted.items() if names}
+    if not wanted:
+        return states
+    names = sorted({name for found in wanted.values() for name in found})
+    present: dict[str, Mapping[str, Json]] = {}
+    for record in sink.read(destination.contact_stream, sorted(wanted), names):
+        if record.deleted or not isinstance(record.data, dict):
+            continue
+        values = record.data.get("properties", record.data)
+        present[record.id] = values
+        present[str(record.data.get("requested_id", record.id))] = values
+    return [
+        replace(state, present=present.get(state.contacts[0])) if len(state.contacts) == 1 else state
+        for state in states
+    ]
+
+
+def _look_up(
+    runtime: Runtime,
+    connection: Connection,
+    sink: Sink,
+    planned: Planned,
+    states: Sequence[PersonState],
+    *,
+    dry: bool,
+) -> None:
+    """Before a contact is made, ask the CRM whether it has one under any spelling of any handle."""
+    creations = {action.person_id: action for action in planned.actions if action.kind == "create_contact"}
+    if not creations:
+        return
+    with runtime.database.read() as c:
+        nodes = people.nodes_of(c, creations)
+    asked = [_person(person_id, nodes.get(person_id, [])) for person_id in creations]
+    asked = [person for person in asked if person.emails or person.phones]
+    for match in sink.find(asked) if asked else ():
+        if not match.ids:
+            continue
+        creation = creations[match.key]
+        others = [action for action in planned.actions if action.person_id != match.key]
+        if len(match.ids) == 1:
+            planned.adopted.add(match.key)
+            if not dry:
+                adopt(runtime, connection, creation, match.ids[0])
+                planned.actions = others
+                continue
+            reason = f"the CRM has contact {match.ids[0]}; its timeline is used"
+        else:
+            reason = f"the CRM has contacts {', '.join(match.ids)}; merge them or decide which"
+        hold = replace(creation, kind="skip" if len(match.ids) == 1 else "hold", write=None, reason=reason)
+        planned.actions = [*others, hold]
+
+
+def _person(person_id: str, nodes: Iterable[StoredNode]) -> Person:
+    handles = {pair[0] for node in nodes for pair in node.handles.values()}
+    phones = sorted({handle.value for handle in handles if handle.kind == "phone"})
+    return Person(
+        key=person_id,
+        emails=tuple(sorted({handle.value for handle in handles if handle.kind == "email"})),
+        phones=tuple(dict.fromkeys(spelling for phone in phones for spelling in spellings(phone))),
+    )
+
+
+def load_states(
+    c: Transaction, runtime: Runtime, connection: Connection, person_ids: Sequence[str]
+) -> list[PersonState]:
+    """Read from the store what the plan must know of these people, all from one state of it."""
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    nodes = people.nodes_of(c, person_ids)
+    views: dict[str, dict[str, Any]] = {}
+    for part in people.chunks(person_ids):
+        for row in c.execute(select(journey).where(journey.c.person_id.in_(part))):
+            views[row.person_id] = orjson.loads(row.body)
+    candidates = people.load_nodes(
+        c, {key for found in nodes.values() for node in found for key in node.candidates}
+    )
+    person_of_node = {node.key: person_id for person_id, found in nodes.items() for node in found}
+    interactions = entities.load_interactions(c, person_of_node)
+    entry_of = books.entries_of(c, account_pk, interactions)
+    filed = books.filed_under(c, account_pk, set(entry_of.values()))
+    contact_ids = {
+        person_id: tuple(
+            sorted(node.contact_id for node in found if node.contact_of == account_pk and node.contact_id)
+        )
+        for person_id, found in nodes.items()
+    }
+    written = books.field_states(
+        c, account_pk, connection.spec.contact_stream, {one for ids in contact_ids.values() for one in ids}
+    )
+    pending = {
+        item.person_id: item.write.key
+        for item in books.load_intents(c, account_pk, person_ids=person_ids)
+        if item.slot == CONTACT_SLOT
+    }
+    mine: dict[str, list[entities.Interaction]] = {}
+    for interaction in interactions.values():
+        for person_id in {person_of_node[key] for key in interaction.node_keys}:
+            mine.setdefault(person_id, []).append(interaction)
+    states = []
+    for person_id, found in nodes.items():
+        own = tuple(mine.get(person_id, ()))
+        ids = contact_ids[person_id]
+        keys = {entry_of[one.entity_id] for one in own if one.entity_id in entry_of}
+        view = views.get(person_id, {})
+        states.append(
+            PersonState(
+                person_id=person_id,
+                name=view.get("display_name", ""),
+                contacts=ids,
+                candidates=_contacts_among(found, candidates, account_pk),
+                pending=pending.get(person_id),
+                interactions=own,
+                entry_of={one.entity_id: entry_of[one.entity_id] for one in own if one.entity_id in entry_of},
+                filed={key: filed[key] for key in keys if key in filed},
+                view=view,
+                written=written.get(ids[0], {}) if len(ids) == 1 else {},
+                deals=_deals(c, account_pk, connection.spec.contact_stream, ids[0])
+                if len(ids) == 1 and own
+                else (),
+            )
+        )
+    return states
+
+
+def _contacts_among(
+    nodes: Iterable[StoredNode], candidates: Mapping[str, StoredNode], account_pk: int
+) -> tuple[str, ...]:
+    found = {
+        f"{candidate.name or 'contact'} ({candidate.contact_id})"
+        for node in nodes
+        for key in node.candidates
+        if (candidate := candidates.get(key)) is not None and candidate.contact_of == account_pk
+    }
+    return tuple(sorted(found))
+
+
+def _deals(c: Transaction, account_pk: int, contact_stream: str, contact_id: str) -> tuple[Deal, ...]:
+    return tuple(
+        Deal(
+            id=deal["id"],
+            created_at=_instant(deal.get("created_at")),
+            closed_at=_instant(deal.get("closed_at")) if deal.get("status") in ("won", "lost") else None,
+            is_open=deal.get("status") == "open",
+        )
+        for deal in entities.referring(c, account_pk, f"{contact_stream}/{contact_id}", DEALS)
+    )
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,67 @@
+"""The way of a webhook body onto the disk: many requests, one commit, one answer each."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bridge.store.collected import insert_deliveries
+from bridge.store.writer import Priority, Writer
+
+Waiting = tuple[Mapping[str, Any], "asyncio.Future[bool]"]
+
+
+class Inbox:
+    """
+    Stores webhook bodies durably in group commits.
+
+    Whatever arrives while one commit is on its way shares the next, so that the rate follows
+    the number of waiting requests and not the disk's flushes.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._lock = threading.Lock()
+        self._waiting: list[Waiting] = []
+        self._scheduled = False
+
+    async def append(self, row: Mapping[str, Any]) -> bool:
+        """
+        Store one body and return when it is on the disk.
+
+        False means that its idempotency key was used for another body. Raises StoreError.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()
+        with self._lock:
+            self._waiting.append((row, future))
+            schedule = not self._scheduled
+            self._scheduled = True
+        if schedule:
+            taken: list[Waiting] = []
+            job = self._writer.submit(lambda c: self._insert(c, taken), priority=Priority.INBOX, durable=True)
+            job.add_done_callback(lambda done: loop.call_soon_threadsafe(self._answer, done, taken))
+        return await future
+
+    def _insert(self, c: Connection, taken: list[Waiting]) -> list[bool]:
+        with self._lock:
+            taken += self._waiting
+            self._waiting = []
+            self._scheduled = False
+        return insert_deliveries(c, [row for row, _ in taken])
+
+    @staticmethod
+    def _answer(done: Future[list[bool]], taken: list[Waiting]) -> None:
+        error = done.exception()
+        for position, (_, future) in enumerate(taken):
+            if future.cancelled():
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(done.result()[position])

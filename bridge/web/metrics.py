@@ -1,0 +1,100 @@
+"""What the daemon tells of itself: whether it is ready, and numbers for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+
+from bridge.store.tables import journey
+from bridge.sync.runtime import Runtime
+from bridge.sync.status import overview
+
+
+class Metrics:
+    """Counters of the receiver, and gauges read from the store when they are asked for."""
+
+    def __init__(self, runtime: Runtime, alive: Callable[[], list[str]]) -> None:
+        self._runtime = runtime
+        self._alive = alive
+        self._registry = CollectorRegistry()
+        self._received = Counter(
+            "crmbridge_webhooks_received",
+            "Webhook bodies stored and answered.",
+            ["connection"],
+            registry=self._registry,
+        )
+        self._refused = Counter(
+            "crmbridge_webhooks_refused",
+            "Webhook requests refused: forged, stale, too large.",
+            ["connection"],
+            registry=self._registry,
+        )
+        self._registry.register(_StoreGauges(runtime))
+
+    def received(self, connection: str) -> None:
+        """Count a stored webhook."""
+        self._received.labels(connection).inc()
+
+    def refused(self, connection: str) -> None:
+        """Count a refused webhook."""
+        self._refused.labels(connection).inc()
+
+    def problems(self) -> list[str]:
+        """Return why the daemon is not ready, nothing when it is."""
+        return [
+            *self._alive(),
+            *(
+                f"{connection['name']}: {connection['error']}"
+                for connection in overview(self._runtime)["connections"]
+                if connection["error"]
+            ),
+        ]
+
+    def exposition(self) -> bytes:
+        """Return every metric in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _StoreGauges(Collector):
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        found = overview(self._runtime)
+        records = GaugeMetricFamily(
+            "crmbridge_records", "Records by state.", labels=["connection", "stream", "state"]
+        )
+        freshness = GaugeMetricFamily(
+            "crmbridge_stream_age_seconds",
+            "Seconds since the last successful pull.",
+            labels=["connection", "stream"],
+        )
+        writes = GaugeMetricFamily(
+            "crmbridge_writes",
+            "Writes that are not at the CRM yet, by state.",
+            labels=["connection", "state"],
+        )
+        for connection in found["connections"]:
+            for stream in connection["streams"]:
+                for state in ("mapped", "skipped", "rejected", "waiting"):
+                    records.add_metric([connection["name"], stream["name"], state], stream[state])
+                if stream["age_seconds"] is not None:
+                    freshness.add_metric([connection["name"], stream["name"]], stream["age_seconds"])
+            for state, count in connection["writes"].items():
+                writes.add_metric([connection["name"], state], count)
+        people = GaugeMetricFamily("crmbridge_people_waiting", "People who wait for an answer from us.")
+        with self._runtime.database.read() as c:
+            query = select(func.count()).select_from(journey).where(journey.c.waiting_since.is_not(None))
+            people.add_metric([], int(c.execute(query).scalar_one()))
+        backlog = GaugeMetricFamily(
+            "crmbridge_writer_backlog", "Pieces of work that wait for the store's writer."
+        )
+        backlog.add_metric([], self._runtime.writer.backlog)
+        yield from (records, freshness, writes, people, backlog)

@@ -1,0 +1,65 @@
+"""The HTTP server in a thread of the daemon."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import uvicorn
+from starlette.applications import Starlette
+
+from bridge.errors import ConfigError, Problem
+
+START_SECONDS = 10.0
+
+
+class Server:
+    """Uvicorn in a thread; it takes no signals, the daemon does."""
+
+    def __init__(self, app: Starlette, *, host: str, port: int, file: str) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise ConfigError(
+                [
+                    Problem(
+                        path="web.listen",
+                        file=file,
+                        message=f"{host}:{port} cannot be used: {error.strerror}.",
+                        remedy="Stop what uses it, or choose another port.",
+                    )
+                ]
+            ) from error
+        self.address = "http://{}:{}".format(*self._socket.getsockname()[:2])
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            loop="uvloop",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="web", daemon=True
+        )
+
+    def start(self) -> None:
+        """Return once the server answers."""
+        self._thread.start()
+        until = time.monotonic() + START_SECONDS
+        while not self._server.started and self._thread.is_alive() and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Finish the requests that are under way and stop."""
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
