@@ -226,7 +226,7 @@ def test_a_deal_knows_whether_it_is_closed_and_its_stage_belongs_to_its_pipeline
     crm.hub.add_pipeline(Pipeline("service", "Service", (Stage("repaired", "Repaired", "1.0", True),)))
     won = crm.create("deals", dealname="Fornos", dealstage="closedwon").json()["properties"]
     assert (won["hs_is_closed"], won["hs_is_closed_won"], won["pipeline"]) == ("true", "true", "default")
-    assert won["closedate"] == "2026-11-20T09:00:00Z"
+    assert won["closedate"] == won["hs_closed_won_date"] == "2026-11-20T09:00:00Z"
     assert crm.create("deals", dealname="x", dealstage="repaired").status_code == 400
     assert crm.create("deals", dealname="x", dealstage="repaired", pipeline="service").status_code == 201
 

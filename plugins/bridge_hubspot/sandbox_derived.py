@@ -47,7 +47,9 @@ def derived(
         stage = stage_of(pipelines, now_held.get("dealstage", ""))
         if stage is not None:
             result["hs_is_closed"] = "true" if stage.closed else "false"
-            result["hs_is_closed_won"] = "true" if stage.closed and stage.probability == "1.0" else "false"
+            won = stage.closed and stage.probability == "1.0"
+            result["hs_is_closed_won"] = "true" if won else "false"
+            result["hs_closed_won_date"] = now_held.get("closedate", instant_text(at)) if won else None
             result["hs_deal_stage_probability"] = stage.probability
             if stage.closed and "closedate" not in now_held:
                 result["closedate"] = instant_text(at)

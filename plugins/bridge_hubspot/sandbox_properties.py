@@ -113,6 +113,7 @@ hs_next_step text Next step
 hs_is_closed bool! Is deal closed?
 hs_is_closed_won bool! Is closed won
 hs_deal_stage_probability number! Deal probability
+hs_closed_won_date datetime! Closed won date
 closed_lost_reason area Closed lost reason
 closed_won_reason area Closed won reason
 hs_analytics_source text! Original source type
@@ -141,6 +142,7 @@ hs_email_bcc_email text! Email bcc address
 hs_email_message_id text! Email message ID
 hs_email_thread_id text! Email thread ID
 hs_email_logged_from text! Email logged from
+hs_incoming_email_is_out_of_office bool! Is an out-of-office reply
 """,
     "calls": """
 hs_call_title text Call title
