@@ -33,13 +33,15 @@ class Compiler:
     Composes the closures of one rule.
 
     `view` is what the source offers where that is ours to say, None for a vendor's record.
-    `streams` are what a `ref` may name. `reads` collects the paths that are read, `unknown` counts
-    words without a rule while the rule runs.
+    `streams` are what a `ref` may name. `reads` collects the paths that are read, `opened`
+    the lists among them whose items are read field by field; `unknown` counts words without a rule while
+    the rule runs.
     """
 
     def __init__(self, faults: Faults, *, view: View | None, streams: Collection[str]) -> None:
         self.faults = faults
         self.reads: set[tuple[str, ...]] = set()
+        self.opened: set[tuple[str, ...]] = set()
         self.unknown = UnknownWords()
         self._view = view
         self._streams = streams
@@ -156,6 +158,7 @@ class Compiler:
                 parts.append(match.group()[0])
             elif match.group() in ("{", "}"):
                 self.faults.add(at, "has a single brace.", "Write {{ or }} where a brace is meant as text.")
+                return steps.constant(None)
             else:
                 parts.append(steps.plain(self._path(match.group(1), at, bases)))
         if all(isinstance(part, str) for part in parts):
@@ -186,6 +189,7 @@ class Compiler:
         if "fields" not in spec:
             return items
         inner = tuple(keys for one in sources for keys in _item_bases(one, bases))
+        self.opened.update(keys[:-1] for keys in inner)
         return steps.objects_of(items, self.fields(spec["fields"], (*at, "fields"), item, inner))
 
     def _modified(

@@ -127,7 +127,7 @@ def _read_pull(
             stream=stream,
             entity=entity,
             fields_read=tuple(sorted(keys_text(keys) for keys in compiler.reads if keys)),
-            keys_read=frozenset(compiler.reads),
+            keys_read=frozenset(compiler.reads - compiler.opened),
             digest=_digest(value),
             lines={
                 field: faults.document.line((*at, "fields", field))

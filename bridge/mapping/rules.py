@@ -25,7 +25,8 @@ class PullRule:
     """
     How records of one stream become entities of one type.
 
-    `fields_read` are the paths it reads, `*` for every item of a list, in order of the alphabet.
+    `fields_read` are the paths it reads, `*` for every item of a list, in order of the alphabet;
+    `keys_read` those that are read as a whole.
     `digest` changes when this rule does. `lines` are those of its top fields.
     """
 
