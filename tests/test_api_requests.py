@@ -281,6 +281,7 @@ def test_the_description_is_served_to_anybody_and_is_valid_openapi() -> None:
     tree = orjson.loads(reply.body)
     validate(tree)
     assert tree == openapi()
+    assert set(tree["paths"]) == set(SPEC.paths)
     assert TOKEN.encode() not in reply.body
 
 

@@ -23,6 +23,7 @@ from whatsapp_cases import (
 )
 
 from bridge import Record
+from bridge.journey.fold import Part, fold
 from bridge_whatsapp.sandbox import (
     BUSINESS,
     Business,
@@ -96,10 +97,10 @@ def test_an_ad_in_a_whatsapp_status_has_no_click_id_and_still_counts() -> None:
 
 
 def test_a_voice_message_is_an_attachment_that_waits_to_be_fetched() -> None:
-    seen = view(voice_message(ANA, "24230790383178626", at=NOW))
+    seen = view(voice_message(ANA, "24230790383178626", at=NOW, id="wamid.V"))
     assert seen["attachments"] == [
         {
-            "id": "24230790383178626",
+            "id": "wamid.V",
             "ref": "24230790383178626",
             "content_type": "audio/ogg",
             "is_voice": True,
@@ -233,8 +234,29 @@ def test_a_file_of_the_history_comes_later_and_folds_by_its_message_id() -> None
         "wamid.SYNTHMEDIA1=:media",
     ]
     assert placeholder["dedupe_keys"] == file["dedupe_keys"]
+    assert placeholder["attachments"] == [{"id": "wamid.SYNTHMEDIA1=", "state": "unknown"}]
+    assert "body_text" not in placeholder
     assert (file["direction"], file["body_text"]) == ("outbound", "Plan")
     assert file["attachments"][0]["state"] == "pending"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_records_of_one_message_fold_into_one_whatever_their_order(order: int) -> None:
+    receiver = connector()
+    records = [
+        record
+        for name in ("synthetic-history-chunk.json", "synthetic-history-media-followup.json")
+        for record in split((OURS / name).read_bytes(), receiver)
+        if isinstance(record, Record) and "MEDIA" in record.id
+    ]
+    parts = [Part(record_key=record.id, entity=entity(record, receiver)) for record in records]
+    folded = fold(parts[::order])
+    assert folded["body_text"] == "Plan"
+    assert [(file["ref"], file["state"]) for file in folded["attachments"]] == [
+        ("24230790383178626", "pending")
+    ]
+    assert folded["thread_id"] == "106540352242922:41790000001"
+    assert folded["state"] == "read"
 
 
 def test_statuses_tell_how_far_a_message_came_and_whether_it_was_a_template() -> None:

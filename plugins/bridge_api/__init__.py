@@ -68,6 +68,7 @@ SPEC = ConnectorSpec(
     settings=SETTINGS,
     mapping="api.yaml",
     open=open_api,
+    paths=("/v1/interactions", "/v1/openapi.json"),
     docs="docs/connectors.md",
 )
 

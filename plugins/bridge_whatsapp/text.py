@@ -110,5 +110,4 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, Json]], str | None]]] = {
     "order": _order,
     "system": _system,
     "request_welcome": lambda _: "[opened the chat]",
-    "media_placeholder": lambda _: "[media]",
 }

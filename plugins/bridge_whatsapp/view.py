@@ -83,11 +83,11 @@ def _message(result: View, stored: Mapping[str, Json], item: Mapping[str, Json])
         result["dedupe_keys"] = _keys(change.get("original_message_id"))
         result["edited_at" if kind == "edit" else "deleted_at"] = result["occurred_at"]
         if kind == "edit":
-            _content(result, stored, mapping(change.get("message")))
+            _content(result, stored, mapping(change.get("message")), text(change.get("original_message_id")))
         return
     if kind in SYSTEM_TYPES:
         result["kind"] = "system_event"
-    _content(result, stored, item)
+    _content(result, stored, item, text(item.get("id")))
     context = mapping(item.get("context"))
     result["in_reply_to"] = text(context.get("id"))
     result["attribution"] = _attribution(mapping(item.get("referral")), result["occurred_at"])
@@ -99,21 +99,28 @@ def _message(result: View, stored: Mapping[str, Json], item: Mapping[str, Json])
         result["status"] = "received"
 
 
-def _content(result: View, stored: Mapping[str, Json], message: Mapping[str, Json]) -> None:
-    """Add the words and attachments of a message, unless the capture rules kept them out."""
+def _content(
+    result: View, stored: Mapping[str, Json], message: Mapping[str, Json], message_id: str | None
+) -> None:
+    """Add the words and the file of a message, unless the capture rules kept them out."""
     if stored.get("detail") != "full" and message.get("type") not in SYSTEM_TYPES:
         return
     result["body_text"] = words_of(message)
     kind = text(message.get("type"))
     if kind in MEDIA:
-        result["attachments"] = [_attachment(mapping(message.get(kind)))]
+        result["attachments"] = [_attachment(mapping(message.get(kind)), message_id)]
 
 
-def _attachment(media: Mapping[str, Json]) -> dict[str, Json]:
-    """Return a file by its media id; WhatsApp tells neither its size nor how long a recording is."""
+def _attachment(media: Mapping[str, Json], message_id: str | None) -> dict[str, Json]:
+    """
+    Return the one file of a message, opened by its media id.
+
+    It is named by its message, so that a placeholder of the history and the file that follows
+    are one. WhatsApp tells neither its size nor how long a recording is.
+    """
     ref = text(media.get("id"))
     told = {
-        "id": ref,
+        "id": message_id,
         "ref": ref,
         "filename": text(media.get("filename")),
         "content_type": (text(media.get("mime_type")) or "").split(";")[0] or None,

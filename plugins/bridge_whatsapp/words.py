@@ -59,7 +59,13 @@ holds everybody the owner knows, private people included; a customer's name come
 customer's own first message.
 """
 
-MEDIA: Final = frozenset({"image", "video", "audio", "document", "sticker"})
+MEDIA: Final = frozenset({"image", "video", "audio", "document", "sticker", "media_placeholder"})
+"""
+Message types that are one file.
+
+In the chat history a placeholder comes first, and for files of the last 14 days the file itself
+in a later webhook under the same message id.
+"""
 
 SYSTEM_TYPES: Final = frozenset({"system", "request_welcome"})
 """Message types that nobody wrote: the platform tells of something."""
