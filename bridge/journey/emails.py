@@ -16,7 +16,7 @@ _LONGEST = 254
 
 _ATEXT = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOMAIN = r"(?:[a-z0-9][a-z0-9-]*\.)+[a-z][a-z0-9-]*[a-z0-9]"
-_simple = re.compile(rf"({_ATEXT}(?:\.{_ATEXT})*)@({_DOMAIN})").fullmatch
+_simple = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*@{_DOMAIN}").fullmatch
 _is_domain = re.compile(_DOMAIN).fullmatch
 
 _INVISIBLE = dict.fromkeys(
@@ -95,9 +95,8 @@ def read_email(raw: str) -> tuple[str, EmailStrength] | None:
     one address is none. Reading a returned address gives it again.
     """
     text = raw.strip().lower()
-    match = _simple(text)
-    if match is not None and len(text) <= _LONGEST:
-        local, domain = match.groups()
+    if _simple(text) is not None and len(text) <= _LONGEST:
+        local, _, domain = text.partition("@")
     else:
         parts = _untangle(raw)
         if parts is None:
