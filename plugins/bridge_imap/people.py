@@ -1,0 +1,157 @@
+"""Who is on a mail: which side they are on, who speaks, and in which direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NotRequired, TypedDict
+
+from bridge import Detail
+from bridge_imap.automated import is_machine
+from bridge_imap.forms import Form
+from bridge_imap.forwards import Forwarded
+from bridge_imap.headers import Address, addresses, message_ids
+from bridge_imap.mime import Fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailContext:
+    """
+    What the mailbox knows and the mail doesn't say.
+
+    `own_addresses` are the mailbox's, in any case; `own_domains` the company's, with their subdomains.
+    `folder_role` is inbox, sent, archive or another. `internal_date` is when the mail came to the server, in UTC.
+    `max_body` bounds each text and HTML, in bytes; `charset` is for text that declares none; `detail` says how
+    much of the mail was fetched.
+    """
+
+    own_addresses: frozenset[str] = frozenset()
+    own_domains: frozenset[str] = frozenset()
+    folder_role: str = "inbox"
+    internal_date: datetime | None = None
+    max_body: int = 1_000_000
+    charset: str = "utf-8"
+    detail: Detail = "full"
+
+
+class Handle(TypedDict):
+    kind: str
+    value: str
+
+
+class Participant(TypedDict):
+    """Somebody on the mail: `role` and `side` in the words of the journey schema."""
+
+    role: str
+    side: str
+    display_name: NotRequired[str]
+    handles: list[Handle]
+
+
+def is_own(email: str, context: MailContext) -> bool:
+    """Tell whether an address is ours: the mailbox's, with or without +tag, or of one of our domains."""
+    if email in context.own_addresses:
+        return True
+    local, _, domain = email.rpartition("@")
+    if "+" in local and f"{local.partition('+')[0]}@{domain}" in context.own_addresses:
+        return True
+    return _is_own_domain(domain, context)
+
+
+def _is_own_domain(domain: str, context: MailContext) -> bool:
+    return any(domain == own or domain.endswith(f".{own}") for own in context.own_domains)
+
+
+def is_own_list(fields: Fields, context: MailContext) -> bool:
+    """Tell whether a list of our own, such as a Google group sales@, passed the mail on."""
+    for value in fields.get(b"list-id", ()):
+        found = message_ids([value])
+        if found and _is_own_domain(found[0].lower(), context):
+            return True
+    return False
+
+
+def asker_of(fields: Fields, author: str, reply_to: list[Address], context: MailContext) -> Address | None:
+    """
+    Return the outsider for whom a program of ours or a form service wrote the mail; None where there is none.
+
+    A website's form and a group that rewrites From both name that person in Reply-To.
+    """
+    if context.folder_role == "sent" or not author or not (is_own(author, context) or is_machine(author)):
+        return None
+    domain = author.rpartition("@")[2]
+    for candidate in [*addresses(fields.get(b"x-original-from", ())), *reply_to]:
+        email = candidate["email"]
+        same_house = email.rpartition("@")[2].split(".")[-2:] == domain.split(".")[-2:]
+        if not same_house and not is_own(email, context) and not is_machine(email):
+            return candidate
+    return None
+
+
+def direction_of(author: str, recipients: list[Address], context: MailContext) -> str:
+    if not author:
+        return "outbound" if context.folder_role == "sent" else "unknown"
+    if is_own(author, context) or context.folder_role == "sent":
+        inside = bool(recipients) and all(is_own(person["email"], context) for person in recipients)
+        return "internal" if inside else "outbound"
+    return "inbound"
+
+
+def is_passed_on(
+    forwarded: Forwarded | None, direction: str, recipients: list[Address], context: MailContext
+) -> bool:
+    """Tell whether a colleague forwards an outsider's mail to this mailbox: then the outsider speaks."""
+    return (
+        forwarded is not None
+        and direction == "internal"
+        and context.folder_role != "sent"
+        and forwarded["email"] != ""
+        and not is_own(forwarded["email"], context)
+        and not is_machine(forwarded["email"])
+        and any(person["email"] in context.own_addresses for person in recipients)
+    )
+
+
+def participants_of(
+    people: dict[str, list[Address]],
+    authors: list[Address],
+    context: MailContext,
+    automated_by: str | None,
+    form: Form | None,
+    original: Forwarded | None,
+) -> list[Participant]:
+    """Return who took part; the visitor of a form and the author of a forwarded mail come first, as customers."""
+    found: list[Participant] = []
+    named: set[str] = set()
+    if form is not None:
+        visitor = _participant("reply_to", "customer", form["email"], form["name"])
+        if form["phone"]:
+            visitor["handles"].append(Handle(kind="phone", value=form["phone"]))
+        found.append(visitor)
+        named.add(form["email"])
+    if original is not None:
+        found.append(_participant("author", "customer", original["email"], original["name"]))
+        named.add(original["email"])
+    nobody = form is not None or automated_by in ("bounce", "report", "list", "notification")
+    for role, persons in (("from", authors), ("reply_to", people["reply-to"]), *_recipient_roles(people)):
+        for person in persons:
+            if person["email"] in named and role == "reply_to":
+                continue
+            side = "team" if is_own(person["email"], context) else "customer"
+            if side == "customer" and nobody and role in ("from", "reply_to"):
+                side = "unknown"
+            named.add(person["email"])
+            found.append(_participant(role, side, person["email"], person["name"]))
+    return found
+
+
+def _recipient_roles(people: dict[str, list[Address]]) -> Iterable[tuple[str, list[Address]]]:
+    return (("to", people["to"]), ("cc", people["cc"]), ("bcc", people["bcc"]))
+
+
+def _participant(role: str, side: str, email: str, name: str) -> Participant:
+    participant = Participant(role=role, side=side, handles=[Handle(kind="email", value=email)])
+    if name:
+        participant["display_name"] = name
+    return participant
