@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -16,6 +16,8 @@ from bridge_hubspot.words import BATCH, HISTORY_BATCH, LINK_READ_BATCH
 
 Row = dict[str, Any]
 """One object, property, owner or error as HubSpot's JSON has it."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 BURST = "burst"
 SEARCH = "search"
@@ -253,7 +255,7 @@ def instant(text: Json) -> datetime | None:
     """Return the instant in RFC 3339 text or in milliseconds since 1970, None if it is neither."""
     try:
         if str(text).isdecimal():
-            return datetime.fromtimestamp(int(text) / 1000, UTC)
+            return at_milliseconds(int(text))
         value = datetime.fromisoformat(str(text))
     except (ValueError, OverflowError):
         return None
@@ -262,7 +264,12 @@ def instant(text: Json) -> datetime | None:
 
 def milliseconds(at: datetime) -> int:
     """Return whole milliseconds since 1970, rounded down."""
-    return int(at.timestamp() * 1000 // 1)
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def at_milliseconds(count: int) -> datetime:
+    """Return the instant so many milliseconds after 1970 began."""
+    return _EPOCH + timedelta(milliseconds=count)
 
 
 def http_date(text: str) -> datetime | None:

@@ -242,10 +242,8 @@ class Lookup:
         present = {id_: (row, deleted) for id_, row, deleted in self._rows(kind, ids, names)}
         for write in writes:
             row, deleted = present[str(write.id)]
-            if write.op == "archive":
-                stands = deleted
-            else:
-                stands = not deleted and shows(row["properties"], write.fields)
+            shown = not deleted and shows(row["properties"], write.fields)
+            stands = deleted if write.op == "archive" else shown
             yield Found(key=write.key, id=row["id"]) if stands else Absent(key=write.key)
 
 

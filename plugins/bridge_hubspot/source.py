@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 
 import orjson
@@ -16,6 +16,7 @@ from bridge_hubspot.client import (
     Answer,
     Client,
     Row,
+    at_milliseconds,
     in_order,
     instant,
     milliseconds,
@@ -125,7 +126,7 @@ class Source:
             yield Page(
                 records=self._records(kind, fresh, properties),
                 cursor=stored.cursor(),
-                watermark=datetime.fromtimestamp(stored.since / 1000, UTC),
+                watermark=at_milliseconds(stored.since),
             )
             position = following
 
