@@ -349,6 +349,7 @@ FAULTS: Mapping[str, type[Full] | Mapping[str, Any]] = {
     "the_spec_is_sane": {"streams": (*STREAMS[:3], replace(STREAMS[3], after=("nobody",)))},
     "the_settings_schema_is_closed": {"settings": {**SPEC.settings, "additionalProperties": True}},
     "secrets_are_write_only": {"settings": with_key(writeOnly=False)},
+    "the_mapping_fits_and_passes_its_tests": {"mapping": "api.yaml"},
     "opening_reads_and_writes_nothing": ReadsOnOpen,
     "no_repr_shows_a_secret": ShowsItsKey,
     "check_tells_whose_account_it_is": ForgetsItsAccount,

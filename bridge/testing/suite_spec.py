@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import sys
 import threading
+from pathlib import Path
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
+import bridge
 from bridge.connector import CONTRACT_VERSION, Closer, Sink
+from bridge.mapping import load_mapping
 from bridge.model import Json
 from bridge.testing.bench import Bench, Check
 from bridge.testing.kit import Kit
@@ -75,6 +78,20 @@ def secrets_are_write_only(bench: Bench[Kit]) -> None:
                 assert below.get("writeOnly") is True, f"{path}.{name}: mark it writeOnly"
 
 
+def the_mapping_fits_and_passes_its_tests(bench: Bench[Kit]) -> None:
+    """The mapping that the spec names is there, speaks of its streams only, and its own tests pass."""
+    spec = bench.spec
+    streams = [stream.name for stream in spec.streams]
+    mapping = load_mapping(_mapping_file(spec.mapping), connector=spec.name, streams=streams)
+    for result in mapping.run_tests():
+        assert result.ok, f"{mapping.file}:{result.line} {result.name}: {result.difference}"
+    if isinstance(bench.connector, Sink) and mapping.push_contact is not None:
+        written = mapping.push_contact.stream
+        assert written == spec.contact_stream, (
+            f"push.contact writes {written}, contact_stream is {spec.contact_stream}"
+        )
+
+
 def opening_reads_and_writes_nothing(bench: Bench[Kit]) -> None:
     """`open` touches no file, no socket and no process."""
     context = bench.context()
@@ -87,21 +104,28 @@ def opening_reads_and_writes_nothing(bench: Bench[Kit]) -> None:
 
 
 def no_repr_shows_a_secret(bench: Bench[Kit]) -> None:
-    """Neither the connector nor what it is made of shows a secret when printed."""
+    """Neither the connector nor an object that it is made of shows a secret when printed."""
     parts = [bench.connector, *getattr(bench.connector, "__dict__", {}).values()]
     for part in parts:
-        shown = repr(part)
-        if not isinstance(part, str) and bench.redactor.clean(shown) != shown:
-            raise AssertionError(f"repr of {type(part).__name__} shows a secret")
+        shown, plain = repr(part), type(part).__module__ == "builtins"
+        assert plain or bench.redactor.clean(shown) == shown, f"repr of {type(part).__name__} shows a secret"
 
 
 CHECKS = (
     Check(run=the_spec_is_sane),
     Check(run=the_settings_schema_is_closed),
     Check(run=secrets_are_write_only),
+    Check(run=the_mapping_fits_and_passes_its_tests),
     Check(run=opening_reads_and_writes_nothing),
     Check(run=no_repr_shows_a_secret),
 )
+
+
+def _mapping_file(name: str) -> Path:
+    """Return where a mapping lies: in a plugin's own package, in the wheel, or beside a checkout."""
+    package = Path(bridge.__file__).parent
+    shipped = package / "mappings" / name
+    return shipped if shipped.is_file() else package.parent / "mappings" / name
 
 
 class _Watch:
