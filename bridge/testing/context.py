@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
-from bridge.connector import Budget, Capture, Closer, Decision, Http, Tokens
+from bridge.connector import Budget, Capture, Decision
 from bridge.http import Budgets, MemoryTokens, Redactor, Session
 from bridge.model import Detail
 
@@ -80,8 +80,8 @@ class TestContext:
     __test__ = False
 
     connection: str
-    http: Http
-    tokens: Tokens
+    http: Session
+    tokens: MemoryTokens
     capture: Capture
     clock: Clock
     redactor: Redactor
@@ -90,8 +90,7 @@ class TestContext:
 
     def close(self) -> None:
         """Give back the session's sockets."""
-        if isinstance(self.http, Closer):
-            self.http.close()
+        self.http.close()
 
 
 def make_context(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC
@@ -13,6 +14,7 @@ from bridge.testing.bench import At, Bench, Check, records_of
 from bridge.testing.kit import SourceKit
 
 PAGES = 3
+LATE = 5.0
 NONSENSE: tuple[Json, ...] = (b"", b"\xff\xfe\x00 nonsense", b"\r\n\r\n", {}, [], None, "text", 7)
 
 
@@ -126,9 +128,9 @@ def every_time_is_aware_and_utc(bench: Bench[SourceKit], at: At) -> None:
     pages = _pull(bench, at, cursor)
     times = [("modified_at", record.modified_at) for record in records_of(pages)]
     times += [("watermark", page.watermark) for page in pages]
-    for name, time in times:
-        aware = time is None or time.utcoffset() == UTC.utcoffset(None)
-        assert aware, f"{at}: {name} {time!r} is not an aware instant in UTC"
+    for name, when in times:
+        aware = when is None or when.utcoffset() == UTC.utcoffset(None)
+        assert aware, f"{at}: {name} {when!r} is not an aware instant in UTC"
 
 
 def fetch_brings_the_present_state(bench: Bench[SourceKit], at: At) -> None:
@@ -166,7 +168,12 @@ def waiting_ends_in_time(bench: Bench[SourceKit], at: At) -> None:
     connector = bench.connector
     assert isinstance(connector, Waiter)
     _pull(bench, at, _start(bench, at))
-    assert connector.wait(at.stream.name, 0.2) is False
+    began = time.monotonic()
+    assert connector.wait(at.stream.name, 0.2) is False, (
+        f"wait {at.stream.name}: nothing happened, it said news"
+    )
+    took = time.monotonic() - began
+    assert took < LATE, f"wait {at.stream.name}: asked to wait 0.2 s, it took {took:.1f} s"
 
 
 def _seen_here(at: At) -> bool:
