@@ -102,7 +102,7 @@ class Client:
         if response.status_code == 404:
             return None
         answer = self._parsed("GET", url, response)
-        return as_object(answer.body, answer.call)
+        return as_object(dict(answer.body), answer.call)
 
     def ask(
         self, url: str, body: Json, *, budget: str = BURST, params: Mapping[str, str | int] | None = None
@@ -206,10 +206,11 @@ class Client:
         return Answer(call=call, body=parsed, at=http_date(response.headers.get("Date", "")))
 
 
-def as_object(row: Mapping[str, Json], call: str) -> Row:
-    """Return a row with its id as text. Raises Unavailable where it has no id or no properties."""
-    if isinstance(row.get("id"), str | int) and isinstance(row.get("properties"), dict):
-        return {**row, "id": str(row["id"])}
+def as_object(row: Row, call: str) -> Row:
+    """Return the row with its id as text. Raises Unavailable where it has no id or no properties."""
+    id_ = row.get("id")
+    if isinstance(row.get("properties"), dict) and isinstance(id_, str | int):
+        return row if isinstance(id_, str) else {**row, "id": str(id_)}
     raise Unavailable(f"HubSpot answered {call} with a row that is no object; it is asked again later")
 
 

@@ -58,13 +58,18 @@ class Lookup:
         for start in range(0, len(people), BATCH):
             some = people[start : start + BATCH]
             try:
-                by_email = self._by_email({email.lower() for person in some for email in person.emails})
-                by_phone = self._by_phone({phone for person in some for phone in person.phones})
+                by_email = self._by_email(
+                    {email.lower() for person in some for email in person.emails if email}
+                )
+                by_phone = self._by_phone(
+                    {phone for person in some for phone in person.phones if _digits(phone)}
+                )
             except Rejected as error:
                 raise Unavailable(f"HubSpot refused to look for contacts: {error}") from error
             for person in some:
                 ids = {id_ for email in person.emails for id_ in by_email.get(email.lower(), ())}
-                ids |= {id_ for phone in person.phones for id_ in by_phone.get(_digits(phone), ())}
+                digits = {_digits(phone) for phone in person.phones} - {""}
+                ids |= {id_ for number in digits for id_ in by_phone.get(number, ())}
                 yield Match(key=person.key, ids=in_order(ids))
 
     def _by_email(self, emails: set[str]) -> dict[str, set[str]]:

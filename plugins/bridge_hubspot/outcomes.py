@@ -39,12 +39,13 @@ def by_trace(answer: Answer, writes: Sequence[Write]) -> Iterator[tuple[Write, O
     HubSpot promises no order of its rows, and its 207 mixes good and bad ones (error handling,
     developers.hubspot.com, read 2026-11-21). A write that it says nothing of is Unavailable.
     """
+    rows = answer.objects
     made: dict[str, Row] = {}
-    for row in answer.objects:
+    for row in rows:
         for name in (row.get("objectWriteTraceId"), row["properties"].get(KEY_PROPERTY)):
             if name:
                 made.setdefault(str(name), row)
-    present = {row["id"]: row for row in answer.objects}
+    present = {row["id"]: row for row in rows}
     refused: dict[str, Row] = {}
     for error in answer.errors:
         refused |= dict.fromkeys(_context(error, "objectWriteTraceId"), error)

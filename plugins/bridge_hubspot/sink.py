@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T", Write, Pair)
 
-_OPS = ("create", "update", "link", "unlink", "archive")
+_ORDER = [(op, stream) for op in ("create", "update", "link", "unlink", "archive") for stream in OBJECTS]
 
 
 class Sink:
@@ -68,13 +68,15 @@ class _Push:
             ready = self._ready()
             keys = {write.key for write in ready}
             self._waiting = [write for write in self._waiting if write.key not in keys]
-            for op in _OPS:
-                for stream in OBJECTS:
-                    some = [write for write in ready if (write.op, write.stream) == (op, stream)]
-                    for write, outcome in self._carry_out(op, stream, some):
-                        yield self._receipt(write, outcome)
-                    if op == "create":
-                        self._mend_links(stream, [write for write in some if write.key in self._made])
+            queues: dict[tuple[str, str], list[Write]] = {}
+            for write in ready:
+                queues.setdefault((write.op, write.stream), []).append(write)
+            for op, stream in sorted(queues, key=_ORDER.index):
+                some = queues[op, stream]
+                for write, outcome in self._carry_out(op, stream, some):
+                    yield self._receipt(write, outcome)
+                if op == "create":
+                    self._mend_links(stream, [write for write in some if write.key in self._made])
 
     def _give_up(self) -> Iterator[Receipt]:
         """Yield receipts for what cannot be sent: what HubSpot has no words for, children of what failed."""
@@ -110,10 +112,13 @@ class _Push:
             if target not in taken and not any(link.to in coming for link in write.links):
                 ready.append(write)
             taken.add(target)
-        return [
-            replace(write, links=[replace(link, to=self._made.get(link.to, link.to)) for link in write.links])
-            for write in ready or self._waiting
-        ]
+        return [self._resolved(write) for write in ready or self._waiting]
+
+    def _resolved(self, write: Write) -> Write:
+        if not any(link.to in self._made for link in write.links):
+            return write
+        links = [replace(link, to=self._made.get(link.to, link.to)) for link in write.links]
+        return replace(write, links=links)
 
     def _receipt(self, write: Write, outcome: Outcome) -> Receipt:
         if isinstance(outcome, Done):
@@ -177,12 +182,15 @@ class _Push:
         Seen by users of its client (github.com/HubSpot/hubspot-api-nodejs/issues/382). The objects
         stand either way, so that a failure here changes no receipt and is logged.
         """
-        made = [replace(write, id=self._made[write.key]) for write in writes]
-        for to, pairs in _pairs(made):
-            wanted = Counter(write.id for write, _ in pairs)
+        for to, pairs in _pairs(writes):
+            wanted = Counter(self._made[write.key] for write, _ in pairs)
             try:
-                there = self._client.links(stream, to, [str(write.id) for write, _ in pairs])
-                lost = [pair for pair in pairs if len(there[str(pair[0].id)]) < wanted[pair[0].id]]
+                there = self._client.links(stream, to, wanted)
+                lost = [
+                    (replace(write, id=id_), link)
+                    for write, link in pairs
+                    if len(there[id_ := self._made[write.key]]) < wanted[id_]
+                ]
                 if lost:
                     url = self._client.associations(stream, to, "/batch/create")
                     outcomes.whole(self._client.send(url, {"inputs": _links(lost)}))
