@@ -139,5 +139,5 @@ def instant_to_epoch_ms(value: Json) -> Json:
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f'there is no time zone "{name}"; write one as America/Sao_Paulo or UTC') from error

@@ -230,12 +230,12 @@ def _text_to_html(value: Json) -> Json:
 
 def _instant(zone: str = "") -> Function:
     """ISO 8601 date and time to an instant in UTC; one without an offset is local to the zone."""
-    return times.instant_in(zone) if zone else times.instant
+    return times.instant if zone == "" else times.instant_in(zone)
 
 
 def _date(zone: str = "") -> Function:
     """The day of a date and time as written, or the day it was in the zone."""
-    return times.date_in(zone) if zone else times.date
+    return times.date if zone == "" else times.date_in(zone)
 
 
 def _one(function: Function, name: str, *, takes: Takes = "one") -> Transform:
