@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select, update
 
 from bridge.model import Account, Delivery, Json, Phase, Record, Request, Skip
 from bridge.store.blobs import Blobs
-from bridge.store.database import Database, instant, micros, upsert
+from bridge.store.database import Database, append, instant, micros, upsert
 from bridge.store.tables import (
     MAPPED,
     REJECTED,
@@ -336,29 +336,35 @@ def delivery_row(
     }
 
 
-_DELIVERY_KEY = ["connection", "sender", "idempotency_key"]
-
-
 def insert_deliveries(c: Connection, rows: Sequence[Mapping[str, Any]]) -> list[bool]:
     """
     Store webhook bodies; for each say whether it stands (True) or its key was used for another body (False).
+
+    The same key with the same body again is a repeat and is stored once.
     """
-    plain = [row for row in rows if row["idempotency_key"] is None]
-    if plain:
-        names = list(plain[0])
-        marks = ", ".join(f":{name}" if c.dialect.name == "sqlite" else f"%({name})s" for name in names)
-        c.exec_driver_sql(f"INSERT INTO delivery ({', '.join(names)}) VALUES ({marks})", plain)  # noqa: S608
+    keyed = [row for row in rows if row["idempotency_key"] is not None]
+    taken: dict[tuple[str, str, str], bytes] = {}
+    for start in range(0, len(keyed), 500):
+        keys = {row["idempotency_key"] for row in keyed[start : start + 500]}
+        for found in c.execute(_TAKEN.where(delivery.c.idempotency_key.in_(keys))):
+            taken[found.connection, found.sender, found.idempotency_key] = found.body_hash
+    fresh: list[Mapping[str, Any]] = []
     verdicts: list[bool] = []
     for row in rows:
         if row["idempotency_key"] is None:
+            fresh.append(row)
             verdicts.append(True)
             continue
-        where = [delivery.c[name] == row[name] for name in _DELIVERY_KEY]
-        stored = c.execute(select(delivery.c.body_hash).where(*where)).scalar()
-        if stored is None:
-            c.execute(delivery.insert().values(**row))
-        verdicts.append(stored is None or stored == row["body_hash"])
+        key = (row["connection"], row["sender"], row["idempotency_key"])
+        if key not in taken:
+            taken[key] = row["body_hash"]
+            fresh.append(row)
+        verdicts.append(taken[key] == row["body_hash"])
+    append(c, delivery, fresh)
     return verdicts
+
+
+_TAKEN = select(delivery.c.connection, delivery.c.sender, delivery.c.idempotency_key, delivery.c.body_hash)
 
 
 def next_deliveries(

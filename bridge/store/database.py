@@ -13,17 +13,13 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-import alembic.command
-import alembic.config
-import alembic.runtime.migration
-import alembic.script
 import orjson
 from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from bridge.errors import StoreError
-from bridge.store import tables
+from bridge.store import migrations, tables
 
 ADVISORY_LOCK = 0x63726D6272696467
 EPOCH = "epoch"
@@ -89,25 +85,17 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables to this program's version; raises StoreError when the store is newer."""
-        config = alembic.config.Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        scripts = alembic.script.ScriptDirectory.from_config(config)
         try:
             with self.writer.connect() as connection:
-                found = alembic.runtime.migration.MigrationContext.configure(
-                    connection
-                ).get_current_revision()
-                if found == scripts.get_current_head():
+                found = migrations.current(connection)
+                if found == migrations.HEAD:
                     return
-                if found is not None and found not in {
-                    script.revision for script in scripts.walk_revisions()
-                }:
+                if not migrations.known(found):
                     raise StoreError(
                         f"store {self.shown}: written by a newer crmbridge (version {found} of its tables)."
                         " Nothing was changed. Install that crmbridge, or point `store:` at another store."
                     )
-                config.attributes["connection"] = connection
-                alembic.command.upgrade(config, "head")
+                migrations.upgrade(connection)
                 _insert_missing(connection, "salt", secrets.token_hex(16))
                 _insert_missing(connection, EPOCH, "0")
                 connection.commit()
@@ -166,17 +154,17 @@ def upsert_sql(dialect: str, table: Table, conflict: tuple[str, ...], update: tu
     """
     Return INSERT ... ON CONFLICT as driver SQL with named parameters, one per column but `pk`.
 
-    No `update` columns means DO NOTHING. Used with `exec_driver_sql`, which spares the
-    3 to 5 microseconds a row that Core adds.
+    No `conflict` columns means a plain INSERT, no `update` columns DO NOTHING. Used with
+    `exec_driver_sql`, which spares the 3 to 5 microseconds a row that Core adds.
     """
     columns = [column.name for column in table.columns if column.name != "pk"]
     insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     statement = insert.values(dict.fromkeys(columns))
-    if update:
+    if conflict and update:
         statement = statement.on_conflict_do_update(
             index_elements=list(conflict), set_={name: statement.excluded[name] for name in update}
         )
-    else:
+    elif conflict:
         statement = statement.on_conflict_do_nothing(index_elements=list(conflict))
     dialect_type: Any = (
         postgresql.psycopg.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
@@ -199,6 +187,12 @@ def upsert(
         return
     sql = upsert_sql(connection.dialect.name, table, tuple(conflict), tuple(update))
     connection.exec_driver_sql(sql, list(rows))
+
+
+def append(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert `rows` (each with every column but `pk`), none of which exists."""
+    if rows:
+        connection.exec_driver_sql(upsert_sql(connection.dialect.name, table, (), ()), list(rows))
 
 
 class Lock:

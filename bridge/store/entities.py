@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
 
 from bridge.journey.fold import Part, fold
 from bridge.store.database import upsert
@@ -17,6 +17,7 @@ from bridge.store.tables import (
     alias,
     entity,
     member,
+    node,
     participation,
     reference,
     touched,
@@ -180,6 +181,20 @@ def entities_of_type(c: Connection, kind: str) -> list[dict[str, Any]]:
     ]
 
 
+def active_among(c: Connection, person_ids: Iterable[str]) -> set[str]:
+    """Return those of the people who took part in any interaction."""
+    found: set[str] = set()
+    for part in chunks(person_ids):
+        query = (
+            select(node.c.person_id)
+            .distinct()
+            .join(participation, participation.c.node_key == node.c.key)
+            .where(node.c.person_id.in_(part))
+        )
+        found.update(c.execute(query).scalars())
+    return found
+
+
 def load_interactions(c: Connection, node_keys: Iterable[str]) -> dict[str, Interaction]:
     """Return the interactions in which any of these nodes took part, folded, by entity id."""
     nodes_by_entity: dict[str, list[str]] = {}
@@ -250,12 +265,14 @@ def next_touched(c: Connection, target: int, limit: int) -> dict[str, int]:
 
 def untouch(c: Connection, target: int, wishes: Mapping[str, int]) -> None:
     """Take wishes off a queue, exactly those that were read: a newer one for the same person stays."""
-    for person_id, seq in wishes.items():
-        c.execute(
-            delete(touched).where(
-                touched.c.target == target, touched.c.person_id == person_id, touched.c.seq == seq
-            )
-        )
+    if wishes:
+        rows = [{"t": target, "p": person_id, "s": seq} for person_id, seq in wishes.items()]
+        c.execute(_UNTOUCH, rows)
+
+
+_UNTOUCH = delete(touched).where(
+    touched.c.target == bindparam("t"), touched.c.person_id == bindparam("p"), touched.c.seq == bindparam("s")
+)
 
 
 def count_unknown_words(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from bridge.connector import Decoder
 from bridge.errors import MappingError
@@ -76,7 +76,21 @@ class Reader:
 
     connection: Connection
     own: Own
-    validators: Mapping[str, Validator] = field(default_factory=dict)
+    decoder: Decoder | None
+    validators: Mapping[str, Validator]
+
+    @classmethod
+    def of(cls, connection: Connection, own: Own) -> Self:
+        """Return the reader of a connection; made once for many records, as asking for a protocol is slow."""
+        connector = connection.connector
+        return cls(
+            connection=connection,
+            own=own,
+            decoder=connector if isinstance(connector, Decoder) else None,
+            validators={
+                rule.entity: Validator.for_entity(rule.entity) for rule in connection.mapping.pull.values()
+            },
+        )
 
     def read(self, stored: Stored) -> Iterator[Outcome]:
         """Yield what a record means, one outcome per record that its connector decodes from it."""
@@ -84,8 +98,7 @@ class Reader:
         if record.deleted:
             yield Gone(stored=stored)
             return
-        connector = self.connection.connector
-        views = list(connector.decode(record)) if isinstance(connector, Decoder) else [record]
+        views = list(self.decoder.decode(record)) if self.decoder is not None else [record]
         if not views:
             yield Left(stored=stored, rule=NO_RULE)
         for part, view in enumerate(views):

@@ -11,13 +11,12 @@ import orjson
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import select, update
 
-from bridge.journey.schema import Validator
 from bridge.store import collected
 from bridge.store.collected import Stored
 from bridge.store.tables import SKIPPED, WAITING, entity, record
 from bridge.store.writer import Priority
 from bridge.sync.interpret import NO_RULE, Gone, Left, Meaning, Reader
-from bridge.sync.resolve import ENTITIES, PAGE
+from bridge.sync.resolve import PAGE
 from bridge.sync.runtime import Connection, Runtime
 
 
@@ -42,11 +41,7 @@ class Preview:
 def preview(runtime: Runtime, connection: Connection) -> list[Preview]:
     """Map every stored record of a connection again, in memory, and compare; changes nothing."""
     assert connection.account_pk is not None
-    reader = Reader(
-        connection=connection,
-        own=runtime.own,
-        validators={name: Validator.for_entity(name) for name in ENTITIES},
-    )
+    reader = Reader.of(connection, runtime.own)
     found: dict[str, Preview] = {}
     with runtime.database.read() as c:
         for stored, before in _pairs(c, runtime, connection):

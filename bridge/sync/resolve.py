@@ -16,7 +16,6 @@ from sqlalchemy import select, update
 from bridge.connector import Receiver
 from bridge.errors import MappingError
 from bridge.journey.keys import find_markers
-from bridge.journey.schema import Validator
 from bridge.model import Hint, Record, Skip
 from bridge.store import collected, entities, people, rejects
 from bridge.store.collected import Stored
@@ -30,8 +29,6 @@ from bridge.sync.runtime import JOURNEY, Connection, Runtime, log
 
 PAGE = 200
 """Records resolved in one go: the transaction stays near ten milliseconds, the look-ups stay few."""
-
-ENTITIES = ("contact", "company", "user", "deal", "pipeline", "task", "interaction")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,11 +130,7 @@ def resolve(runtime: Runtime, connection: Connection, stream: str, *, limit: int
 
 def apply(runtime: Runtime, connection: Connection, stored: Sequence[Stored]) -> None:
     """Interpret records of one connection and write what they mean, with their states, in one transaction."""
-    reader = Reader(
-        connection=connection,
-        own=runtime.own,
-        validators={name: Validator.for_entity(name) for name in ENTITIES},
-    )
+    reader = Reader.of(connection, runtime.own)
     outcomes = [outcome for item in stored for outcome in _guarded(runtime, reader, item)]
     with runtime.identity_lock:
         with runtime.database.read() as c:
