@@ -69,7 +69,7 @@ def json_body(response: requests.Response) -> Json:
 
 
 def message(body: Json) -> str:
-    """Return what the vendor says in its own words, at most 500 characters, empty if nothing."""
+    """Return what the vendor says in its own words, at most 500 characters and without a full stop."""
     if not isinstance(body, dict):
         return ""
     parts = [body.get(name) for name in ("message", "error", "error_info", "error_description")]
@@ -80,7 +80,7 @@ def message(body: Json) -> str:
         text = part.get("message") if isinstance(part, dict) else part
         if isinstance(text, str) and text and not any(text in said for said in texts):
             texts.append(text)
-    return "; ".join(texts)[:LONGEST_MESSAGE]
+    return "; ".join(texts)[:LONGEST_MESSAGE].rstrip(".")
 
 
 def code(body: Json, *names: str) -> str:
