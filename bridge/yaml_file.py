@@ -124,7 +124,7 @@ def path_text(path: YamlPath) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `Did you mean x?` for the nearest known word, or the list of a few, or nothing."""
     words = list(known)
-    near = difflib.get_close_matches(word.lower(), [known.lower() for known in words], n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word[:80].lower(), [known.lower() for known in words], n=1, cutoff=0.6)
     if near:
         return f"Did you mean {next(known for known in words if known.lower() == near[0])}?"
     if 0 < len(words) <= 12:

@@ -138,7 +138,7 @@ class Validator:
         """Return the one validator of an entity type; KeyError if there is no such type."""
         return cls(entity_schema(name))
 
-    def check(self, entity: Mapping[str, Json]) -> list[SchemaProblem]:
+    def check(self, entity: Json) -> list[SchemaProblem]:
         """Return what is wrong with an entity, nothing when it is fine."""
         unfit = _unstorable(entity)
         if unfit is not None:
@@ -159,7 +159,7 @@ class Validator:
             _LOG.warning("%s: jsonschema-rs and jsonschema disagree (rule %s)", self._name, rule)
         return problems
 
-    def _judge(self, entity: Mapping[str, Json]) -> list[SchemaProblem]:
+    def _judge(self, entity: Json) -> list[SchemaProblem]:
         errors = itertools.islice(self._reference.iter_errors(entity), MAX_PROBLEMS)
         problems = [
             SchemaProblem(
@@ -184,7 +184,7 @@ def _short(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 30]} … {text[-27:]}"
 
 
-def _unstorable(entity: Mapping[str, Json]) -> SchemaProblem | None:
+def _unstorable(entity: Json) -> SchemaProblem | None:
     """Find what no JSON text can hold: half a surrogate pair, keys that are not text, endless nesting."""
     try:
         orjson.dumps(entity, option=_STRICT)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import jsonschema
-
-from bridge.journey.schema import entity_schema, resolved
+from bridge.journey.schema import Validator, entity_schema, resolved
 from bridge.model import Json
 
 FALLBACK_WORDS = ("unknown", "other")
@@ -80,8 +78,8 @@ class Target:
         if not self.schema:
             return ""
         schema = {**self.schema, "$defs": self.whole.get("$defs", {})}
-        errors = jsonschema.Draft202012Validator(schema).iter_errors(value)
-        return next((str(error.message) for error in errors), "")
+        problems = Validator(schema, fast=False).check(value)
+        return problems[0].message.rstrip(".") if problems else ""
 
 
 ANYTHING = Target(name="", schema={}, whole={})
