@@ -306,16 +306,7 @@ def test_a_property_that_is_made_is_used_at_once(portal: World) -> None:
     assert (receipt.as_read or {})["crmbridge_key"] == key(2)
 
 
-def test_the_mapping_passes_its_own_tests() -> None:
-    streams = [stream.name for stream in SPEC.streams]
-    mapping = load_mapping(MAPPING, connector="hubspot", streams=streams)
-    assert set(mapping.pull) == set(streams)
-    results = mapping.run_tests()
-    assert len(results) >= 10
-    assert [result for result in results if not result.ok] == []
-
-
-def test_the_mapping_asks_and_writes_only_what_hubspot_has(portal: World) -> None:
+def test_the_mapping_writes_only_what_hubspot_lets_it_write(portal: World) -> None:
     mapping = load_mapping(MAPPING, connector="hubspot")
     for stream, fields in mapping.properties.items():
         portal.connector.create(stream, fields)
