@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 from hubspot_world import TOKEN, WHEN, World, contact_write, key, note, world
+from jsonschema import Draft202012Validator
 
 from bridge import (
     Absent,
@@ -61,6 +62,13 @@ def test_check_tells_the_account_and_the_scopes_it_has(portal: World) -> None:
     assert (account.id, account.time_zone, account.currency) == ("123456", "America/Sao_Paulo", "BRL")
     assert set(account.missing_scopes) == {"crm.objects.deals.read", "crm.objects.owners.read"}
     assert account.scopes == ("crm.objects.companies.read", "crm.objects.contacts.read")
+
+
+@pytest.mark.parametrize("url", ["http://api.hubapi.com", "http://localhost.evil.example", "ftp://127.0.0.1"])
+def test_a_token_is_never_sent_in_the_clear(url: str) -> None:
+    schema = Draft202012Validator(SPEC.settings)
+    assert not schema.is_valid({"token": TOKEN, "base_url": url})
+    assert schema.is_valid({"token": TOKEN, "base_url": "http://127.0.0.1:8100"})
 
 
 def test_a_token_pasted_with_a_line_break_works() -> None:

@@ -235,6 +235,17 @@ def test_two_writes_to_one_contact_are_made_in_their_order(portal: World) -> Non
     assert "phone" not in shown["properties"]
 
 
+def test_lists_and_truths_are_spelled_as_hubspot_takes_them(portal: World) -> None:
+    contact = portal.contact()
+    emails = ["a@one.example", "b@one.example"]
+    receipt = portal.push(update(1, "contacts", contact, hs_additional_emails=emails, hs_email_optout=True))[
+        key(1)
+    ]
+    assert receipt.error is None
+    assert (receipt.as_read or {})["hs_additional_emails"] == "a@one.example;b@one.example"
+    assert (receipt.as_read or {})["hs_email_optout"] == "true"
+
+
 def test_a_bad_update_fails_alone(portal: World) -> None:
     ana, rui = portal.contact("ana"), portal.contact("rui")
     receipts = portal.push(

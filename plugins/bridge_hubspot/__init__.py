@@ -53,7 +53,7 @@ SETTINGS: Mapping[str, Json] = {
         },
         "base_url": {
             "type": "string",
-            "pattern": "^https?://",
+            "pattern": "^(https://.+|http://(127\\.0\\.0\\.1|localhost)(:[0-9]+)?/?)$",
             "default": "https://api.hubapi.com",
             "description": "Where the API is; another address is for tests.",
         },

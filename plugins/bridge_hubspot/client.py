@@ -214,10 +214,16 @@ def as_object(row: Row, call: str) -> Row:
     raise Unavailable(f"HubSpot answered {call} with a row that is no object; it is asked again later")
 
 
-def next_page(body: Mapping[str, Json]) -> str | None:
+def dig(value: Json, *keys: str) -> Json:
+    """Return what stands under these keys, None where a step of the way is missing."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def next_page(body: Json) -> str | None:
     """Return `paging.next.after`, None where there is no further page."""
-    following = (body.get("paging") or {}).get("next") or {}
-    after = following.get("after")
+    after = dig(body, "paging", "next", "after")
     return None if after in (None, "") else str(after)
 
 

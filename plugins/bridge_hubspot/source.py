@@ -17,6 +17,7 @@ from bridge_hubspot.client import (
     Client,
     Row,
     at_milliseconds,
+    dig,
     in_order,
     instant,
     milliseconds,
@@ -195,8 +196,9 @@ class Source:
         found: dict[str, list[str]] = {}
         cut = []
         for row in rows:
-            listed = (row.get("associations") or {}).get(to) or {}
-            found[row["id"]] = in_order({str(one.get("id")) for one in listed.get("results", ())})
+            listed = dig(row, "associations", to)
+            ids = {dig(one, "id") for one in dig(listed, "results") or ()} - {None}
+            found[row["id"]] = in_order(map(str, ids))
             if next_page(listed):
                 cut.append(row["id"])
         return found | (self._client.links(stream, to, cut) if cut else {})

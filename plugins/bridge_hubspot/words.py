@@ -151,4 +151,6 @@ def as_text(value: Json) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, list):
+        return ";".join(map(as_text, value))
     return str(value)
