@@ -271,14 +271,11 @@ def test_a_long_day_becomes_several_entries_and_full_ones_do_not_change(
 
 
 def test_the_parts_of_a_long_day_are_numbered_and_count_their_own() -> None:
-    messages = [said("14:02", "x" * 250) for _ in range(4)]
-    heads = [
-        entry.text.split("\n")[0]
-        for entry in chat_entries(messages, style=ENGLISH, key_of=lambda _: KEY, limit=1000)
-    ]
-    assert heads == [
-        "WhatsApp, Wed 18 Nov: 2 messages (customer 2, us 0)",
-        "WhatsApp, Wed 18 Nov (2): 2 messages (customer 2, us 0)",
+    messages = [said("14:02", "x" * 250, attribution={"source": "ad"}) for _ in range(4)]
+    entries = chat_entries(messages, style=ENGLISH, key_of=lambda _: KEY, is_first_contact=True, limit=1000)
+    assert [entry.text.split("\n")[:2] for entry in entries] == [
+        ["WhatsApp, Wed 18 Nov: 2 messages (customer 2, us 0)", "First contact from ad"],
+        ["WhatsApp, Wed 18 Nov (2): 2 messages (customer 2, us 0)", "Came again from ad"],
     ]
 
 
