@@ -1,0 +1,230 @@
+"""IMAP commands sent ahead of their answers, and the answers as nested lists of bytes (RFC 9051, section 7)."""
+
+from __future__ import annotations
+
+import imaplib
+import re
+import ssl
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TypeAlias
+
+from bridge import Rejected, Unavailable
+
+Value: TypeAlias = "bytes | list[Value] | None"
+
+LITERAL_LIMIT = 256 * 1024 * 1024
+"""A longer literal is no mail but nonsense; its length is not allocated."""
+
+_LITERAL = re.compile(rb"~?\{(\d+)\+?\}\r?\n\Z")
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[()]|[^\s()"\[]+\[[^\]]*\](?:<\d+>)?|[^\s()"]+')
+_ESCAPED = re.compile(rb"\\(.)")
+_LITERAL_ENDS = (b"}\r\n", b"}\n")
+_NIL = (b"NIL", b"nil", b"Nil")
+_NEWS = re.compile(rb"\* \d+ EXISTS\b", re.IGNORECASE)
+_CODE = re.compile(r"\A\[([^\] ]+)")
+
+
+class Wire:
+    """
+    One connection with several commands under way.
+
+    At a round trip of 20 ms that is worth a factor of forty. A server may work on several at once
+    and answer in any order (RFC 9051, section 5.5; Dovecot does): what comes before the end of one
+    command can belong to another, so each `wait` returns all that came. While anything is under
+    way the connection is good for nothing else.
+    """
+
+    def __init__(self, imap: imaplib.IMAP4) -> None:
+        self._imap = imap
+        self._count = 0
+        self._ended: dict[bytes, Rejected | None] = {}
+
+    def send(self, command: bytes) -> bytes:
+        """Send one command without waiting for its end; return its tag."""
+        self._count += 1
+        tag = b"W%d" % self._count
+        try:
+            self._imap.send(tag + b" " + command + b"\r\n")
+        except OSError as error:
+            raise Unavailable(f"the connection broke while sending: {error}") from error
+        return tag
+
+    def wait(self, tag: bytes, kind: bytes) -> list[list[Value]]:
+        """
+        Return the untagged responses named `kind` that come up to the end of the command `tag`.
+
+        A response is the list of its values after the star: `* 7 FETCH (UID 9)` becomes
+        [b"7", b"FETCH", [b"UID", b"9"]]. NIL is None. Raises Rejected when the command ended with NO or BAD,
+        in the server's words, and Unavailable when the connection is dead or talks nonsense.
+        """
+        found: list[list[Value]] = []
+        while tag not in self._ended:
+            line = self._line()
+            words = [*line.split(None, 3), b"", b"", b""]
+            name = words[1].upper()
+            if words[0] == b"*":
+                if words[2].upper() == kind:
+                    found.append([words[1], kind, *self._values(words[3])])
+                elif name == kind:
+                    found.append(self._values(line[2:]))
+                elif name == b"BYE":
+                    raise Unavailable(f"the server hung up: {_text(line[6:])}")
+                elif line.endswith(_LITERAL_ENDS):
+                    self._values(line)
+            elif name == b"OK":
+                self._ended[words[0]] = None
+            elif name in (b"NO", b"BAD"):
+                self._ended[words[0]] = refusal(line.split(None, 2)[-1])
+            else:
+                raise Unavailable(f"the answer makes no sense: {_text(line)}")
+        refused = self._ended.pop(tag)
+        if refused is not None:
+            raise refused
+        return found
+
+    def run(self, command: bytes, kind: bytes) -> list[list[Value]]:
+        """Send one command and return its responses named `kind`; nothing else may be under way."""
+        return self.wait(self.send(command), kind)
+
+    def begin_idle(self) -> tuple[bytes, bool]:
+        """Send IDLE (RFC 2177); return its tag and whether a mail came meanwhile."""
+        tag = self.send(b"IDLE")
+        came = []
+        while not (line := self._line()).startswith(b"+"):
+            if line.startswith(tag):
+                raise refusal(line.split(None, 2)[-1])
+            came.append(line)
+        _, news = self.idled()
+        return tag, news or _tells_news(came)
+
+    def idled(self) -> tuple[int, bool]:
+        """Return how many lines came while idling, without waiting for any, and whether they tell of a mail."""
+        came = []
+        timeout = self._imap.sock.gettimeout()
+        self._imap.sock.setblocking(False)
+        try:
+            while line := self._imap.readline():
+                came.append(line)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass  # that was all
+        finally:
+            self._imap.sock.settimeout(timeout)
+        return len(came), _tells_news(came)
+
+    def end_idle(self, tag: bytes) -> bool:
+        """Send DONE and return whether a mail came at the last moment."""
+        self._imap.send(b"DONE\r\n")
+        return bool(self.wait(tag, b"EXISTS"))
+
+    def _line(self) -> bytes:
+        try:
+            line = self._imap.readline()
+        except TimeoutError as error:
+            raise Unavailable("the server went silent in the middle of an answer") from error
+        except (OSError, imaplib.IMAP4.error) as error:
+            raise Unavailable(f"the connection broke: {error}") from error
+        if not line.endswith(b"\n"):
+            raise Unavailable("the server closed the connection without a word")
+        return line
+
+    def _literal(self, length: int) -> bytes:
+        if length > LITERAL_LIMIT:
+            raise Unavailable(f"the server announced a text of {length} bytes")
+        try:
+            text = self._imap.read(length)
+        except TimeoutError as error:
+            raise Unavailable("the server went silent in the middle of a mail") from error
+        except OSError as error:
+            raise Unavailable(f"the connection broke: {error}") from error
+        if len(text) != length:
+            raise Unavailable("the server closed the connection in the middle of a mail")
+        return text
+
+    def _values(self, line: bytes) -> list[Value]:
+        """Return the values of a response that begins with `line`, reading on after each literal."""
+        root: list[Value] = []
+        stack = [root]
+        while True:
+            literal = _LITERAL.search(line) if line.endswith(_LITERAL_ENDS) else None
+            for token in _TOKEN.findall(line, 0, literal.start() if literal else len(line)):
+                first = token[0]
+                if first == 40:  # (
+                    inner: list[Value] = []
+                    stack[-1].append(inner)
+                    stack.append(inner)
+                elif first == 41:  # )
+                    if len(stack) == 1:
+                        raise Unavailable(f"the answer makes no sense: {_text(line)}")
+                    stack.pop()
+                elif first == 34:  # "
+                    text = token[1:-1]
+                    stack[-1].append(_ESCAPED.sub(rb"\1", text) if b"\\" in text else text)
+                else:
+                    stack[-1].append(token if token not in _NIL else None)
+            if not literal:
+                break
+            stack[-1].append(self._literal(int(literal[1])))
+            line = self._line()
+        if len(stack) != 1:
+            raise Unavailable(f"the answer makes no sense: {_text(line)}")
+        return root
+
+
+def pairs(response: Sequence[Value]) -> dict[bytes, Value]:
+    """
+    Return the items of a FETCH or STATUS response by name.
+
+    `BODY[HEADER.FIELDS (DATE)]` and `BODY[TEXT]<0>` are found under what stands before the
+    first blank or closing bracket: `BODY[HEADER.FIELDS`, `BODY[TEXT`.
+    """
+    items = response[2]
+    if not isinstance(items, list) or len(items) % 2:
+        raise Unavailable(f"the answer makes no sense: {response!r:.100}")
+    found: dict[bytes, Value] = {}
+    for name, value in zip(items[::2], items[1::2], strict=True):
+        if not isinstance(name, bytes):
+            raise Unavailable(f"the answer makes no sense: {response!r:.100}")
+        found[_item(name)] = value
+    return found
+
+
+@lru_cache(maxsize=256)
+def _item(name: bytes) -> bytes:
+    return re.split(rb"[ \]]", name, maxsplit=1)[0].upper()
+
+
+def number(value: Value) -> int:
+    """Return a number of a response; Unavailable if it is none."""
+    if isinstance(value, bytes) and value.isdigit():
+        return int(value)
+    raise Unavailable(f"the answer makes no sense: {value!r:.100} is no number")
+
+
+def uid_set(uids: Sequence[int]) -> bytes:
+    """Return UIDs as an IMAP set; neighbours become ranges, which therefore name no other UID."""
+    runs: list[list[int]] = []
+    for uid in sorted(uids):
+        if runs and uid == runs[-1][1] + 1:
+            runs[-1][1] = uid
+        else:
+            runs.append([uid, uid])
+    return b",".join(b"%d" % first if first == last else b"%d:%d" % (first, last) for first, last in runs)
+
+
+def refusal(said: bytes) -> Rejected:
+    """Return what a NO or BAD said, its response code (RFC 5530) as `code`."""
+    text = _text(said)
+    code = _CODE.match(text)
+    return Rejected(text, code=code[1].upper() if code else "")
+
+
+def _tells_news(lines: Sequence[bytes]) -> bool:
+    for line in lines:
+        if line[:5].upper() == b"* BYE":
+            raise Unavailable(f"the server hung up: {_text(line[5:])}")
+    return any(_NEWS.match(line) for line in lines)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace").strip()[:300]
