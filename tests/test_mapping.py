@@ -394,12 +394,12 @@ BROKEN_FILES = [
     (
         "pull: {p: {to: contact, fields: {status: a}}}\ntests: [{name: x, stream: q, given: {}, expect: {}}]",
         "tests[0].stream",
-        "no pull.q",
+        "no pull rule",
     ),
     (
         "pull: {p: {to: contact, fields: {status: a}}}\ntests: [{name: x, push: contact, given: {}, expect: {}}]",
         "tests[0].push",
-        "no push.contact",
+        "no push rule",
     ),
     (
         "pull: {p: {to: contact, fields: {status: a}}}\ntests: [{name: x, to: q, given: {}, expect: {}}]",

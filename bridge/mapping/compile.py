@@ -212,12 +212,8 @@ class Compiler:
         if "default" in spec:
             self.faults.fixed(spec["default"], (*at, "default"), target)
             step = steps.defaulted(step, spec["default"])
-        if "ref" in spec:
-            stream = spec["ref"]
-            if stream not in self._streams:
-                remedy = did_you_mean(str(stream), self._streams)
-                self.faults.add((*at, "ref"), f"there is no stream {shown(stream)}.", remedy)
-            step = steps.transformed(step, steps.reference(str(stream)), "one")
+        if "ref" in spec and self.faults.word(spec["ref"], (*at, "ref"), self._streams, "stream"):
+            step = steps.transformed(step, steps.reference(spec["ref"]), "one")
         return step
 
 

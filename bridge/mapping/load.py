@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection
 from collections.abc import Mapping as ReadOnly
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -114,11 +115,8 @@ def _read_pull(
             faults.add(at, "expected `to:` and `fields:`.")
             continue
         faults.keys(value, at, ("to", "fields"))
-        entity = value.get("to")
-        if entity not in ENTITIES:
-            remedy = did_you_mean(str(entity), ENTITIES)
-            here = (*at, "to")
-            faults.add(here, f"{shown(entity)} is no entity.", remedy or f"Known: {', '.join(ENTITIES)}.")
+        entity: Any = value.get("to")
+        if not faults.word(entity, (*at, "to"), ENTITIES, "entity"):
             continue
         compiler = Compiler(faults, view=None, streams=known)
         fields = value.get("fields")
@@ -201,13 +199,12 @@ def _read_test(
     stream, subject = entry.get("stream", ""), entry.get("push", "pull")
     if "push" in entry and "stream" in entry:
         faults.add(at, "has both `stream` and `push`.", "Test one of them.")
-    elif "push" in entry and subject not in push:
-        faults.add((*at, "push"), f"there is no push.{subject} here.", did_you_mean(str(subject), push))
-    elif "push" not in entry:
+    elif "push" in entry:
+        faults.word(subject, (*at, "push"), push, "push rule of this mapping")
+    else:
         if "stream" not in entry and len(pull) == 1:
             [stream] = pull
-        if stream not in pull:
-            faults.add((*at, "stream"), f"there is no pull.{stream} here.", did_you_mean(str(stream), pull))
+        faults.word(stream, (*at, "stream"), pull, "pull rule of this mapping")
     for key in ("to", "group"):
         if key in entry and subject != "interaction":
             faults.add((*at, key), "goes only with `push: interaction`.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from bridge.errors import Problem
 from bridge.mapping import steps
@@ -42,6 +42,14 @@ class Faults:
         for key in value:
             if key not in known:
                 self.add((*at, key), "there is no such key here.", did_you_mean(key, known))
+
+    def word(self, value: Json, at: YamlPath, known: Collection[str], what: str) -> bool:
+        """Check that a value is one of the known words, `what` saying of which kind."""
+        if isinstance(value, str) and value in known:
+            return True
+        remedy = did_you_mean(value if isinstance(value, str) else "", known)
+        self.add(at, f"{shown(value)} is no {what}.", remedy)
+        return False
 
     def place(self, at: YamlPath, field: str) -> steps.Place:
         """Say where a field's spec stands, for the errors of its values."""

@@ -13,7 +13,7 @@ from bridge.mapping.targets import ANYTHING
 from bridge.mapping.values import shown
 from bridge.mapping.views import ENTRY_VIEW, PERSON_VIEW, View, view_fault
 from bridge.model import Json
-from bridge.yaml_file import YamlPath, did_you_mean
+from bridge.yaml_file import YamlPath
 
 
 def read_push_interaction(section: Json, at: YamlPath, faults: Faults) -> PushInteraction | None:
@@ -34,19 +34,19 @@ def read_push_interaction(section: Json, at: YamlPath, faults: Faults) -> PushIn
         makes[stream] = compiler.fields(fields, here, ANYTHING, always=True)
         for name in fields if isinstance(fields, dict) else ():
             lines[stream, name] = faults.document.line((*here, name))
-    to = _choice(section.get("to"), (*at, "to"), streams, faults)
-    group = _choice(section.get("group", "message"), (*at, "group"), GROUPS, faults)
+    to = _choice(section.get("to"), (*at, "to"), streams, "stream with fields here", faults)
+    group = _choice(section.get("group", "message"), (*at, "group"), GROUPS, "way to group", faults)
     for stream in streams:
         if stream not in (*to.table.values(), to.otherwise):
             faults.add((*at, "fields", stream), "nothing is written there.", "Name it in `to`, or remove it.")
     return PushInteraction(streams=tuple(streams), to=to, group=group, makes=makes, lines=lines)
 
 
-def _choice(section: Json, at: YamlPath, known: Collection[str], faults: Faults) -> Choice:
+def _choice(section: Json, at: YamlPath, known: Collection[str], what: str, faults: Faults) -> Choice:
     """Read one word, or `{by: field, map: {value: word}, else: word}`."""
     nothing = constant(None)
     if isinstance(section, str):
-        _check_word(section, at, known, faults)
+        faults.word(section, at, known, what)
         return Choice(by=nothing, table={}, otherwise=section)
     if not isinstance(section, dict) or not section.keys() >= {"by", "map", "else"}:
         faults.add(at, "expected one word, or {by: field, map: {value: word}, else: word}.")
@@ -57,18 +57,13 @@ def _choice(section: Json, at: YamlPath, known: Collection[str], faults: Faults)
         faults.add((*at, "map"), "expected lines such as `whatsapp: notes`.")
         table = {}
     for value, word in table.items():
-        _check_word(word, (*at, "map", value), known, faults)
-    _check_word(section["else"], (*at, "else"), known, faults)
+        faults.word(word, (*at, "map", value), known, what)
+    faults.word(section["else"], (*at, "else"), known, what)
     return Choice(
         by=_field_of(ENTRY_VIEW, section["by"], (*at, "by"), faults),
         table={value: str(word) for value, word in table.items()},
         otherwise=str(section["else"]),
     )
-
-
-def _check_word(word: Json, at: YamlPath, known: Collection[str], faults: Faults) -> None:
-    if word not in known:
-        faults.add(at, f"{shown(word)} is not known here.", did_you_mean(str(word), known))
 
 
 def _field_of(view: View, text: Json, at: YamlPath, faults: Faults) -> Make:
@@ -110,8 +105,8 @@ def _owned(compiler: Compiler, name: str, spec: Json, at: YamlPath, faults: Faul
     if owns is None:
         remedy = f"Add `owns:` with one of {', '.join(OWNS)}."
         faults.add(at, "does not say whose word counts in this field.", remedy)
-    elif owns not in OWNS:
-        faults.add((*at, "owns"), f"{shown(owns)} is not known here.", f"Known: {', '.join(OWNS)}.")
+    else:
+        faults.word(owns, (*at, "owns"), OWNS, "rule of ownership")
     if not isinstance(clear, bool):
         faults.add((*at, "clear"), f"expected true or false, not {shown(clear)}.")
     elif clear and owns != "always":
