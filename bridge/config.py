@@ -140,8 +140,8 @@ class _Reader:
         identity = value.get("identity") or {}
         web = value.get("web") or {}
         host, _, port = web.get("listen", "127.0.0.1:8099").rpartition(":")
-        if not 0 < int(port) < 65536:
-            self._problem(("web", "listen"), f"{port} is no port.", "Use a number from 1 to 65535.")
+        if int(port) > 65535:
+            self._problem(("web", "listen"), f"{port} is no port.", "Use a number up to 65535; 0 takes any free port.")
         blobs = value.get("blobs")
         config = Config(
             file=self.document.file,

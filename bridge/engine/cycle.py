@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -139,10 +140,12 @@ def settle_inbox(
     total = 0
     while not stopping():
         done = 0
+        time.sleep(runtime.rest())
         for connection in runtime.connections.values():
             if connection.account_pk is not None and isinstance(connection.connector, Receiver):
                 done += resolve.split(runtime, connection, run=run)
         for connection, stream in resolve.waiting_work(runtime):
+            time.sleep(runtime.rest())
             count = resolve.resolve(runtime, connection, stream)
             if stream_has_users(connection, stream):
                 runtime.own = own_of(runtime.config, runtime.database)

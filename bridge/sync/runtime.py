@@ -76,6 +76,7 @@ class Runtime:
     clock: Callable[[], datetime] = utc_now
     identity_lock: threading.Lock = field(default_factory=threading.Lock)
     wake: Callable[[str], None] = lambda step: None
+    rest: Callable[[], float] = lambda: 0.0
     _sequence: itertools.count[int] = field(default_factory=lambda: itertools.count(time.time_ns()))
 
     def sequence(self) -> int:

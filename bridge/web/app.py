@@ -31,17 +31,18 @@ def make_app(runtime: Runtime, metrics: Metrics) -> Starlette:
     """Return the ASGI application of a daemon."""
     inbox = Inbox(runtime.writer)
     by_path = {
-        path: connection
+        path: (connection, connection.connector)
         for connection in runtime.connections.values()
         if isinstance(connection.connector, Receiver)
         for path in (f"/hooks/{connection.name}", *connection.spec.paths)
     }
+    runtime.rest = inbox.rest
 
     async def hook(request: HttpRequest) -> Response:
-        connection = by_path.get(request.url.path)
-        if connection is None:
-            return _json(404, {"error": f"no connection listens at {request.url.path}"})
-        return await _receive(runtime, metrics, inbox, connection, request)
+        found = by_path.get(request.scope["path"])
+        if found is None:
+            return _json(404, {"error": f"no connection listens at {request.scope['path']}"})
+        return await _receive(runtime, metrics, inbox, *found, request)
 
     async def health(request: HttpRequest) -> Response:
         return _json(200, {"status": "ok"})
@@ -69,7 +70,12 @@ def make_app(runtime: Runtime, metrics: Metrics) -> Starlette:
 
 
 async def _receive(
-    runtime: Runtime, metrics: Metrics, inbox: Inbox, connection: Connection, request: HttpRequest
+    runtime: Runtime,
+    metrics: Metrics,
+    inbox: Inbox,
+    connection: Connection,
+    receiver: Receiver,
+    request: HttpRequest,
 ) -> Response:
     try:
         body = await _body(request)
@@ -86,8 +92,6 @@ async def _receive(
         body=body,
         received_at=runtime.clock(),
     )
-    receiver = connection.connector
-    assert isinstance(receiver, Receiver)
     verify: Callable[[], Reply] = lambda: receiver.verify(received)  # noqa: E731 used twice, below
     try:
         reply = await asyncio.to_thread(verify) if len(body) > SLOW_BODY else verify()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -12,6 +13,11 @@ from sqlalchemy import Connection
 
 from bridge.store.collected import insert_deliveries
 from bridge.store.writer import Priority, Writer
+
+BUSY = 500.0
+"""Bodies a second from which the receiver goes first."""
+
+LONGEST_REST = 0.25
 
 Waiting = tuple[Mapping[str, Any], "asyncio.Future[bool]"]
 
@@ -29,6 +35,8 @@ class Inbox:
         self._lock = threading.Lock()
         self._waiting: list[Waiting] = []
         self._scheduled = False
+        self._count = 0
+        self._seen = (0, time.monotonic())
 
     async def append(self, row: Mapping[str, Any]) -> bool:
         """
@@ -39,6 +47,7 @@ class Inbox:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
         with self._lock:
+            self._count += 1
             self._waiting.append((row, future))
             schedule = not self._scheduled
             self._scheduled = True
@@ -47,6 +56,21 @@ class Inbox:
             job = self._writer.submit(lambda c: self._insert(c, taken), priority=Priority.INBOX, durable=True)
             job.add_done_callback(lambda done: loop.call_soon_threadsafe(self._answer, done, taken))
         return await future
+
+    def rest(self) -> float:
+        """
+        Return how many seconds the steps behind should leave the processor to the receiver.
+
+        Asked between their batches: above `BUSY` bodies a second they take a fifth of the time,
+        so that a burst is stored at once and read a little later.
+        """
+        count, since = self._seen
+        now = time.monotonic()
+        self._seen = (self._count, now)
+        span = now - since
+        if span <= 0 or (self._count - count) / span < BUSY:
+            return 0.0
+        return min(LONGEST_REST, 4 * span)
 
     def _insert(self, c: Connection, taken: list[Waiting]) -> list[bool]:
         with self._lock:

@@ -1,0 +1,5 @@
+"""`python -m bridge.cli` is `crmbridge`."""
+
+from bridge.cli.app import main
+
+main()
