@@ -91,6 +91,13 @@ def test_a_contact_is_found_by_any_of_its_addresses_and_numbers(portal: World) -
     assert found == {"second address": [ana], "as typed": [ana], "by WhatsApp": [rui], "two": [ana, rui]}
 
 
+def test_an_address_that_the_batch_does_not_know_is_searched_for(portal: World) -> None:
+    ana = portal.contact("ana", hs_additional_emails="souza@one.example")
+    nothing = '{"status": "COMPLETE", "results": []}'
+    portal.hub.levers.fail(200, path="/contacts/batch/read", body=nothing)
+    assert find(portal, Person(key="ana", emails=["souza@one.example"])) == {"ana": [ana]}
+
+
 def test_a_merged_contact_is_found_under_the_id_it_has_now(portal: World) -> None:
     merged = portal.hub.merge("contacts", portal.contact("one"), portal.contact("other"))
     assert find(portal, Person(key="p", emails=["other@one.example"])) == {"p": [merged]}

@@ -229,6 +229,7 @@ def test_two_writes_to_one_contact_are_made_in_their_order(portal: World) -> Non
         update(2, "contacts", contact, firstname="Ana Paula", phone=None),
     )
     assert [receipts[key(number)].id for number in (1, 2)] == [contact, contact]
+    assert 400 not in [call.status for call in portal.hub.calls]
     assert (receipts[key(2)].as_read or {})["firstname"] == "Ana Paula"
     (shown,) = portal.hub.objects("contacts")
     assert shown["properties"]["firstname"] == "Ana Paula"

@@ -126,7 +126,9 @@ def test_deals_carry_their_stages_oldest_first(portal: World) -> None:
 def test_many_deals_are_read_in_the_fifties_that_histories_allow(portal: World) -> None:
     for number in range(120):
         portal.hub.create("deals", {"dealname": f"Deal {number}", "dealstage": "qualifiedtobuy"})
+    before = len(portal.hub.calls)
     assert len(records(portal.pull("deals", "live"))) == 120
+    assert portal.calls_since(before).count("POST deals/batch/read") == 3
     assert [len(page.records) for page in portal.pull("deals", "backfill")] == [50, 50, 20]
 
 
