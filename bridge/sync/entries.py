@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import Any, cast
 
+from bridge.journey.interaction import Interaction as Body
 from bridge.journey.keys import marker
-from bridge.mapping import Mapping as MappingFile
+from bridge.journey.text import Style, chat_entries, entry_text
+from bridge.mapping import PushInteraction
 from bridge.store.entities import Interaction
 from bridge.store.ledger import ENTRY_SLOT
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """How the company reads its timeline."""
-
-    language: str
-    zone: ZoneInfo
+TITLE_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +29,20 @@ class Entry:
 
 
 def group_entries(
-    interactions: Sequence[Interaction], style: Style, mapping: MappingFile, account_key: str
+    interactions: Sequence[Interaction],
+    rules: PushInteraction,
+    *,
+    style: Style,
+    account_key: str,
+    first: str,
 ) -> list[Entry]:
-    """Put interactions (in order of time) together as the mapping says; each becomes part of one entry."""
-    rules = mapping.push_interaction
-    if rules is None:
-        return []
+    """
+    Put interactions (in order of time) together as the mapping says; each becomes part of one entry.
+
+    A chat is grouped by thread and local day, and split where it grows too long. `first` is the
+    person's first interaction ever, whose entry says where they came from. A group in which there is
+    nothing to read, such as a reaction to a message nobody saw, has no entry.
+    """
     groups: dict[tuple[str, ...], list[Interaction]] = {}
     name: tuple[str, ...]
     for one in interactions:
@@ -49,14 +52,33 @@ def group_entries(
         else:
             name = (one.entity_id,)
         groups.setdefault(name, []).append(one)
-    return [_entry(found, style, account_key) for found in groups.values()]
+    entries: list[Entry] = []
+    for name, found in groups.items():
+        if len(name) == 1:
+            key = marker(account_key, found[0].entity_id, ENTRY_SLOT)
+            text = entry_text(
+                _body(found[0]), style=style, key=key, is_first_contact=found[0].entity_id == first
+            )
+            entries.append(_entry(found, key, text))
+            continue
+        keys = [marker(account_key, one.entity_id, ENTRY_SLOT) for one in found]
+        for entry in chat_entries(
+            [_body(one) for one in found],
+            style=style,
+            key_of=keys.__getitem__,
+            is_first_contact=found[0].entity_id == first,
+        ):
+            entries.append(_entry(found[entry.start : entry.stop], keys[entry.start], entry.text))
+    return entries
 
 
-def _entry(found: Sequence[Interaction], style: Style, account_key: str) -> Entry:
+def _body(one: Interaction) -> Body:
+    return cast(Body, one.body)
+
+
+def _entry(found: Sequence[Interaction], key: str, text: str) -> Entry:
     first = found[0]
-    key = marker(account_key, first.entity_id, ENTRY_SLOT)
     body = first.body
-    text = "\n".join(one.body.get("body_text", "") for one in found) + f"\ncrmbridge {key}"
     view = {
         "key": key,
         "channel": body.get("channel"),
@@ -78,9 +100,16 @@ def _entry(found: Sequence[Interaction], style: Style, account_key: str) -> Entr
         key=key,
         entity_ids=tuple(one.entity_id for one in found),
         occurred_at=_at(first),
-        title=text.split("\n", 1)[0][:100],
+        title=_title(body, text),
         view={name: value for name, value in view.items() if value is not None},
     )
+
+
+def _title(body: Mapping[str, Any], text: str) -> str:
+    """Return one line by which a person recognises the entry in a plan."""
+    line = text.split("\n", 1)[0]
+    subject = body.get("subject")
+    return (f"{subject}: {line}" if subject else line)[:TITLE_LENGTH]
 
 
 def _at(one: Interaction) -> datetime:

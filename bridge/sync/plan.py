@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from bridge.config import Push
 from bridge.journey.keys import marker
+from bridge.journey.text import Style
 from bridge.mapping import Mapping as MappingFile
-from bridge.mapping import OwnedValue
+from bridge.mapping import OwnedValue, PushInteraction
 from bridge.model import Json, Link, Write
 from bridge.store.entities import Interaction
 from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, FieldState
-from bridge.sync.entries import Entry, Style, group_entries
+from bridge.sync.entries import Entry, group_entries
 
 Kind = Literal["create_contact", "entry", "fields", "skip", "hold", "moved"]
 
@@ -135,10 +136,16 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
         if open_interactions:
             actions.append(_nothing("hold", state, open_interactions, hold))
         return actions
-    for entry in group_entries(
-        open_interactions, destination.style, destination.mapping, destination.account_key
-    ):
-        actions.append(_entry_action(state, destination, entry, target))
+    rules = destination.mapping.push_interaction
+    if rules is not None and open_interactions:
+        entries = group_entries(
+            open_interactions,
+            rules,
+            style=replace(destination.style, customer=state.name),
+            account_key=destination.account_key,
+            first=min(state.interactions, key=_order).entity_id,
+        )
+        actions += [_entry_action(state, destination, rules, entry, target) for entry in entries]
     if contact_action is None:
         actions += _fields(state, destination)
     return actions
@@ -218,9 +225,9 @@ def _may_create(state: PersonState, push: Push) -> str:
     return "not in the CRM; no rule in push.create makes a contact of this channel"
 
 
-def _entry_action(state: PersonState, destination: Destination, entry: Entry, target: str) -> Action:
-    rules = destination.mapping.push_interaction
-    assert rules is not None
+def _entry_action(
+    state: PersonState, destination: Destination, rules: PushInteraction, entry: Entry, target: str
+) -> Action:
     stream = rules.stream_for(entry.view)
     links = [Link(stream=destination.contact_stream, to=target, role="contact")]
     deal = _deal_at(state.deals, entry.occurred_at)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import delete
 
+from bridge.journey.interaction import Interaction as Body
 from bridge.journey.waiting import touch_of, waiting
 from bridge.store import entities, people
 from bridge.store.database import dumps, micros, upsert
@@ -67,7 +68,7 @@ def _row(
 ) -> dict[str, Any]:
     ordered = sorted(interactions, key=lambda one: (one.body.get("occurred_at", ""), one.entity_id))
     contact, owner = _contact(c, runtime, nodes)
-    found = waiting(touch_of(one.body) for one in ordered)
+    found = waiting(touch_of(cast(Body, one.body)) for one in ordered)
     body: dict[str, Any] = {
         "person_id": person_id,
         **_names(contact, nodes, ordered),

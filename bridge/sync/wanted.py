@@ -14,6 +14,7 @@ from sqlalchemy import select
 from bridge.config import Push
 from bridge.connector import Describer, Sink
 from bridge.journey.handles import spellings
+from bridge.journey.text import Style
 from bridge.model import Json, Person
 from bridge.store import entities, people
 from bridge.store import ledger as books
@@ -21,7 +22,6 @@ from bridge.store.ledger import CONTACT_SLOT
 from bridge.store.people import StoredNode
 from bridge.store.tables import journey
 from bridge.sync.deliver import adopt
-from bridge.sync.entries import Style
 from bridge.sync.plan import Action, Deal, Destination, PersonState, fields_to_read, plan_person
 from bridge.sync.runtime import Connection, Runtime
 
@@ -50,9 +50,20 @@ def destination_of(runtime: Runtime, connection: Connection) -> Destination:
         deal_stream=DEALS,
         push=connection.config.push or PREVIEW,
         mapping=connection.mapping,
-        style=Style(language=runtime.config.company.language, zone=runtime.config.company.zone),
+        style=Style(
+            language=runtime.config.company.language,
+            zone=runtime.config.company.zone,
+            names=_owner_names(runtime),
+        ),
         lacking=lacking_fields(connection),
     )
+
+
+def _owner_names(runtime: Runtime) -> dict[str, str]:
+    """Return the display names of the CRM's users by reference, for the authors of messages."""
+    with runtime.database.read() as c:
+        users = entities.entities_of_type(c, "user")
+    return {user["ref"]: user["name"] for user in users if user.get("name")}
 
 
 def lacking_fields(connection: Connection) -> frozenset[str]:
