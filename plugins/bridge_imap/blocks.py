@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bridge_imap.reply_words import LABELS
 
 _MARKS = " \t*_>|\u200e\u200f\u202a\u202b\u202c"
+_SPACES = _MARKS.replace(">", "")
 _LONGEST = 16
 
 
@@ -42,7 +43,7 @@ def block_at(lines: Sequence[str], start: int) -> Block | None:
     current = ""
     gap = False
     for index in range(start, min(start + _LONGEST, len(lines))):
-        line = lines[index].strip(_MARKS)
+        line = lines[index].lstrip(_MARKS).rstrip(_SPACES)
         if not line:
             if gap:
                 break
@@ -50,7 +51,7 @@ def block_at(lines: Sequence[str], start: int) -> Block | None:
             continue
         kind = label_of(line)
         if kind is not None and kind not in fields:
-            fields[kind] = line.replace("\uff1a", ":").partition(":")[2].strip(_MARKS)
+            fields[kind] = line.replace("\uff1a", ":").partition(":")[2].strip(_SPACES)
             current = kind
         elif gap or kind is not None:
             break

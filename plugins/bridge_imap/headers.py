@@ -15,10 +15,12 @@ from bridge_imap.charsets import decode
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*(?:\?(?!=)[^?]*)?)\?=")
 _FOLD = re.compile(r"[\r\n]+[ \t]*")
 _SPACE = re.compile(r"\s+")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _TOKEN = re.compile(
     r'"((?:[^"\\]|\\.)*)("|$)|<([^<>]*)(?:>|$)|\(((?:[^()\\]|\\.)*)(?:\)|$)|([,;])|([^"<>(),;]+)|(.)',
     re.DOTALL,
 )
+_END = ("", "", "", "", ",", "", "")
 _ID = re.compile(r"<([^<>]*)>")
 _DATE = re.compile(
     r"(?:[A-Za-z]{2,9}\.?,?\s*)?(\d{1,2})[\s-]+([A-Za-z]{3})[a-z]*\.?,?[\s-]+(\d{4}|\d\d)\s+(\d{1,2}):(\d\d)(?::(\d\d))?"
@@ -44,6 +46,7 @@ _ZONES = {
 }
 _LONGEST = 65_536
 _LONGEST_NAME = 200
+_LONGEST_ADDRESS = 320
 _LONGEST_ID = 900
 _MOST_IDS = 200
 
@@ -185,49 +188,59 @@ def _word_bytes(encoding: str, content: str) -> bytes:
 
 
 def _mailboxes(text: str, default: str) -> Iterator[Address]:
-    words: list[str] = []
-    comment = ""
-    angle = ""
-    carried = ""
-    for quoted, closed, inside, remark, separator, plain, _ in _TOKEN.findall(text + ","):
+    said: list[str] = []
+    comment = angle = carried = ""
+    for quoted, closed, inside, remark, separator, plain, _ in (*_TOKEN.findall(text), _END):
         if separator:
-            said = _SPACE.sub(" ", "".join(words)).strip()
-            address = _mailbox(f"{carried} {said}".strip(), said, angle, comment, default)
-            if address is not None:
-                yield address
+            words = _SPACE.sub(" ", "".join(said)).strip()
+            if "@" in angle or "@" in words:
+                if "@" in angle:
+                    yield from _named(f"{carried} {words}", angle, comment, default)
+                else:
+                    yield from _bare(words, comment, default)
                 carried = ""
             else:
-                joinable = said and separator == "," and not angle and len(carried) < _LONGEST_NAME
-                carried = f"{carried} {said},".strip() if joinable else ""
-            words, comment, angle = [], "", ""
+                joinable = words and separator == "," and len(carried) < _LONGEST_NAME
+                carried = f"{carried} {words},".strip() if joinable else ""
+            said, comment, angle = [], "", ""
         elif quoted or closed:
             if not closed and "@" in quoted:
-                yield from _mailboxes(quoted.rstrip(",").replace('"', " "), default)
+                yield from _mailboxes(quoted.replace('"', " "), default)
                 return
-            words.append(re.sub(r"\\(.)", r"\1", quoted))
+            said.append(_ESCAPED.sub(r"\1", quoted))
         elif inside and not angle:
             angle = inside
         elif remark:
             comment = remark
         else:
-            words.append(plain)
+            said.append(plain)
 
 
-def _mailbox(named: str, said: str, angle: str, comment: str, default: str) -> Address | None:
-    """Make an address of what stood between two commas: `said`, with the parts a comma cut off in front `named`."""
-    if "@" in angle:
-        email, name = angle, named
-    elif "@" in said:
-        email, name = said.rpartition(":")[2].strip(), comment
-        if " " in email:
-            email, name = next(word for word in email.split() if "@" in word), comment or email
-    else:
-        return None
-    email = "".join(email.rpartition(":")[2].split()).strip("<>.'\"[]").lower()
-    local, _, domain = email.rpartition("@")
-    if not local or not domain or len(email) > 320:
-        return None
-    name = _SPACE.sub(" ", decode_words(name, default)).strip(" '\"\t,")
+def _named(name: str, email: str, comment: str, default: str) -> Iterator[Address]:
+    """Yield the address between angle brackets; a group's name in front of the person's is left out."""
+    name = _name(name, default)
     if ":" in name and "@" not in name:
         name = name.rpartition(":")[2].strip()
-    return Address(email=email, name="" if name.lower() == email else name)
+    return _checked([email], name or _name(comment, default))
+
+
+def _bare(words: str, comment: str, default: str) -> Iterator[Address]:
+    """Yield the address or, where only spaces separate them, the addresses that stand without brackets."""
+    return _checked(
+        [word for word in words.rpartition(":")[2].split() if "@" in word], _name(comment, default)
+    )
+
+
+def _name(text: str, default: str) -> str:
+    name = _SPACE.sub(" ", decode_words(text, default)).strip(" ,")
+    while len(name) > 1 and name[0] in "'\"" and name[-1] == name[0]:
+        name = name[1:-1].strip()
+    return name
+
+
+def _checked(emails: Iterable[str], name: str) -> Iterator[Address]:
+    for given in emails:
+        email = "".join(given.rpartition(":")[2].split()).strip("<>.'\"[]").lower()
+        local, _, domain = email.rpartition("@")
+        if local and domain and len(email) <= _LONGEST_ADDRESS:
+            yield Address(email=email, name="" if name.lower() == email else name)

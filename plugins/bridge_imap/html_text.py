@@ -129,6 +129,10 @@ def _mark(tree: LexborHTMLParser, page: str) -> None:
         node.insert_after(token)
     for node in tree.css("td, th"):
         node.insert_after(" ")
+    if "<li" in page:
+        for node in tree.css("li"):
+            if (first := node.first_child) is not None:
+                first.insert_before("- ")
     if "<pre" in page:
         _keep_lines(tree)
     _surround(tree.css(_DROPPED), _HIDE, _END_HIDE)
@@ -198,14 +202,9 @@ def _apart(flat: str) -> HtmlText:
             cut = True
         elif not hidden:
             if depth:
-                piece = (
-                    "\n"
-                    + "\n".join(
-                        ">" * min(depth, _DEEPEST_QUOTE) + " " + line
-                        for line in piece.strip("\n").split("\n")
-                    )
-                    + "\n"
-                )
+                mark = f"\n{'>' * min(depth, _DEEPEST_QUOTE)} "
+                said = piece.strip("\n")
+                piece = mark + said.replace("\n", mark) + "\n" if said.strip() else "\n"
             text.append(piece)
             (quoted if cut else signature if signs and not depth else own).append(piece)
     return HtmlText(text=_tidy(text), own=_tidy(own), quoted=_tidy(quoted), signature=_tidy(signature))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import datetime, timedelta
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from bridge_imap.automated import Event, Report, recognise
 from bridge_imap.bodies import Attachment, Body, leaves_of, read_attachments, read_body
@@ -22,7 +22,9 @@ from bridge_imap.people import (
     is_own,
     is_own_list,
     is_passed_on,
+    mailbox_of,
     participants_of,
+    recipients_of,
 )
 from bridge_imap.replies import Split, split_html, split_page, split_text
 
@@ -44,10 +46,10 @@ _HTML_QUOTES = (
 
 
 class File(TypedDict):
-    """An attachment in the words of the journey schema; `ref` is its IMAP section number."""
+    """An attachment in the words of the journey schema; `id` is its IMAP section number."""
 
     id: str
-    filename: str | None
+    filename: NotRequired[str]
     content_type: str
     size: int
     sha256: str
@@ -69,6 +71,7 @@ MailView = TypedDict(
         "cc": list[Address],
         "bcc": list[Address],
         "participants": list[Participant],
+        "channel_account": str | None,
         "direction": str,
         "state": str | None,
         "tells": str,
@@ -144,7 +147,6 @@ def _read(raw: bytes, context: MailContext) -> MailView:
         form = read_form(asker["email"], asker["name"], body.text)
         automated["by"] = None
     report = automated["report"]
-    told = report if report is not None and report["state"] and report["message_id"] else None
     forwarded = None if report else find_forwarded(raw, leaves, subject=subject, text=body.text)
     recipients = people["to"] + people["cc"] + people["bcc"]
     direction = direction_of(author, recipients, context)
@@ -159,15 +161,12 @@ def _read(raw: bytes, context: MailContext) -> MailView:
     occurred = claimed if _is_sane(claimed, context.internal_date) else context.internal_date
     mail_hash = None if own_id else _mail_hash(fields, people, subject, body.text)
     attachments = read_attachments(raw, parts, body.html, charset)
-    keys = [f"message-id:{own_id}" if own_id else f"mail-hash:{mail_hash}"]
-    if told is not None:
-        keys = [f"message-id:{told['message_id']}"]
-        direction = "inbound" if automated["by"] == "report" and is_own(author, context) else "outbound"
-    return MailView(
+    original = forwarded if passed_on else None
+    view = MailView(
         {
             "message_id": own_id,
             "mail_hash": mail_hash,
-            "dedupe_keys": keys,
+            "dedupe_keys": [f"message-id:{own_id}" if own_id else f"mail-hash:{mail_hash}"],
             "occurred_at": show_instant(occurred) if occurred else None,
             "date_claimed": show_instant(claimed) if claimed else None,
             "internal_date": show_instant(context.internal_date) if context.internal_date else None,
@@ -177,16 +176,11 @@ def _read(raw: bytes, context: MailContext) -> MailView:
             "to": people["to"],
             "cc": people["cc"],
             "bcc": people["bcc"],
-            "participants": []
-            if told
-            else participants_of(
-                people, authors, context, automated["by"], form, forwarded if passed_on else None
-            ),
+            "participants": participants_of(people, authors, context, automated["by"], form, original),
+            "channel_account": mailbox_of(author, recipients, context),
             "direction": direction,
-            "state": told["state"]
-            if told
-            else {"inbound": "received", "unknown": None}.get(direction, "sent"),
-            "tells": "status" if told else "whole",
+            "state": {"inbound": "received", "unknown": None}.get(direction, "sent"),
+            "tells": "whole",
             "text_new": split.new,
             "text_full": body.text.strip(),
             "body_full": body.text.strip() if passed_on or split.quoted or split.signature else None,
@@ -207,6 +201,22 @@ def _read(raw: bytes, context: MailContext) -> MailView:
             "unreadable": None,
         }
     )
+    if report is not None and report["state"] and report["message_id"]:
+        ours = automated["by"] == "bounce" or not is_own(author, context)
+        return _as_status(view, report, "outbound" if ours else "inbound", context)
+    return view
+
+
+def _as_status(view: MailView, report: Report, direction: str, context: MailContext) -> MailView:
+    """Make of a report's view what it tells of the mail it speaks of: its fate, and whom that mail went to."""
+    view["dedupe_keys"] = [f"message-id:{report['message_id']}"]
+    view["participants"] = recipients_of(report, context)
+    view["direction"] = direction
+    view["state"] = report["state"]
+    view["tells"] = "status"
+    view["files"] = []
+    view["thread_key"] = None
+    return view
 
 
 def _people(fields: Fields, name: str, charset: str) -> list[Address]:
@@ -272,13 +282,15 @@ def _mail_hash(fields: Fields, people: dict[str, list[Address]], subject: str, t
 
 
 def _file(attachment: Attachment) -> File:
-    return File(
+    file = File(
         id=attachment["id"],
-        filename=attachment["filename"],
         content_type=attachment["content_type"],
         size=attachment["size"],
         sha256=attachment["sha256"],
     )
+    if attachment["filename"]:
+        file["filename"] = attachment["filename"]
+    return file
 
 
 def _unreadable(raw: bytes, context: MailContext, error: Exception) -> MailView:
@@ -299,6 +311,7 @@ def _unreadable(raw: bytes, context: MailContext, error: Exception) -> MailView:
             "cc": [],
             "bcc": [],
             "participants": [],
+            "channel_account": None,
             "direction": "outbound" if context.folder_role == "sent" else "unknown",
             "state": None,
             "tells": "whole",

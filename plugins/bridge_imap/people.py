@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NotRequired, TypedDict
 
 from bridge import Detail
-from bridge_imap.automated import is_machine
+from bridge_imap.automated import Report, is_machine
 from bridge_imap.forms import Form
 from bridge_imap.forwards import Forwarded
 from bridge_imap.headers import Address, addresses, message_ids
@@ -98,6 +98,14 @@ def direction_of(author: str, recipients: list[Address], context: MailContext) -
     return "inbound"
 
 
+def mailbox_of(author: str, recipients: list[Address], context: MailContext) -> str | None:
+    """Return the address of this mailbox that the mail was sent from or to; None where it names none."""
+    for email in (author, *(person["email"] for person in recipients)):
+        if email in context.own_addresses:
+            return email
+    return None
+
+
 def is_passed_on(
     forwarded: Forwarded | None, direction: str, recipients: list[Address], context: MailContext
 ) -> bool:
@@ -144,6 +152,15 @@ def participants_of(
             named.add(person["email"])
             found.append(_participant(role, side, person["email"], person["name"]))
     return found
+
+
+def recipients_of(report: Report, context: MailContext) -> list[Participant]:
+    """Return the recipients a report speaks of."""
+    return [
+        _participant("to", "team" if is_own(told["email"], context) else "customer", told["email"], "")
+        for told in report["recipients"]
+        if "@" in told["email"]
+    ]
 
 
 def _recipient_roles(people: dict[str, list[Address]]) -> Iterable[tuple[str, list[Address]]]:
