@@ -75,6 +75,22 @@ def test_a_message_known_only_by_its_status_is_the_teams_and_its_text_unknown() 
     assert "is_automated" not in folded
 
 
+def test_a_call_known_only_by_its_ringing_stays_the_customers() -> None:
+    folded = fold_any_order(status("s1", "unknown", "2026-11-18T17:09:02Z", kind="call", direction="inbound"))
+    assert (folded["kind"], folded["direction"], folded["tells"]) == ("call", "inbound", "status")
+    assert "custom" not in folded
+
+
+def test_a_status_tells_of_its_message_only_what_both_share() -> None:
+    named = status(
+        "s", "read", "2026-11-18T17:05:00Z", subject="a report", channel_account="106", outcome="late"
+    )
+    folded = fold_any_order(MESSAGE, named)
+    assert folded["channel_account"] == "106"
+    assert "subject" not in folded
+    assert "outcome" not in folded
+
+
 def test_a_template_known_only_by_its_status_is_no_persons_reply() -> None:
     folded = fold_any_order(
         status("s1", "sent", "2026-11-18T17:09:00Z"),
@@ -249,6 +265,19 @@ def test_participants_are_united_by_role_and_handle_and_the_stable_handle_stays_
     ]
 
 
+def test_two_people_of_one_record_become_one_when_another_record_knows_both_ids() -> None:
+    folded = fold_any_order(
+        part("a", body_text="longest", participants=[person("to", "1"), person("to", "2")]),
+        part("b", body_text="long", participants=[person("to", "2", "3"), person("cc", "3")]),
+        part("c", body_text="", participants=[person("to", "3", "1", display_name="Ana")]),
+    )
+    assert [(p["role"], [handle["value"] for handle in p["handles"]]) for p in folded["participants"]] == [
+        ("to", ["1", "2", "3"]),
+        ("cc", ["3"]),
+    ]
+    assert folded["participants"][0]["display_name"] == "Ana"
+
+
 def test_a_status_adds_the_ids_it_knows_to_whom_the_message_went() -> None:
     folded = fold_any_order(
         part("m", body_text="Oi", participants=[person("to", "5511973914862", side="customer")]),
@@ -287,6 +316,28 @@ def test_a_file_is_one_file_in_every_copy_and_its_bytes_win() -> None:
     ]
     first = folded["attachments"][0]
     assert (first["id"], first["ref"], first["state"]) == ("77", "imap/1", "available")
+
+
+def test_files_of_which_a_copy_tells_only_the_id_are_those_that_are_left() -> None:
+    folded = fold_any_order(
+        mail(
+            "imap",
+            body_text="Segue anexo",
+            attachments=[{"filename": "a.pdf", "id": "1"}, {"filename": "b.pdf"}],
+        ),
+        mail("hubspot", attachments=[{"id": "77", "state": "unknown"}, {"id": "1"}, {"id": "78"}]),
+    )
+    assert [(file.get("filename"), file.get("id")) for file in folded["attachments"]] == [
+        ("a.pdf", "1"),
+        ("b.pdf", "77"),
+        (None, "78"),
+    ]
+
+
+def test_two_files_of_one_name_in_one_mail_are_two() -> None:
+    pair = [{"filename": "logo.png"}, {"filename": "logo.png"}]
+    folded = fold_any_order(mail("a", body_text="Oi", attachments=pair), mail("b", attachments=pair))
+    assert len(folded["attachments"]) == 2
 
 
 def test_media_that_comes_later_replaces_its_placeholder() -> None:

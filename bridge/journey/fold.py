@@ -55,7 +55,8 @@ def fold(parts: Sequence[Part]) -> Interaction:
     Of several copies the direct one wins over one from a mailing list, then the one kept in most detail,
     then the longest text, then the least record key; it lacks nothing that another copy has. The text
     is that of the latest edit. Statuses, removals and reactions apply whenever they came. A message
-    known only by its status becomes an outbound one with `custom.text_unknown`, unless it is a template.
+    known only by its status becomes an outbound one with `custom.text_unknown`, unless it is a template; a
+    call known only so stays what it is.
     Raises ValueError without parts, or when two different ones have one record key.
     """
     by_key: dict[str, Part] = {}
@@ -80,7 +81,7 @@ def fold(parts: Sequence[Part]) -> Interaction:
     _fold_text(folded, entities)
     _fold_state(folded, entities)
     _fold_lists(folded, entities, best)
-    if best == "status":
+    if best == "status" and folded.get("kind", "unknown") in ("message", "email", "unknown"):
         _suppose_a_message(folded)
     return cast(Interaction, folded)
 

@@ -82,25 +82,39 @@ def fold_attachments(lists: Iterable[Sequence[Mapping[str, Any]]]) -> list[dict[
     """
     Unite lists of files, the preferred record's first; within one list no two are the same file.
 
-    Files are the same by hash, by id, or by name where nothing speaks against it. One whose bytes
-    are here wins over one still awaited. Keeps the order in which they were sent.
+    Files are the same by hash, by id, or by name where nothing speaks against it; one of which a copy tells
+    no more than an id is then one of those that are left. One whose bytes are here wins over one still
+    awaited. Keeps the order in which they were sent.
     """
     united: list[dict[str, Any]] = []
     for files in lists:
-        unmatched = list(range(len(united)))
+        left = list(range(len(united)))
+        unknown: list[Mapping[str, Any]] = []
         for file in files:
-            match = next((index for index in unmatched if _same_file(united[index], file)), None)
+            match = next((index for index in left if _same_file(united[index], file)), None)
             if match is None:
-                united.append(dict(file))
-                continue
-            unmatched.remove(match)
-            known = united[match]
-            if _reached(file) > _reached(known):
-                united[match] = dict(file)
-                _fill(united[match], known)
+                unknown.append(file)
             else:
-                _fill(known, file)
+                left.remove(match)
+                united[match] = _united(united[match], file)
+        for file in unknown:
+            if left and not _told(file):
+                match = left.pop(0)
+                united[match] = _united(united[match], file)
+            else:
+                united.append(dict(file))
     return united
+
+
+def _united(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    first, second = (other, one) if _reached(other) > _reached(one) else (one, other)
+    fields = dict(first)
+    _fill(fields, second)
+    return fields
+
+
+def _told(file: Mapping[str, Any]) -> bool:
+    return any(file.get(field) for field in ("sha256", "filename", "size", "content_type"))
 
 
 def _reached(file: Mapping[str, Any]) -> int:

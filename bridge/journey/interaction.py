@@ -1,4 +1,4 @@
-"""The shape of an interaction entity, for code that reads more than a field or two of it."""
+"""The shape of an interaction entity, and what code in several places wants to know of one."""
 
 from __future__ import annotations
 
@@ -81,3 +81,14 @@ class Interaction(TypedDict, total=False):
     dedupe_keys: list[str]
     tells: str
     custom: dict[str, Any]
+
+
+_UNREACHED = frozenset(
+    ("no answer", "busy", "left voicemail", "left live message", "voicemail", "missed", "wrong number")
+)
+
+
+def was_unanswered(call: Interaction) -> bool:
+    """Tell whether nobody was reached: by the state, or by the outcome that a person entered."""
+    outcome = call.get("outcome", "").lower().replace("_", " ")
+    return call.get("state") in ("missed", "failed", "cancelled") or outcome in _UNREACHED

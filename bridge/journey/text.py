@@ -14,7 +14,7 @@ from datetime import datetime, tzinfo
 
 from phonenumbers import NumberParseException, PhoneNumberFormat, format_number, parse
 
-from bridge.journey.interaction import Attachment, Attribution, Interaction, Participant
+from bridge.journey.interaction import Attachment, Attribution, Interaction, Participant, was_unanswered
 from bridge.journey.text_format import clock_time, duration, file_size, length, long_day, number
 from bridge.journey.text_words import Words, words_of
 
@@ -23,7 +23,6 @@ LIMIT = 30_000
 
 _SENDERS = ("from", "author", "caller", "organizer")
 _RECEIVERS = ("to", "callee", "attendee")
-_UNREACHED = frozenset({"no answer", "busy", "left voicemail", "voicemail", "missed", "wrong number"})
 _HEADER_ROOM = 400
 _HEADLINE = 100
 
@@ -166,12 +165,6 @@ def other_entry(
     origin = _origin([interaction], style, is_first_contact)
     text = f"[{words.removed}]" if "deleted_at" in interaction else _body(interaction, words, limit)
     return _signed([", ".join(facts), origin, text, *_attached(interaction, words)], key)
-
-
-def was_unanswered(call: Interaction) -> bool:
-    """Tell whether nobody was reached: by the state, or by the outcome that a person entered."""
-    outcome = call.get("outcome", "").lower().replace("_", " ")
-    return call.get("state") in ("missed", "failed", "cancelled") or outcome in _UNREACHED
 
 
 def _left_a_message(call: Interaction) -> bool:
