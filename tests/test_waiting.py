@@ -99,6 +99,7 @@ def test_a_person_of_ours_answers_on_any_channel(values: dict[str, Any]) -> None
         {"kind": "call", "channel": "phone", "state": "completed", "outcome": "left voicemail"},
         {"kind": "call", "channel": "phone", "state": "completed", "outcome": "NO_ANSWER"},
         {"kind": "call", "channel": "phone", "state": "queued"},
+        {"kind": "call", "channel": "phone", "tells": "status", "state": "unknown"},
         {"kind": "meeting", "channel": "in_person", "state": "scheduled"},
         {"kind": "meeting", "channel": "in_person"},
     ],
