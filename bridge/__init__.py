@@ -34,6 +34,7 @@ from bridge.errors import (
     Unavailable,
 )
 from bridge.hooks import hookimpl
+from bridge.http import json_of
 from bridge.model import (
     Absent,
     Account,
@@ -117,4 +118,5 @@ __all__ = [
     "Write",
     "__version__",
     "hookimpl",
+    "json_of",
 ]

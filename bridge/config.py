@@ -141,7 +141,9 @@ class _Reader:
         web = value.get("web") or {}
         host, _, port = web.get("listen", "127.0.0.1:8099").rpartition(":")
         if int(port) > 65535:
-            self._problem(("web", "listen"), f"{port} is no port.", "Use a number up to 65535; 0 takes any free port.")
+            self._problem(
+                ("web", "listen"), f"{port} is no port.", "Use a number up to 65535; 0 takes any free port."
+            )
         blobs = value.get("blobs")
         config = Config(
             file=self.document.file,

@@ -212,6 +212,8 @@ class Source(Protocol):
         """
         Yield the changes of a stream after `cursor`, oldest first; None starts from the beginning.
 
+        Where a stream has a backfill, its first live pull begins at the present; a sweep starts from
+        None each time.
         `fields` are the vendor fields the mapping reads. Each page can be resumed from. A
         record changed while pulling may come twice. Raises CursorExpired when the cursor is void.
         """

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 import pluggy
 
@@ -81,3 +82,13 @@ def _load_one(name: str, point: EntryPoint) -> ConnectorSpec:
             )
         return spec
     raise PluginError(f'{broken} its hook bridge_connectors returns no connector named "{name}".')
+
+
+def mapping_file(spec: ConnectorSpec) -> Path:
+    """Return where a connector's shipped mapping lies: in the wheel, beside a checkout, or where it says."""
+    given = Path(spec.mapping)
+    if given.is_absolute():
+        return given
+    package = Path(__file__).resolve().parent
+    shipped = package / "mappings" / given
+    return shipped if shipped.is_file() else package.parent / "mappings" / given

@@ -10,10 +10,10 @@ import typer
 from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened, read_config
 from bridge.engine import commands
-from bridge.engine.opening import load_mappings, mapping_file
+from bridge.engine.opening import load_mappings
 from bridge.errors import StoreError
 from bridge.mapping import load_mapping
-from bridge.plugins import installed, load
+from bridge.plugins import installed, load, mapping_file
 from bridge.sync.remap import Preview, preview
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from bridge.budgets import Budgets
 from bridge.capture import RuledCapture
 from bridge.config import Config, ConnectionConfig
-from bridge.connector import Closer, ConnectorSpec
+from bridge.connector import Closer
 from bridge.engine.lend import Lent, knows
 from bridge.errors import AuthError, BridgeError, ConfigError, Problem
 from bridge.http import MemoryTokens, Session
 from bridge.journey.handles import Own
 from bridge.mapping import Mapping as MappingFile
 from bridge.mapping import load_mapping
-from bridge.model import Account
+from bridge.plugins import mapping_file
 from bridge.redact import Redactor
 from bridge.store import collected
 from bridge.store.blobs import Blobs
@@ -31,16 +31,6 @@ UNKNOWN_REGION = "ZZ"
 """What libphonenumber calls the region of nobody: only numbers with a country code can be read."""
 
 
-def mapping_file(spec: ConnectorSpec) -> Path:
-    """Return where a connector's shipped mapping lies: in the wheel, beside a checkout, or where it says."""
-    given = Path(spec.mapping)
-    if given.is_absolute():
-        return given
-    package = Path(__file__).resolve().parent.parent
-    shipped = package / "mappings" / given
-    return shipped if shipped.is_file() else package.parent / "mappings" / given
-
-
 def load_mappings(config: Config) -> dict[str, MappingFile]:
     """Load the mapping of every connection; raises ConfigError with the problems of all of them."""
     problems: list[Problem] = []
@@ -50,7 +40,9 @@ def load_mappings(config: Config) -> dict[str, MappingFile]:
         path = connection.mapping or mapping_file(config.specs[connection.connector])
         try:
             if path not in by_path:
-                by_path[path] = load_mapping(path, connector=connection.connector)
+                spec = config.specs[connection.connector]
+                streams = [stream.name for stream in spec.streams]
+                by_path[path] = load_mapping(path, connector=spec.name, streams=streams)
             loaded[name] = by_path[path]
         except ConfigError as error:
             problems += [problem for problem in error.problems if problem not in problems]
@@ -197,14 +189,3 @@ def recall_accounts(runtime: Runtime) -> None:
             if known is not None:
                 connection.account_pk = known
                 connection.account = collected.load_account(c, known)
-
-
-__all__ = [
-    "Account",
-    "learn_account",
-    "load_mappings",
-    "mapping_file",
-    "open_runtime",
-    "own_of",
-    "recall_accounts",
-]

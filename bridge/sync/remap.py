@@ -53,21 +53,31 @@ def preview(runtime: Runtime, connection: Connection) -> list[Preview]:
 
 
 def remap(runtime: Runtime, connection: Connection) -> int:
-    """Put every stored record that another mapping made back in the queue; returns how many."""
+    """Put every stored record that another version of its rule made back in the queue; returns how many."""
     account_pk = connection.account_pk
     assert account_pk is not None
-    stale = select(entity.c.record_pk).where(
-        entity.c.account_pk == account_pk, entity.c.mapping != connection.mapping.digest
-    )
 
     def work(c: Transaction) -> int:
-        again = c.execute(update(record).where(record.c.pk.in_(stale)).values(state=WAITING))
-        unmapped = c.execute(
-            update(record)
-            .where(record.c.account_pk == account_pk, record.c.state == SKIPPED, record.c.rule == NO_RULE)
-            .values(state=WAITING, rule=None)
-        )
-        return int(again.rowcount + unmapped.rowcount)
+        count = 0
+        for stream, rule in connection.mapping.pull.items():
+            stale = select(entity.c.record_pk).where(
+                entity.c.account_pk == account_pk,
+                entity.c.stream == stream,
+                entity.c.mapping != rule.digest,
+            )
+            again = c.execute(update(record).where(record.c.pk.in_(stale)).values(state=WAITING))
+            unmapped = c.execute(
+                update(record)
+                .where(
+                    record.c.account_pk == account_pk,
+                    record.c.stream == stream,
+                    record.c.state == SKIPPED,
+                    record.c.rule == NO_RULE,
+                )
+                .values(state=WAITING, rule=None)
+            )
+            count += again.rowcount + unmapped.rowcount
+        return count
 
     count = runtime.writer.run(work, priority=Priority.RESOLVE)
     runtime.wake("resolve")

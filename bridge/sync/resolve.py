@@ -328,7 +328,7 @@ def _row(connection: Connection, meaning: Meaning, entity_id: str) -> dict[str, 
         "record_pk": meaning.stored.pk,
         "occurred_at": meaning.occurred_at,
         "deleted": False,
-        "mapping": connection.mapping.digest,
+        "mapping": connection.mapping.pull[meaning.stream].digest,
     }
 
 

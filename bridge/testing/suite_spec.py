@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from pathlib import Path
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-import bridge
 from bridge.connector import CONTRACT_VERSION, Closer, Sink
 from bridge.mapping import load_mapping
 from bridge.model import Json
+from bridge.plugins import mapping_file
 from bridge.testing.bench import Bench, Check
 from bridge.testing.kit import Kit
 
@@ -82,7 +81,7 @@ def the_mapping_fits_and_passes_its_tests(bench: Bench[Kit]) -> None:
     """The mapping that the spec names is there, speaks of its streams only, and its own tests pass."""
     spec = bench.spec
     streams = [stream.name for stream in spec.streams]
-    mapping = load_mapping(_mapping_file(spec.mapping), connector=spec.name, streams=streams)
+    mapping = load_mapping(mapping_file(spec), connector=spec.name, streams=streams)
     for result in mapping.run_tests():
         assert result.ok, f"{mapping.file}:{result.line} {result.name}: {result.difference}"
     if isinstance(bench.connector, Sink) and mapping.push_contact is not None:
@@ -119,13 +118,6 @@ CHECKS = (
     Check(run=opening_reads_and_writes_nothing),
     Check(run=no_repr_shows_a_secret),
 )
-
-
-def _mapping_file(name: str) -> Path:
-    """Return where a mapping lies: in a plugin's own package, in the wheel, or beside a checkout."""
-    package = Path(bridge.__file__).parent
-    shipped = package / "mappings" / name
-    return shipped if shipped.is_file() else package.parent / "mappings" / name
 
 
 class _Watch:
