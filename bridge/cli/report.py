@@ -14,7 +14,7 @@ from bridge.store import ledger as books
 from bridge.store.tables import node, participation
 from bridge.store.writer import Priority
 from bridge.sync.plan import Action
-from bridge.sync.runtime import Runtime
+from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.waiting_list import waiting_list
 
 CALL_SIZE = 100
@@ -103,6 +103,17 @@ def plan_line(actions: Sequence[Action], name: str) -> str:
     if kinds["hold"]:
         text += f" {output.plural(kinds['hold'], 'person', 'people')} held for you to decide."
     return f"{text} Nothing written yet."
+
+
+def show_limits(connection: Connection) -> None:
+    """Say what keeps a plan from being carried out whole: no `push`, or fields the CRM lacks."""
+    if connection.config.push is None:
+        output.say(f"{connection.name} has no `push` in the configuration: nothing of this will be written.")
+    if connection.lacking:
+        output.say(
+            f"{connection.name} lacks {', '.join(sorted(connection.lacking))}: these fields are left out."
+            " Create them with: crmbridge setup crm --apply"
+        )
 
 
 def _calls(actions: Sequence[Action]) -> int:

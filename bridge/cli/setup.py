@@ -15,6 +15,7 @@ from bridge.errors import AuthError, BridgeError
 from bridge.plugins import installed, load
 from bridge.redact import Redactor
 from bridge.sync.runtime import Connection
+from bridge.sync.wanted import lacking_fields
 
 
 def add_to(app: typer.Typer) -> None:
@@ -92,6 +93,12 @@ def _check_one(connection: Connection, redactor: Redactor) -> dict[str, Any]:
         kind = "auth" if isinstance(error, AuthError) else "unavailable"
         return {**result, "kind": kind, "error": redactor.clean(str(error))}
     missing = list(account.missing_scopes)
+    lacking: frozenset[str] = frozenset()
+    if connection.config.push is not None:
+        try:
+            lacking = lacking_fields(connection)
+        except BridgeError as error:
+            return {**result, "kind": "unavailable", "error": redactor.clean(str(error))}
     return {
         **result,
         "ok": not missing,
@@ -99,6 +106,7 @@ def _check_one(connection: Connection, redactor: Redactor) -> dict[str, Any]:
         "account": account.id,
         "account_name": account.name,
         "missing_scopes": missing,
+        "lacking_fields": sorted(lacking),
         "writes": connection.config.push is not None,
     }
 
@@ -112,6 +120,10 @@ def _check_line(result: dict[str, Any]) -> str:
     if result["missing_scopes"]:
         line = (
             f"{result['name']}: missing scopes: {', '.join(result['missing_scopes'])}. Add them to the key."
+        )
+    if result["lacking_fields"]:
+        line += (
+            f"\n  lacks {', '.join(result['lacking_fields'])}; create them with: crmbridge setup crm --apply"
         )
     return line
 

@@ -50,7 +50,7 @@ def plan(
 ) -> None:
     """Show what would be written, before anything is. Reads the CRM, changes nothing."""
     with opened(config, verbose=verbose) as runtime:
-        found = {connection.name: plan_all(runtime, connection) for connection in runtime.destinations()}
+        found = {connection.name: plan_all(runtime, connection) for connection in runtime.crms()}
         if as_json:
             output.emit(
                 {name: [report.action_json(action) for action in actions] for name, actions in found.items()}
@@ -63,6 +63,7 @@ def plan(
             output.say("Collect first with: crmbridge sync")
         for name, actions in found.items():
             report.show_plan(runtime, name, actions, details=details)
+            report.show_limits(runtime.connections[name])
 
 
 def plan_all(runtime: Runtime, connection: Connection) -> list[Action]:

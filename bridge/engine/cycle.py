@@ -19,6 +19,7 @@ from bridge.store import ledger as books
 from bridge.sync import deliver, resolve
 from bridge.sync.collect import collect
 from bridge.sync.deliver import Delivered
+from bridge.sync.plan import Destination
 from bridge.sync.project import project
 from bridge.sync.runtime import Connection, Runtime, log
 from bridge.sync.wanted import destination_of, plan_people
@@ -181,7 +182,7 @@ def deliver_all(
     total = deliver.settle(runtime, connection)
     total.wait = None
     _add(total, deliver.push_open(runtime, connection), progress)
-    destination = destination_of(runtime, connection)
+    destination: Destination | None = None
     for turn in itertools.count():
         if stopping() or total.wait is not None:
             break
@@ -189,6 +190,7 @@ def deliver_all(
             wishes = entities.next_touched(c, connection.account_pk, PEOPLE)
         if not wishes:
             break
+        destination = destination or destination_of(runtime, connection)
         planned = plan_people(runtime, connection, destination, list(wishes))
         done = {person: seq for person, seq in wishes.items() if person not in planned.adopted}
         committed = deliver.commit(runtime, connection, planned.actions, run=run, done=done)

@@ -10,11 +10,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from bridge.config import Push
+from bridge.journey.interaction import Interaction as Body
 from bridge.journey.keys import marker
-from bridge.journey.text import Style
+from bridge.journey.text import Style, is_shown
 from bridge.mapping import Mapping as MappingFile
 from bridge.mapping import OwnedValue, PushInteraction
 from bridge.model import Json, Link, Write
@@ -166,6 +167,8 @@ def _why_not(interaction: Interaction, destination: Destination) -> str:
         return "already in the CRM, logged by itself"
     if body.get("kind") == "system_event":
         return "system event"
+    if body.get("kind") == "message" and not is_shown(cast(Body, body)):
+        return "nothing in it to read"
     if body.get("deleted_at") and not body.get("body_text"):
         return "removed by its sender"
     if body.get("custom", {}).get("text_unknown") and not any(

@@ -38,11 +38,7 @@ def project(runtime: Runtime, *, limit: int) -> int:
         rows = [
             _row(c, runtime, person_id, nodes[person_id], found) for person_id, found in sorted(mine.items())
         ]
-    crms = [
-        connection.account_pk
-        for connection in runtime.connections.values()
-        if connection.spec.contact_stream and connection.account_pk is not None
-    ]
+    crms = [connection.account_pk for connection in runtime.crms() if connection.account_pk is not None]
     silent = sorted(wishes.keys() - mine.keys())
 
     def work(c: Transaction) -> None:

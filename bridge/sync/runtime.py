@@ -38,7 +38,8 @@ class Connection:
     One open connection.
 
     `account_pk` and `account` are None until `check` told whose account it is; nothing of the
-    connection is pulled, split or pushed before, and webhooks are kept until then.
+    connection is pulled, split or pushed before, and webhooks are kept until then. `lacking` are
+    contact fields that the mapping owns and the CRM did not have when it was last asked.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Connection:
     region: str
     account_pk: int | None = None
     account: Account | None = None
+    lacking: frozenset[str] | None = None
 
     @property
     def account_key(self) -> str:
@@ -83,13 +85,17 @@ class Runtime:
         """Return a number above every one given out before, in this process or an earlier one."""
         return next(self._sequence)
 
-    def destinations(self) -> list[Connection]:
-        """Return the connections that may be written to and whose account is known."""
+    def crms(self) -> list[Connection]:
+        """Return the connections to CRMs whose account is known, written to or not."""
         return [
             connection
             for connection in self.connections.values()
-            if connection.config.push is not None and connection.account_pk is not None
+            if connection.spec.contact_stream and connection.account_pk is not None
         ]
+
+    def destinations(self) -> list[Connection]:
+        """Return the connections that may be written to and whose account is known."""
+        return [connection for connection in self.crms() if connection.config.push is not None]
 
     def of_account(self, account_pk: int) -> Connection | None:
         """Return the connection of an account, None when the configuration no longer has one."""

@@ -72,12 +72,15 @@ def lacking_fields(connection: Connection) -> frozenset[str]:
 
     They are left out of every write until `crmbridge setup crm --apply` made them.
     """
+    if connection.lacking is not None and not connection.lacking:
+        return connection.lacking
     stream = connection.spec.contact_stream
     wanted = {field.name for field in connection.mapping.properties.get(stream, ())}
-    if not wanted or not isinstance(connection.connector, Describer):
-        return frozenset()
-    existing = {field.name for field in connection.connector.describe(stream)}
-    return frozenset(wanted - existing)
+    existing = wanted
+    if wanted and isinstance(connection.connector, Describer):
+        existing = {field.name for field in connection.connector.describe(stream)}
+    connection.lacking = frozenset(wanted - existing)
+    return connection.lacking
 
 
 def plan_people(
