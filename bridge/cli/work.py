@@ -57,9 +57,7 @@ def plan(
             )
             return
         if not found:
-            output.say(
-                "Nothing would be written: no connection has `push`, or its account was never reached."
-            )
+            output.say("There is nothing to plan: no CRM was reached yet.")
             output.say("Collect first with: crmbridge sync")
         for name, actions in found.items():
             report.show_plan(runtime, name, actions, details=details)

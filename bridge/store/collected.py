@@ -231,14 +231,12 @@ def insert_records(c: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     upsert(c, record, rows, conflict=["account_pk", "stream", "ext_id", "version"])
 
 
-def waiting_streams(c: Connection) -> list[tuple[int, str, int]]:
-    """Return (account, stream, how many) of the records that wait to be resolved."""
-    query = (
-        select(record.c.account_pk, record.c.stream, func.count())
-        .where(record.c.state == WAITING)
-        .group_by(record.c.account_pk, record.c.stream)
+def is_waiting(c: Connection, account_pk: int, stream: str) -> bool:
+    """Tell whether any record of a stream waits to be resolved."""
+    query = select(record.c.pk).where(
+        record.c.account_pk == account_pk, record.c.stream == stream, record.c.state == WAITING
     )
-    return [(row[0], row[1], row[2]) for row in c.execute(query)]
+    return c.execute(query.limit(1)).first() is not None
 
 
 def next_waiting(

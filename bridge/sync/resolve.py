@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from bridge.store import collected, entities, people, rejects
 from bridge.store.collected import Stored
 from bridge.store.database import dumps
 from bridge.store.erasure import save_mentions
-from bridge.store.tables import MAPPED, REJECTED, SKIPPED, WAITING, entity, intent, ledger
+from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, intent, ledger
 from bridge.store.writer import Priority
 from bridge.sync.identify import IdentityChange, Incoming, identify
 from bridge.sync.interpret import OURS, Gone, Left, Meaning, Outcome, Reader, Refused
@@ -441,14 +441,12 @@ def _bytes(stored: Stored) -> bytes:
     return data if isinstance(data, bytes) else orjson.dumps(data)
 
 
-def waiting_work(runtime: Runtime) -> Iterable[tuple[Connection, str]]:
-    """Yield the (connection, stream) pairs with records to resolve, streams that others refer to first."""
+def waiting_work(runtime: Runtime) -> list[tuple[Connection, str]]:
+    """Return the (connection, stream) pairs with records to resolve."""
     with runtime.database.read() as c:
-        waiting = {(account_pk, stream) for account_pk, stream, _ in collected.waiting_streams(c)}
-    for connection in runtime.connections.values():
-        for spec in connection.spec.streams:
-            if (connection.account_pk, spec.name) in waiting:
-                yield connection, spec.name
-
-
-__all__ = ["PAGE", "WAITING", "apply", "resolve", "split", "waiting_work"]
+        return [
+            (connection, spec.name)
+            for connection in runtime.connections.values()
+            for spec in connection.spec.streams
+            if connection.account_pk is not None and collected.is_waiting(c, connection.account_pk, spec.name)
+        ]
