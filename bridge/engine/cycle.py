@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from bridge.connector import Receiver, Source
 from bridge.engine.opening import own_of
@@ -52,7 +51,7 @@ def phases_due(runtime: Runtime, connection: Connection, *, force: bool) -> Iter
     assert connection.account_pk is not None
     now = runtime.clock()
     backfills: list[tuple[str, Phase]] = []
-    for spec in in_order(connection):
+    for spec in connection.streams():
         for phase in spec.phases:
             with runtime.database.read() as c:
                 at = collected.load_cursor(c, connection.account_pk, spec.name, phase)
@@ -71,19 +70,6 @@ def phases_due(runtime: Runtime, connection: Connection, *, force: bool) -> Iter
             if due or (force and phase == "live"):
                 yield spec.name, phase
     yield from backfills
-
-
-def in_order(connection: Connection) -> list[Any]:
-    """Return the streams of a connection, those that others refer to first."""
-    ordered: list[Any] = []
-    waiting = list(connection.spec.streams)
-    while waiting:
-        done = {spec.name for spec in ordered}
-        names = {spec.name for spec in waiting}
-        ready = [spec for spec in waiting if not (set(spec.after) & names) - done] or waiting[:1]
-        ordered += ready
-        waiting = [spec for spec in waiting if spec not in ready]
-    return ordered
 
 
 def pull(

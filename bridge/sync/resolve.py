@@ -447,6 +447,6 @@ def waiting_work(runtime: Runtime) -> list[tuple[Connection, str]]:
         return [
             (connection, spec.name)
             for connection in runtime.connections.values()
-            for spec in connection.spec.streams
+            for spec in connection.streams()
             if connection.account_pk is not None and collected.is_waiting(c, connection.account_pk, spec.name)
         ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bridge.config import Config, ConnectionConfig
-from bridge.connector import Connector, ConnectorSpec
+from bridge.connector import Connector, ConnectorSpec, StreamSpec
 from bridge.journey.handles import Own
 from bridge.mapping import Mapping as MappingFile
 from bridge.model import Account
@@ -61,6 +61,17 @@ class Connection:
     def node_key(self, stream: str, ext_id: str) -> str:
         """Return the identity key of a record of this account."""
         return f"{self.account_key}:{stream}:{ext_id}"
+
+    def streams(self) -> list[StreamSpec]:
+        """Return the streams, those that others refer to first."""
+        ordered: list[StreamSpec] = []
+        waiting = list(self.spec.streams)
+        while waiting:
+            names = {spec.name for spec in waiting}
+            ready = [spec for spec in waiting if not set(spec.after) & (names - {spec.name})] or waiting[:1]
+            ordered += ready
+            waiting = [spec for spec in waiting if spec not in ready]
+        return ordered
 
 
 @dataclass(slots=True, kw_only=True)
