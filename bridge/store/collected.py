@@ -15,7 +15,9 @@ from bridge.model import Account, Delivery, Json, Phase, Record, Request, Skip
 from bridge.store.blobs import Blobs
 from bridge.store.database import Database, append, instant, micros, upsert
 from bridge.store.tables import (
+    DELIVERY_WAITS,
     MAPPED,
+    RECORD_WAITS,
     REJECTED,
     SKIPPED,
     WAITING,
@@ -234,7 +236,7 @@ def insert_records(c: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 def is_waiting(c: Connection, account_pk: int, stream: str) -> bool:
     """Tell whether any record of a stream waits to be resolved."""
     query = select(record.c.pk).where(
-        record.c.account_pk == account_pk, record.c.stream == stream, record.c.state == WAITING
+        record.c.account_pk == account_pk, record.c.stream == stream, RECORD_WAITS
     )
     return c.execute(query.limit(1)).first() is not None
 
@@ -260,7 +262,7 @@ def next_waiting(
         .where(
             record.c.account_pk == account_pk,
             record.c.stream == stream,
-            record.c.state == WAITING,
+            RECORD_WAITS,
             record.c.pk > after,
         )
         .order_by(record.c.pk)
@@ -371,7 +373,7 @@ def next_deliveries(
     """Return the oldest unread webhook bodies of a connection."""
     query = (
         select(delivery)
-        .where(delivery.c.connection == connection, delivery.c.state == WAITING)
+        .where(delivery.c.connection == connection, DELIVERY_WAITS)
         .order_by(delivery.c.pk)
         .limit(limit)
     )
@@ -392,11 +394,7 @@ def _delivery(row: Any, blobs: Blobs) -> Delivery:
 
 def waiting_deliveries(c: Connection) -> dict[str, int]:
     """Return how many webhook bodies each connection still has to read; each counts as one waiting."""
-    query = (
-        select(delivery.c.connection, func.count())
-        .where(delivery.c.state == WAITING)
-        .group_by(delivery.c.connection)
-    )
+    query = select(delivery.c.connection, func.count()).where(DELIVERY_WAITS).group_by(delivery.c.connection)
     return {row[0]: row[1] for row in c.execute(query)}
 
 

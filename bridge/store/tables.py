@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    literal_column,
     text,
 )
 
@@ -145,6 +146,10 @@ record = Table(
         postgresql_where=text("delivery_pk IS NOT NULL"),
     ),
 )
+
+DELIVERY_WAITS = delivery.c.state == literal_column(str(WAITING))
+RECORD_WAITS = record.c.state == literal_column(str(WAITING))
+"""Spelled out, not bound, as only so the partial indexes are used."""
 
 entity = Table(
     "entity",
