@@ -10,40 +10,55 @@ from html import unescape
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 _DROPPED = (
-    "head, style, script, title, template, object, [hidden], [style*='display:none' i], [style*='display: none' i], "
+    "style, script, template, object, [hidden], [style*='display:none' i], [style*='display: none' i], "
     "[style*='mso-hide:all' i], [style*='visibility:hidden' i]"
-)
-_BLOCKS = (
-    "p, div, tr, table, ul, ol, li, blockquote, pre, h1, h2, h3, h4, h5, h6, hr, center, section, article, header, "
-    "footer, dl, dt, dd, form, fieldset, address"
 )
 _QUOTES = "blockquote[type=cite], blockquote.gmail_quote, blockquote.iosymail, .moz-cite-prefix"
 _SIGNATURES = (
     ".gmail_signature, .moz-signature, #ms-outlook-mobile-signature, .protonmail_signature_block, #Signature, "
-    "[data-smartmail=gmail_signature], .zmail_signature"
+    ".zmail_signature"
 )
 _CUTS = (
     "#divRplyFwdMsg, hr#stopSpelling, .OutlookMessageHeader, [class*=yahoo_quoted], .protonmail_quote, "
-    ".tutanota_quote, "
-    ".zmail_extra, "
-    "#mail-editor-reference-message-container, [name=messageReplySection], #OLK_SRC_BODY_SECTION, "
-    "[style*='border-top:solid #E1E1E1' i], [style*='border-top:solid #B5C4DF' i], "
+    ".tutanota_quote, .zmail_extra, #mail-editor-reference-message-container, [name=messageReplySection], "
+    "#OLK_SRC_BODY_SECTION, [style*='border-top:solid #E1E1E1' i], [style*='border-top:solid #B5C4DF' i], "
     "[style*='border-top: 1pt solid rgb(225, 225, 225)' i]"
 )
-_LINE, _GAP, _NEWLINE = "\x1c", "\x1d", "\x1e"
-_QUOTE, _END_QUOTE, _SIGN, _END_SIGN, _HIDE, _END_HIDE, _CUT = (
-    "\x11",
-    "\x12",
-    "\x13",
-    "\x14",
-    "\x15",
-    "\x16",
-    "\x17",
+_DROPPED_SIGNS = ("<style", "<script", "<template", "<object", "hidden", "display", "mso-hide")
+_QUOTE_SIGNS = ("cite", "gmail_quote", "iosymail")
+_CUT_SIGNS = (
+    *(
+        "divrplyfwdmsg",
+        "stopspelling",
+        "outlookmessageheader",
+        "yahoo_quoted",
+        "protonmail_quote",
+        "tutanota_quote",
+    ),
+    *("zmail_extra", "mail-editor-reference", "messagereplysection", "olk_src_body", "border-top:"),
 )
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_SPACES = re.compile("[ \t\r\n]+")
-_BREAKS = re.compile(f" ?[{_LINE}{_GAP}{_NEWLINE}][ {_LINE}{_GAP}{_NEWLINE}]*")
-_TOKENS = re.compile(f"([{_QUOTE}-{_CUT}])")
+_LINE, _GAP, _NEWLINE = "\n", "\f", "\t"
+"""
+Put into the page where a block begins or ends, where a paragraph does, and where a line breaks.
+
+They are white space of HTML, so a parser leaves them where they are, inside tables as well; what
+the page itself has of them is turned into spaces before.
+"""
+_QUOTE, _END_QUOTE, _SIGN, _END_SIGN = "\x11", "\x12", "\x13", "\x14"
+_HIDE, _END_HIDE, _CUT, _TYPED_NEWLINE = "\x15", "\x16", "\x17", "\x18"
+_MARKS = re.compile("[\x11-\x18]")
+_TOKENS = re.compile("([\x11-\x17])")
+_BLOCK = re.compile(
+    r"<(?=(?i:/?(?:div|tr|table|ul|ol|blockquote|pre|h[1-6]|hr|center|section|article|header|footer|d[ltd]|form|"
+    r"fieldset|address))[\s/>])"
+)
+_PARAGRAPH = re.compile(r"<(?=(?i:/?p)[\s/>])")
+_RARER = (
+    ("<br", re.compile(r"<(?=(?i:br)[\s/>])"), f"{_NEWLINE}<"),
+    ("</t", re.compile(r"<(?=/(?i:t[dh])[\s/>])"), " <"),
+    ("<li", re.compile(r"<((?i:li)(?:\s[^<>]*)?>)"), rf"{_LINE}<\1- "),
+)
+_AS_TYPED = re.compile(r"<(?i:pre)[\s>][^<]*(?:<(?!/(?i:pre))[^<]*)*")
 _MANY_BREAKS = re.compile(r"\n{3,}")
 _ANY_TAG = re.compile(r"<[^<>]*>")
 _FORMATTING = "a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u"
@@ -83,17 +98,15 @@ def read_html(html: str) -> HtmlText:
     Takes time in proportion to the page: what would make a parser build a tree much larger than the
     page (HTML standard, 13.2.4.3, active formatting elements) is read as text with the tags taken out.
     """
-    page = _tamed(_CONTROLS.sub("", html))
+    page = _tamed(html)
     if page is None:
         text = _plain(html)
         return HtmlText(text=text, own=text, quoted="", signature="")
-    tree = LexborHTMLParser(page)
-    root = tree.body
-    if root is None:
+    tree = LexborHTMLParser(_with_breaks(page))
+    if tree.body is None:
         return HtmlText(text="", own="", quoted="", signature="")
-    _mark(tree, page)
-    flat = _SPACES.sub(" ", root.text())
-    return _apart(_BREAKS.sub(_newlines, flat))
+    _mark(tree, page.lower())
+    return _apart(_lines(_single_spaced(tree.body.text().replace(_TYPED_NEWLINE, _NEWLINE))))
 
 
 def explodes(html: str) -> bool:
@@ -116,33 +129,45 @@ def _tamed(html: str) -> str | None:
 
 
 def _plain(html: str) -> str:
-    return _SPACES.sub(" ", unescape(_ANY_TAG.sub(" ", html[:_LONGEST_PAGE]))).strip()
+    return " ".join(unescape(_ANY_TAG.sub(" ", _MARKS.sub("", html[:_LONGEST_PAGE]))).split())
+
+
+def _single_spaced(text: str) -> str:
+    while "  " in text:
+        text = text.replace("  ", " ")
+    return text
+
+
+def _with_breaks(page: str) -> str:
+    """Put white space of our own where a reader sees a line end, and take the page's own out."""
+    typed = "<pre" in page or "<PRE" in page
+    if typed:
+        page = _AS_TYPED.sub(lambda found: found[0].replace("\n", _TYPED_NEWLINE), _MARKS.sub("", page))
+    page = page.replace("\n", " ").replace("\r", " ").replace("\t", " ").replace("\f", " ")
+    if not typed and not page.isprintable():
+        page = _MARKS.sub("", page)
+    page = _BLOCK.sub(f"{_LINE}<", page)
+    page = _PARAGRAPH.sub(f"{_LINE if 'MsoNormal' in page else _GAP}<", page)
+    for sign, tag, put in _RARER:
+        if sign in page or sign.upper() in page:
+            page = tag.sub(put, page)
+    return page
 
 
 def _mark(tree: LexborHTMLParser, page: str) -> None:
-    """Put control characters into the tree where lines break and where quotes, signatures and cuts are."""
-    for node in tree.css("br"):
-        node.insert_before(_NEWLINE)
-    for node in tree.css(_BLOCKS):
-        token = _GAP if node.tag == "p" and "MsoNormal" not in (node.attributes.get("class") or "") else _LINE
-        node.insert_before(token)
-        node.insert_after(token)
-    for node in tree.css("td, th"):
-        node.insert_after(" ")
-    if "<li" in page:
-        for node in tree.css("li"):
-            if (first := node.first_child) is not None:
-                first.insert_before("- ")
-    if "<pre" in page:
-        _keep_lines(tree)
-    _surround(tree.css(_DROPPED), _HIDE, _END_HIDE)
-    _surround(tree.css(_QUOTES), _QUOTE, _END_QUOTE)
-    for node in tree.css(".gmail_attr")[:_MOST_INTRODUCTIONS]:
-        if "----" not in node.text()[:40]:  # of a forward it is the header of what follows, no quote
-            _surround((node,), _QUOTE, _END_QUOTE)
-    _surround(tree.css(_SIGNATURES), _SIGN, _END_SIGN)
-    for node in tree.css(_CUTS):
-        node.insert_before(_CUT)
+    """Put control characters into the tree around quotes, signatures and what is hidden; `page` is in lower case."""
+    if any(sign in page for sign in _DROPPED_SIGNS):
+        _surround(tree.css(_DROPPED), _HIDE, _END_HIDE)
+    if any(sign in page for sign in _QUOTE_SIGNS):
+        _surround(tree.css(_QUOTES), _QUOTE, _END_QUOTE)
+        for node in tree.css(".gmail_attr")[:_MOST_INTRODUCTIONS]:
+            if "----" not in node.text()[:40]:  # of a forward it is the header of what follows, no quote
+                _surround((node,), _QUOTE, _END_QUOTE)
+    if "signature" in page:
+        _surround(tree.css(_SIGNATURES), _SIGN, _END_SIGN)
+    if any(sign in page for sign in _CUT_SIGNS):
+        for node in tree.css(_CUTS):
+            node.insert_before(_CUT)
 
 
 def _surround(nodes: Iterable[LexborNode], start: str, end: str) -> None:
@@ -151,28 +176,19 @@ def _surround(nodes: Iterable[LexborNode], start: str, end: str) -> None:
         node.insert_after(end)
 
 
-def _keep_lines(tree: LexborHTMLParser) -> None:
-    """Turn the line ends inside `pre` into breaks."""
-    for pre in tree.css("pre"):
-        texts = [node for node in pre.traverse(include_text=True) if node.tag == "-text"]
-        for node in texts:
-            content = node.text_content or ""
-            if "\n" in content:
-                node.insert_before(content.replace("\n", _NEWLINE))
-                node.decompose()
-
-
-def _newlines(run: re.Match[str]) -> str:
-    """Turn a run of breaks into line ends: a line break always breaks, a block only where no line is open."""
-    count = 0
-    for token in run[0]:
-        if token == _NEWLINE:
-            count += 1
-        elif token == _LINE:
-            count = max(count, 1)
-        elif token == _GAP:
-            count = max(count, 2)
-    return "\n" * min(count, 2)
+def _lines(text: str) -> str:
+    """Break lines: `br` always breaks, a block only where a line is open, a paragraph leaves an empty line."""
+    lines: list[str] = []
+    for piece in text.replace(_GAP, f"\n{_GAP}\n").split("\n"):
+        piece = piece.strip(" ")
+        if piece == _GAP:
+            lines.append("")
+        elif _NEWLINE in piece:
+            broken = piece.split(_NEWLINE)
+            lines += broken if broken[-1].strip() else broken[:-1]
+        elif piece:
+            lines.append(piece)
+    return "\n".join(lines)
 
 
 def _apart(flat: str) -> HtmlText:
