@@ -80,16 +80,21 @@ def push_open(runtime: Runtime, connection: Connection) -> Delivered:
     Send the open intents of a destination and file their receipts.
 
     Before each call its intents are marked as sent, so that whatever ends this process, the next
-    one asks where they went instead of sending them again.
+    one asks where they went instead of sending them again. One kind of write goes at a time: what
+    was never sent stays open and need not wait until the CRM has settled.
     """
     delivered = Delivered()
+    tried: set[str] = set()
     while True:
-        batch = _sendable(runtime, connection)
+        batch = [item for item in _sendable(runtime, connection) if item.write.key not in tried]
         if not batch:
             return delivered
-        before = delivered.written
+        kind = (batch[0].write.op, batch[0].write.stream)
+        batch = [item for item in batch if (item.write.op, item.write.stream) == kind]
+        tried.update(item.write.key for item in batch)
+        before = delivered.written + delivered.counts["rejected"]
         _send(runtime, connection, batch, delivered)
-        if delivered.wait is not None or delivered.written == before:
+        if delivered.wait is not None or delivered.written + delivered.counts["rejected"] == before:
             return delivered
 
 
