@@ -114,6 +114,9 @@ def test_a_receipt_of_ours_speaks_of_the_customers_mail() -> None:
         ({"from": "no-reply@shop.example"}, "notification"),
         ({"from": "noreply-orders@shop.example"}, "notification"),
         ({"from": "nora.reply@shop.example"}, None),
+        ({"from": "notifygaard@shop.example"}, None),
+        ({"from": "webmaster@shop.example"}, None),
+        ({"subject": "Out of office next week"}, None),
         ({"from": "informatica@shop.example"}, None),
     ],
 )
@@ -203,6 +206,20 @@ def test_a_form_service_speaks_for_the_visitor_too() -> None:
     found = mail("Nome: Ana", **{"from": "noreply@forms.example"}, reply_to="Ana <ana@padaria.example>")
     assert found["form"]["email"] == "ana@padaria.example"
     assert sides(found)["noreply@forms.example"] == ("from", "unknown")
+
+
+def test_a_form_that_names_its_visitor_only_in_the_text_speaks_for_them() -> None:
+    text = "Nome: Ana Souza\nE-mail: Ana@Padaria.example\nMensagem: Qual o preço?"
+    found = mail(text, **{"from": "wordpress@vendor.example"})
+    assert found["form"]["email"] == "ana@padaria.example"
+    assert found["participants"][0]["display_name"] == "Ana Souza"
+    assert found["direction"] == "inbound"
+
+
+def test_a_colleague_who_types_an_address_writes_no_form() -> None:
+    found = mail("Name: Ana\nE-mail: ana@padaria.example", **{"from": "rui@vendor.example"})
+    assert found["form"] is None
+    assert found["direction"] == "internal"
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from bridge_imap.headers import addresses, message_id, message_ids, text_of
 from bridge_imap.mime import Fields, Part, content, read_fields
 
 _AWAY = re.compile(
-    r"\s*(?:auto(?:matic|mated)?[ -]?(?:reply|response)|out of (?:the )?office|automatische antwort|abwesenheits|"
-    r"abwesend|resposta autom[aá]tica|ausência|fora do escritório|respuesta autom[aá]tica|fuera de la oficina|"
-    r"réponse automatique|absence du bureau|risposta automatica|fuori sede|automatisch antwoord|afwezig|"
-    r"odpowiedź automatyczna|autosvar|automaattinen vastaus|автоматический ответ|автоответ|otomatik yanıt|"
-    r"automatická odpověď|automatikus válasz|răspuns automat|自動応答|自動返信|自动答复|自动回复|자동 회신)",
+    r"\s*(?:auto(?:matic|mated)?[ -]?(?:reply|response)|out of (?:the )?office|automatische antwort|abwesenheits\w*|"
+    r"resposta autom[aá]tica|fora do escritório|respuesta autom[aá]tica|fuera de la oficina|réponse automatique|"
+    r"absence du bureau|risposta automatica|fuori sede|automatisch antwoord|afwezig\w*|odpowiedź automatyczna|autosvar|"
+    r"automaattinen vastaus|автоматический ответ|автоответ|otomatik yanıt|automatická odpověď|automatikus válasz|"
+    r"răspuns automat|自動応答|自動返信|自动答复|自动回复|자동 회신)[^:：]{0,20}[:：]",
     re.IGNORECASE,
 )
 _RETURNED = re.compile(
@@ -26,9 +26,12 @@ _RETURNED = re.compile(
     re.IGNORECASE,
 )
 _MACHINE = re.compile(
-    r"(?:no|do[-_.]?not|nao|não|ne|non|nie)[-_.]?(?:reply|responda|responder|repondre|rispondere|odpowiadaj)|noreply|"
-    r"donotreply|keine[-_.]?antwort|nicht[-_.]?antworten|mailer-daemon|postmaster|notifications?|notify|wordpress|"
-    r"bounces?|automailer|daemon|forms?|formular\w*|website|webmaster|www-data|apache|alerts?|news(?:letter)?",
+    r"(?:(?:no|do[-_.]?not|nao|não|ne|ne[-_.]?pas|non|nie)[-_.]?(?:reply|responda|responder|repondre|rispondere|odpowiadaj)|"
+    r"keine[-_.]?antwort|nicht[-_.]?antworten|mailer-daemon|postmaster|notifications?|notify|bounces?)(?![a-zà-ÿ])",
+    re.IGNORECASE,
+)
+_PROGRAM = re.compile(
+    r"(?:wordpress|website|webmaster|www-data|apache|forms?|formul[aá]r\w*|automailer)(?![a-zà-ÿ])",
     re.IGNORECASE,
 )
 _QUOTED_ID = re.compile(r"^[> \t]{0,20}message-id:[ \t]*(<[^<>\s]+>)", re.IGNORECASE | re.MULTILINE)
@@ -112,8 +115,13 @@ def recognise(
 
 
 def is_machine(email: str) -> bool:
-    """Tell whether nobody reads the mailbox of an address: no-reply, mailer-daemon, wordpress and the like."""
+    """Tell whether nobody reads the mailbox of an address: no-reply, mailer-daemon and the like."""
     return _MACHINE.match(email) is not None
+
+
+def is_program(email: str) -> bool:
+    """Tell whether programs send from an address: a machine's, or wordpress, website, form and the like."""
+    return _PROGRAM.match(email) is not None or is_machine(email)
 
 
 def _word(fields: Fields, name: bytes) -> str:
@@ -137,11 +145,9 @@ def _is_auto_reply(fields: Fields, subject: str) -> bool:
 
 
 def _is_list(fields: Fields) -> bool:
-    return (
-        any(name in fields for name in (b"list-id", b"list-unsubscribe", b"list-post", b"x-mailing-list"))
-        or _word(fields, b"precedence") in ("bulk", "list", "junk")
-        or b"feedback-id" in fields
-    )
+    return any(
+        name in fields for name in (b"list-id", b"list-unsubscribe", b"list-post", b"x-mailing-list")
+    ) or _word(fields, b"precedence") in ("bulk", "list", "junk")
 
 
 def _suppressing(fields: Fields) -> bool:

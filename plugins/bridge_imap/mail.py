@@ -132,7 +132,7 @@ def _read(raw: bytes, context: MailContext) -> MailView:
     }
     authors = people["from"] or people["sender"]
     author = authors[0]["email"] if authors else ""
-    asker = asker_of(fields, author, people["reply-to"], context)
+    asker = asker_of(fields, author, people["reply-to"], body.text, context)
     automated = recognise(
         raw,
         root,

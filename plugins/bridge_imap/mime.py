@@ -23,12 +23,10 @@ _MOST_PARTS = 1000
 _LONGEST_VALUE = 16_384
 _KEPT = frozenset(
     b"from sender reply-to to cc bcc date subject message-id in-reply-to references thread-index thread-topic "
-    b"content-type content-transfer-encoding content-disposition content-id content-description content-location "
-    b"auto-submitted x-auto-response-suppress x-autoreply x-autorespond x-autoresponder x-autoreply-from precedence "
-    b"list-id list-post list-unsubscribe x-mailing-list x-loop x-google-group-id return-path x-failed-recipients "
-    b"x-original-from x-original-sender feedback-id x-ms-exchange-inbox-rules-loop x-mailer x-ms-exchange-generated-"
-    b"message-source importance final-recipient original-recipient action status diagnostic-code remote-mta "
-    b"original-message-id disposition feedback-type x-original-message-id x-envelope-from resent-from".split()
+    b"content-type content-transfer-encoding content-disposition content-id auto-submitted x-auto-response-suppress "
+    b"x-autoreply x-autorespond x-autoresponder x-autoreply-from precedence list-id list-post list-unsubscribe "
+    b"x-mailing-list return-path x-failed-recipients x-original-from x-original-message-id final-recipient "
+    b"original-recipient action status diagnostic-code original-message-id disposition".split()
 )
 
 

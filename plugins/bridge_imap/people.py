@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import NotRequired, TypedDict
 
 from bridge import Detail
-from bridge_imap.automated import Report, is_machine
-from bridge_imap.forms import Form
+from bridge_imap.automated import Report, is_machine, is_program
+from bridge_imap.forms import Form, typed_address
 from bridge_imap.forwards import Forwarded
 from bridge_imap.headers import Address, addresses, message_ids
 from bridge_imap.mime import Fields
@@ -72,19 +72,27 @@ def is_own_list(fields: Fields, context: MailContext) -> bool:
     return False
 
 
-def asker_of(fields: Fields, author: str, reply_to: list[Address], context: MailContext) -> Address | None:
+def asker_of(
+    fields: Fields, author: str, reply_to: list[Address], text: str, context: MailContext
+) -> Address | None:
     """
     Return the outsider for whom a program of ours or a form service wrote the mail; None where there is none.
 
-    A website's form and a group that rewrites From both name that person in Reply-To.
+    A group that rewrites From, and most forms, name that person in Reply-To; other forms only in their text.
     """
-    if context.folder_role == "sent" or not author or not (is_own(author, context) or is_machine(author)):
+    if context.folder_role == "sent" or not author or not (is_own(author, context) or is_program(author)):
         return None
-    domain = author.rpartition("@")[2]
-    for candidate in [*addresses(fields.get(b"x-original-from", ())), *reply_to]:
+    candidates = [*addresses(fields.get(b"x-original-from", ())), *reply_to]
+    if not candidates and is_program(author) and (typed := typed_address(text)) is not None:
+        candidates.append(typed)
+    house = author.rpartition("@")[2].split(".")[-2:]
+    for candidate in candidates:
         email = candidate["email"]
-        same_house = email.rpartition("@")[2].split(".")[-2:] == domain.split(".")[-2:]
-        if not same_house and not is_own(email, context) and not is_machine(email):
+        if (
+            email.rpartition("@")[2].split(".")[-2:] != house
+            and not is_own(email, context)
+            and not is_machine(email)
+        ):
             return candidate
     return None
 
