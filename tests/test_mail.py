@@ -283,6 +283,24 @@ def test_every_stored_mail_becomes_a_valid_interaction(path: Path) -> None:
     assert Validator.for_entity("interaction").check(MAPPING.pull["messages"].map(seen)) == []
 
 
+def test_a_file_that_was_not_fetched_is_still_named() -> None:
+    seen = orjson.loads(orjson.dumps(mail()))
+    seen["files"] = [
+        {
+            "filename": "big.pdf",
+            "content_type": "application/pdf",
+            "size": 9,
+            "sha256": None,
+            "state": "skipped",
+        }
+    ]
+    mapped = MAPPING.pull["messages"].map(seen)
+    assert Validator.for_entity("interaction").check(mapped) == []
+    assert mapped["attachments"] == [
+        {"filename": "big.pdf", "content_type": "application/pdf", "size": 9, "state": "skipped"}
+    ]
+
+
 def test_the_mapping_passes_its_own_tests() -> None:
     results = MAPPING.run_tests()
     assert len(results) >= 4

@@ -15,8 +15,8 @@ _PHONE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _EMAIL = re.compile(
-    r"^[^\w\n]{0,20}(?:your |deine |ihre |seu |su |votre )?(?:e-?mail|mail|correo|courriel|adresse e-mail)\b[^:\n]{0,30}:"
-    r"[ \t]*<?([\w.+%-]{1,64}@[\w-]+(?:\.[\w-]+)+)",
+    r"^[^\w\n]{0,20}(?:your |deine |ihre |seu |su |votre )?(?:e-?mail|mail|correo|courriel|adresse e-mail)\b"
+    r"[^:\n]{0,30}:[ \t]*<?([\w.+%-]{1,64}@[\w-]+(?:\.[\w-]+)+)",
     re.IGNORECASE | re.MULTILINE,
 )
 _NAME = re.compile(
