@@ -25,7 +25,7 @@ _CUTS = (
     "[style*='border-top: 1pt solid rgb(225, 225, 225)' i]"
 )
 _DROPPED_SIGNS = ("<style", "<script", "<template", "<object", "hidden", "display", "mso-hide")
-_QUOTE_SIGNS = ("cite", "gmail_quote", "iosymail")
+_QUOTE_SIGNS = ("=cite", '"cite"', "'cite'", "moz-cite", "gmail_quote", "gmail_attr", "iosymail")
 _CUT_SIGNS = (
     *(
         "divrplyfwdmsg",
@@ -35,7 +35,8 @@ _CUT_SIGNS = (
         "protonmail_quote",
         "tutanota_quote",
     ),
-    *("zmail_extra", "mail-editor-reference", "messagereplysection", "olk_src_body", "border-top:"),
+    *("zmail_extra", "mail-editor-reference", "messagereplysection", "olk_src_body"),
+    *("border-top:solid #e1e1e1", "border-top:solid #b5c4df", "border-top: 1pt solid rgb(225"),
 )
 _LINE, _GAP, _NEWLINE = "\n", "\f", "\t"
 """
@@ -114,6 +115,12 @@ def explodes(html: str) -> bool:
     if html.count("<") <= _FEW_TAGS:
         return False
     return len(_FORMATTING_LEFT.findall(html)) - len(_FORMATTING_END.findall(html)) > _MOST_FORMATTING
+
+
+def marks_quotes(html: str) -> bool:
+    """Tell whether a mail program may have marked a quote in the page; cheap, and sure where it says no."""
+    page = html.lower()
+    return any(sign in page for sign in _QUOTE_SIGNS + _CUT_SIGNS)
 
 
 def _tamed(html: str) -> str | None:

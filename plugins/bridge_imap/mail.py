@@ -12,7 +12,7 @@ from bridge_imap.bodies import Attachment, Body, leaves_of, read_attachments, re
 from bridge_imap.forms import Form, read_form
 from bridge_imap.forwards import Forwarded, find_forwarded
 from bridge_imap.headers import Address, addresses, instant, message_id, message_ids, show_instant, text_of
-from bridge_imap.html_text import explodes
+from bridge_imap.html_text import explodes, marks_quotes
 from bridge_imap.mime import Fields, read_parts
 from bridge_imap.people import (
     MailContext,
@@ -33,16 +33,6 @@ __all__ = ["MailContext", "MailView", "parse"]
 _OLDEST_YEAR = 1990
 _NEWEST_YEAR = 2100
 _CLOCK_SKEW = timedelta(days=1)
-_HTML_QUOTES = (
-    "gmail_quote",
-    "moz-cite-prefix",
-    "divRplyFwdMsg",
-    "yahoo_quoted",
-    "protonmail_quote",
-    'type="cite"',
-    "border-top:solid #E1E1E1",
-    "border-top:solid #B5C4DF",
-)
 
 
 class File(TypedDict):
@@ -229,7 +219,7 @@ def _split(body: Body) -> Split:
     if body.page is not None:
         return split_page(body.page)
     split = split_text(body.text)
-    if not split.quoted and body.html is not None and any(mark in body.html for mark in _HTML_QUOTES):
+    if not split.quoted and body.html is not None and marks_quotes(body.html):
         marked = split_html(body.html)
         if marked.quoted:
             return marked

@@ -20,7 +20,7 @@ class MailContext:
     """
     What the mailbox knows and the mail doesn't say.
 
-    `own_addresses` are the mailbox's, in any case; `own_domains` the company's, with their subdomains.
+    `own_addresses` are the mailbox's, `own_domains` the company's with their subdomains; both in lower case.
     `folder_role` is inbox, sent, archive or another. `internal_date` is when the mail came to the server, in UTC.
     `max_body` bounds each text and HTML, in bytes; `charset` is for text that declares none; `detail` says how
     much of the mail was fetched.

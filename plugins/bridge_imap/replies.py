@@ -186,19 +186,19 @@ def _above_rule(lines: Sequence[str], index: int) -> int:
 
 def _start_of_parent(lines: Sequence[str], parent: str, marked: Sequence[bool]) -> int:
     """Return the first unmarked line where the words of the parent mail begin, or the number of lines."""
-    wanted = split_words(parent)[:8]
+    wanted = _words(parent)[:8]
     if len(wanted) < 4:
         return len(lines)
     for index, line in enumerate(lines):
         if marked[index] or not line.strip():
             continue
-        words = split_words("\n".join(lines[index : index + len(wanted)]))[: len(wanted)]
+        words = _words("\n".join(lines[index : index + len(wanted)]))[: len(wanted)]
         if words == wanted:
             return index
     return len(lines)
 
 
-def split_words(text: str) -> list[str]:
+def _words(text: str) -> list[str]:
     """Return the words of a text in lower case, without quote marks."""
     return [word for word in text.lower().split() if word.strip(">")]
 
@@ -208,9 +208,7 @@ def _signature(lines: Sequence[str], own: Sequence[tuple[int, str]]) -> set[int]
     signed: set[int] = set()
     for place, (index, raw) in enumerate(own):
         line = raw.strip()
-        if not line:
-            continue
-        if index in signed:
+        if not line or index in signed:
             continue
         if raw == "-- " and place:
             signed.update(_unbroken(own, place, len(own)))
