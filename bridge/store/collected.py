@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Connection, func, select, update
 
 from bridge.model import Account, Delivery, Json, Phase, Record, Request, Skip
+from bridge.store.among import among
 from bridge.store.blobs import Blobs
 from bridge.store.database import Database, append, instant, micros, upsert
 from bridge.store.tables import (
@@ -295,7 +296,7 @@ def load_records(
     c: Connection, account_pk: int, stream: str, pks: Sequence[int], blobs: Blobs
 ) -> list[Stored]:
     """Return stored records by key, in that order of storing."""
-    query = select(record).where(record.c.pk.in_(pks)).order_by(record.c.pk)
+    query = select(record).where(among(record.c.pk, pks)).order_by(record.c.pk)
     return [_stored(stream, row, blobs) for row in c.execute(query) if row.account_pk == account_pk]
 
 
@@ -304,10 +305,7 @@ def set_states(c: Connection, states: Sequence[tuple[int, int, str | None]]) -> 
     if not states:
         return
     plain = [pk for pk, state, _ in states if state == MAPPED]
-    for start in range(0, len(plain), 500):
-        c.execute(
-            update(record).where(record.c.pk.in_(plain[start : start + 500])).values(state=MAPPED, rule=None)
-        )
+    c.execute(update(record).where(among(record.c.pk, plain)).values(state=MAPPED, rule=None))
     for pk, state, rule in states:
         if state != MAPPED:
             c.execute(update(record).where(record.c.pk == pk).values(state=state, rule=rule))
@@ -344,9 +342,9 @@ def insert_deliveries(c: Connection, rows: Sequence[Mapping[str, Any]]) -> list[
     """
     keyed = [row for row in rows if row["idempotency_key"] is not None]
     taken: dict[tuple[str, str, str], bytes] = {}
-    for start in range(0, len(keyed), 500):
-        keys = {row["idempotency_key"] for row in keyed[start : start + 500]}
-        for found in c.execute(_TAKEN.where(delivery.c.idempotency_key.in_(keys))):
+    if keyed:
+        keys = {row["idempotency_key"] for row in keyed}
+        for found in c.execute(_TAKEN.where(among(delivery.c.idempotency_key, keys))):
             taken[found.connection, found.sender, found.idempotency_key] = found.body_hash
     fresh: list[Mapping[str, Any]] = []
     verdicts: list[bool] = []

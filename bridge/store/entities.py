@@ -10,8 +10,8 @@ import orjson
 from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
 
 from bridge.journey.fold import Part, fold
+from bridge.store.among import among
 from bridge.store.database import upsert
-from bridge.store.people import chunks
 from bridge.store.tables import (
     account,
     alias,
@@ -75,32 +75,25 @@ def load_known(
         entity.c.record_pk,
         entity.c.body,
     )
-    for part in chunks(ext_ids):
-        query = select(*columns).where(
-            entity.c.account_pk == account_pk, entity.c.stream == stream, entity.c.ext_id.in_(part)
+    query = select(*columns).where(
+        entity.c.account_pk == account_pk, entity.c.stream == stream, among(entity.c.ext_id, ext_ids)
+    )
+    for row in c.execute(query):
+        found[row.ext_id, row.part] = Known(
+            entity_id=row.entity_id, modified_at=row.modified_at, record_pk=row.record_pk, body=row.body
         )
-        for row in c.execute(query):
-            found[row.ext_id, row.part] = Known(
-                entity_id=row.entity_id, modified_at=row.modified_at, record_pk=row.record_pk, body=row.body
-            )
     return found
 
 
 def load_aliases(c: Connection, keys: Iterable[str]) -> dict[str, str]:
     """Return the entity ids (or surviving node keys) behind these keys, as far as known."""
-    found: dict[str, str] = {}
-    for part in chunks(keys):
-        for row in c.execute(select(alias).where(alias.c.key.in_(part))):
-            found[row.key] = row.entity_id
-    return found
+    return {row.key: row.entity_id for row in c.execute(select(alias).where(among(alias.c.key, keys)))}
 
 
 def pushed_among(c: Connection, entity_ids: Iterable[str]) -> set[str]:
     """Return those of the entities that already stand in an entry of some destination."""
-    found: set[str] = set()
-    for part in chunks(entity_ids):
-        found.update(c.execute(select(member.c.entity_id).where(member.c.entity_id.in_(part))).scalars())
-    return found
+    query = select(member.c.entity_id).where(among(member.c.entity_id, entity_ids))
+    return set(c.execute(query).scalars())
 
 
 def save_entities(
@@ -128,10 +121,9 @@ def save_participations(c: Connection, rows: Sequence[Mapping[str, Any]]) -> Non
 
 def save_references(c: Connection, account_pk: int, rows: Mapping[str, Sequence[str]]) -> None:
     """Replace what each record (`from`) refers to; used for the deals of a contact."""
-    for part in chunks(rows):
-        c.execute(
-            delete(reference).where(reference.c.account_pk == account_pk, reference.c.from_ref.in_(part))
-        )
+    c.execute(
+        delete(reference).where(reference.c.account_pk == account_pk, among(reference.c.from_ref, rows))
+    )
     found = [
         {"account_pk": account_pk, "to_ref": to_ref, "from_ref": from_ref}
         for from_ref, refs in rows.items()
@@ -149,7 +141,7 @@ def referring(c: Connection, account_pk: int, to_ref: str, stream: str) -> list[
     query = select(entity.c.ext_id, entity.c.body).where(
         entity.c.account_pk == account_pk,
         entity.c.stream == stream,
-        entity.c.ext_id.in_(ids),
+        among(entity.c.ext_id, ids),
         entity.c.deleted.is_(False),
     )
     return [{"id": row.ext_id, **orjson.loads(row.body)} for row in c.execute(query)]
@@ -183,27 +175,44 @@ def entities_of_type(c: Connection, kind: str) -> list[dict[str, Any]]:
 
 def active_among(c: Connection, person_ids: Iterable[str]) -> set[str]:
     """Return those of the people who took part in any interaction."""
-    found: set[str] = set()
-    for part in chunks(person_ids):
-        query = (
-            select(node.c.person_id)
-            .distinct()
-            .join(participation, participation.c.node_key == node.c.key)
-            .where(node.c.person_id.in_(part))
-        )
-        found.update(c.execute(query).scalars())
+    query = (
+        select(node.c.person_id)
+        .distinct()
+        .join(participation, participation.c.node_key == node.c.key)
+        .where(among(node.c.person_id, person_ids))
+    )
+    return set(c.execute(query).scalars())
+
+
+def people_in(c: Connection, account_pk: int, keys: Iterable[str]) -> set[str]:
+    """Return the people who took part in what stands in these entries of a destination."""
+    query = (
+        select(node.c.person_id)
+        .distinct()
+        .join(participation, participation.c.node_key == node.c.key)
+        .join(member, member.c.entity_id == participation.c.entity_id)
+        .where(member.c.account_pk == account_pk, among(member.c.key, keys))
+    )
+    return set(c.execute(query).scalars())
+
+
+def partners(c: Connection, entity_ids: Iterable[str]) -> dict[str, set[str]]:
+    """Return the keys of all nodes that took part in each of these interactions."""
+    found: dict[str, set[str]] = {}
+    query = select(participation.c.entity_id, participation.c.node_key)
+    for row in c.execute(query.where(among(participation.c.entity_id, entity_ids))):
+        found.setdefault(row.entity_id, set()).add(row.node_key)
     return found
 
 
 def load_interactions(c: Connection, node_keys: Iterable[str]) -> dict[str, Interaction]:
     """Return the interactions in which any of these nodes took part, folded, by entity id."""
     nodes_by_entity: dict[str, list[str]] = {}
-    for part in chunks(node_keys):
-        query = select(participation.c.entity_id, participation.c.node_key).where(
-            participation.c.node_key.in_(part)
-        )
-        for row in c.execute(query):
-            nodes_by_entity.setdefault(row.entity_id, []).append(row.node_key)
+    query = select(participation.c.entity_id, participation.c.node_key).where(
+        among(participation.c.node_key, node_keys)
+    )
+    for row in c.execute(query):
+        nodes_by_entity.setdefault(row.entity_id, []).append(row.node_key)
     return load_entities(c, nodes_by_entity)
 
 
@@ -220,10 +229,13 @@ def load_entities(c: Connection, nodes_by_entity: Mapping[str, Sequence[str]]) -
         account.c.connector,
         account.c.vendor_id,
     ).join(account, account.c.pk == entity.c.account_pk)
-    for chunk in chunks(nodes_by_entity):
-        where = (entity.c.entity_id.in_(chunk), entity.c.type == "interaction", entity.c.deleted.is_(False))
-        for row in c.execute(query.where(*where)):
-            parts.setdefault(row.entity_id, []).append(row)
+    where = (
+        among(entity.c.entity_id, nodes_by_entity),
+        entity.c.type == "interaction",
+        entity.c.deleted.is_(False),
+    )
+    for row in c.execute(query.where(*where)):
+        parts.setdefault(row.entity_id, []).append(row)
     return {
         entity_id: Interaction(
             entity_id=entity_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import Connection, delete, select, update
 
 from bridge.journey.handles import Handle
+from bridge.store.among import among
 from bridge.store.database import upsert
 from bridge.store.tables import node, node_handle, person
 
@@ -42,42 +43,38 @@ def chunks(keys: Iterable[str]) -> list[list[str]]:
     return [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
 
 
-def load_nodes(c: Connection, keys: Iterable[str]) -> dict[str, StoredNode]:
+def load_nodes(c: Connection, keys: Collection[str]) -> dict[str, StoredNode]:
     """Return the known nodes among `keys`, with their handles."""
-    found: dict[str, StoredNode] = {}
-    for part in chunks(keys):
-        rows = c.execute(select(node).where(node.c.key.in_(part))).all()
-        if not rows:
-            continue
-        handles: dict[str, dict[str, tuple[Handle, bool]]] = {}
-        for row in c.execute(
-            select(node_handle).where(node_handle.c.node_key.in_([row.key for row in rows]))
-        ):
-            handle = Handle(kind=row.kind, value=row.value, scope=row.scope, strength=row.strength)
-            handles.setdefault(row.node_key, {})[row.handle_key] = (handle, row.made)
-        for row in rows:
-            found[row.key] = StoredNode(
-                key=row.key,
-                person_id=row.person_id,
-                contact_of=row.contact_of,
-                contact_id=row.contact_id,
-                name=row.name,
-                since=row.since,
-                aliases=tuple(orjson.loads(row.aliases)) if row.aliases else (),
-                candidates=tuple(orjson.loads(row.candidates)) if row.candidates else (),
-                handles=handles.get(row.key, {}),
-            )
-    return found
+    rows = c.execute(select(node).where(among(node.c.key, keys))).all() if keys else []
+    if not rows:
+        return {}
+    handles: dict[str, dict[str, tuple[Handle, bool]]] = {}
+    for row in c.execute(select(node_handle).where(among(node_handle.c.node_key, [row.key for row in rows]))):
+        handle = Handle(kind=row.kind, value=row.value, scope=row.scope, strength=row.strength)
+        handles.setdefault(row.node_key, {})[row.handle_key] = (handle, row.made)
+    return {
+        row.key: StoredNode(
+            key=row.key,
+            person_id=row.person_id,
+            contact_of=row.contact_of,
+            contact_id=row.contact_id,
+            name=row.name,
+            since=row.since,
+            aliases=tuple(orjson.loads(row.aliases)) if row.aliases else (),
+            candidates=tuple(orjson.loads(row.candidates)) if row.candidates else (),
+            handles=handles.get(row.key, {}),
+        )
+        for row in rows
+    }
 
 
 def carriers(c: Connection, handle_keys: Iterable[str]) -> set[str]:
     """Return the keys of the nodes that carry any of these handles."""
-    found: set[str] = set()
-    for part in chunks(handle_keys):
-        found.update(
-            c.execute(select(node_handle.c.node_key).where(node_handle.c.handle_key.in_(part))).scalars()
-        )
-    return found
+    return set(
+        c.execute(
+            select(node_handle.c.node_key).where(among(node_handle.c.handle_key, handle_keys))
+        ).scalars()
+    )
 
 
 def node_row(stored: StoredNode) -> dict[str, Any]:
@@ -146,11 +143,19 @@ def current_person(c: Connection, person_id: str) -> str | None:
     return c.execute(select(node.c.person_id).where(node.c.key == founder)).scalar()
 
 
+def current_people(c: Connection, person_ids: Iterable[str]) -> set[str]:
+    """Return the people who are meant today by these ids."""
+    query = (
+        select(node.c.person_id)
+        .join(person, person.c.founder == node.c.key)
+        .where(among(person.c.id, person_ids))
+    )
+    return set(c.execute(query).scalars())
+
+
 def nodes_of(c: Connection, person_ids: Iterable[str]) -> dict[str, list[StoredNode]]:
     """Return the nodes of each person."""
-    keys: list[str] = []
-    for part in chunks(person_ids):
-        keys += c.execute(select(node.c.key).where(node.c.person_id.in_(part))).scalars().all()
+    keys = c.execute(select(node.c.key).where(among(node.c.person_id, person_ids))).scalars().all()
     grouped: dict[str, list[StoredNode]] = {}
     for stored in load_nodes(c, keys).values():
         grouped.setdefault(stored.person_id, []).append(stored)

@@ -10,7 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from bridge.store.among import among
 from bridge.store.database import instant, micros
+from bridge.store.entities import touch
+from bridge.store.ledger import FIELDS_SLOT, drop_intents
+from bridge.store.people import current_people
 from bridge.store.tables import WAITING, account, delivery, intent, record, reject
 
 
@@ -85,7 +89,9 @@ def close_for_records(c: Connection, pks: Sequence[int]) -> None:
     """Mark the rejects of records that have now gone through."""
     if pks:
         c.execute(
-            update(reject).where(reject.c.record_pk.in_(pks), reject.c.state == "open").values(state="solved")
+            update(reject)
+            .where(among(reject.c.record_pk, pks), reject.c.state == "open")
+            .values(state="solved")
         )
 
 
@@ -117,11 +123,13 @@ def listed(c: Connection, group: str | None = None) -> list[dict[str, Any]]:
     return rows
 
 
-def replay(c: Connection, group: str | None) -> int:
+def replay(c: Connection, group: str | None, *, seq: int) -> int:
     """
     Put rejected records, deliveries and writes back in their queues; None means all.
 
-    Returns how many. Their rejects stay open until they go through.
+    Returns how many. Their rejects stay open until they go through. A held write is asked about again;
+    a refused update is planned anew, since its fields may show something else by now: `seq` marks the
+    wish to look at its person.
     """
     query = select(reject).where(reject.c.state == "open")
     if group is not None:
@@ -133,14 +141,19 @@ def replay(c: Connection, group: str | None) -> int:
         elif row.delivery_pk is not None:
             c.execute(update(delivery).where(delivery.c.pk == row.delivery_pk).values(state=WAITING))
         elif row.intent_key is not None:
-            c.execute(
-                update(intent)
-                .where(
-                    intent.c.account_pk == row.account_pk,
-                    intent.c.key == row.intent_key,
-                    intent.c.state == "rejected",
-                )
-                .values(state="open", reason=None)
-            )
+            _replay_write(c, row, seq)
         count += 1
     return count
+
+
+def _replay_write(c: Connection, row: Any, seq: int) -> None:
+    same = (intent.c.account_pk == row.account_pk, intent.c.key == row.intent_key)
+    found = c.execute(select(intent).where(*same)).first()
+    if found is not None and found.slot != FIELDS_SLOT:
+        again = {"rejected": "open", "held": "uncertain"}.get(found.state, found.state)
+        c.execute(update(intent).where(*same).values(state=again, reason=None))
+        return
+    close_for_intent(c, row.account_pk, row.intent_key)
+    if found is not None:
+        drop_intents(c, row.account_pk, [found.key])
+        touch(c, row.account_pk, current_people(c, [found.person_id]), seq)

@@ -12,6 +12,7 @@ from sqlalchemy import delete
 from bridge.journey.interaction import Interaction as Body
 from bridge.journey.waiting import touch_of, waiting
 from bridge.store import entities, people
+from bridge.store.among import among
 from bridge.store.database import dumps, micros, upsert
 from bridge.store.entities import Interaction
 from bridge.store.people import StoredNode
@@ -43,8 +44,8 @@ def project(runtime: Runtime, *, limit: int) -> int:
 
     def work(c: Transaction) -> None:
         upsert(c, journey, rows, conflict=["person_id"], update=["name", "waiting_since", "body"])
-        for part in people.chunks(silent):
-            c.execute(delete(journey).where(journey.c.person_id.in_(part)))
+        if silent:
+            c.execute(delete(journey).where(among(journey.c.person_id, silent)))
         for target in crms:
             entities.touch(c, target, mine, runtime.sequence())
         entities.untouch(c, JOURNEY, wishes)

