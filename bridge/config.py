@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
-import os
 import re
-import shlex
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-import jsonschema
+from phonenumbers import SUPPORTED_REGIONS
 
 from bridge import plugins
-from bridge.capture import CaptureRules
+from bridge.capture import UNKNOWN_REGION, CaptureRules
 from bridge.connector import ConnectorSpec
 from bridge.errors import ConfigError, Problem
+from bridge.journey.emails import read_email
+from bridge.journey.phones import read_phones
 from bridge.model import Json
-from bridge.redact import secrets_in
+from bridge.references import BY_REFERENCE, REFERENCE, References
+from bridge.setting_faults import faults
 from bridge.yaml_file import Document, YamlPath, did_you_mean, load, parse
 
 SCHEMA_FILE = Path(__file__).with_name("config.schema.json")
-REFERENCE = re.compile(r"\$\{(env|file|command):([^}]*)\}")
-COMMAND_SECONDS = 30
+OWN_PATHS = ("/healthz", "/readyz", "/metrics")
+_SQLITE = "sqlite:///"
 
 CreateRule = Literal["first_message", "after_we_replied", "never"]
 
@@ -106,7 +109,12 @@ def schema() -> dict[str, Any]:
 
 
 def load_config(path: Path) -> Config:
-    """Read, check and resolve a configuration; raises ConfigError with every problem in it."""
+    """
+    Read, check and resolve a configuration.
+
+    Relative paths in it start at its folder: of the store, blobs, mappings, `${file:}`, `${command:}` and of
+    those settings of a connector whose schema says `"format": "path"`. Raises ConfigError with every problem.
+    """
     return _Reader(load(path), path.parent).read()
 
 
@@ -116,79 +124,135 @@ def parse_config(text: str, *, file: str, folder: Path) -> Config:
 
 
 class _Reader:
-    """Reads one document, collecting problems instead of stopping at the first."""
+    """Reads one document; what is wrong in one place is noted and does not hide what is wrong in another."""
 
     def __init__(self, document: Document, folder: Path) -> None:
         self.document = document
         self.folder = folder
         self.problems: list[Problem] = []
         self.left_out: list[Problem] = []
-        self.secrets: list[str] = []
+        self.references = References(folder, self._problem)
 
     def read(self) -> Config:
-        value = self.document.value
-        self.problems += schema_problems(self.document, schema(), value, ())
-        if self.problems:
-            raise ConfigError(self.problems)
-        specs = self._specs(value["connections"])
+        value = self._usable()
+        company, identity, web = (value.get(name, {}) for name in ("company", "identity", "web"))
+        zone = self._zone(company.get("time_zone", "UTC"))
+        region = self._region(identity.get("default_region"), ("identity", "default_region"))
+        blocks = {name: block for name, block in value.get("connections", {}).items() if "connector" in block}
+        specs = self._specs(blocks)
         connections = {
-            name: self._connection(name, block, specs[block["connector"]])
-            for name, block in value["connections"].items()
+            name: self._connection(name, block, specs[block["connector"]], zone)
+            for name, block in blocks.items()
             if block["connector"] in specs
         }
-        company = value.get("company") or {}
-        identity = value.get("identity") or {}
-        web = value.get("web") or {}
-        host, _, port = web.get("listen", "127.0.0.1:8099").rpartition(":")
-        if int(port) > 65535:
-            self._problem(
-                ("web", "listen"), f"{port} is no port.", "Use a number up to 65535; 0 takes any free port."
-            )
-        blobs = value.get("blobs")
+        self._check_paths(connections, specs)
+        self._check_only_with(connections, specs)
+        store = self._store(value)
         config = Config(
             file=self.document.file,
             company=Company(
-                zone=self._zone(company.get("time_zone", "UTC")),
-                language=company.get("language", "en"),
-                currency=company.get("currency"),
+                zone=zone, language=company.get("language", "en"), currency=company.get("currency")
             ),
-            store=str(self._resolve(self._store(value), ("store",), secret=False)),
-            blobs=self.folder / blobs if blobs else None,
+            store=store,
+            blobs=self._blobs(value.get("blobs"), store),
             connections=connections,
             identity=IdentityConfig(
-                default_region=identity.get("default_region"),
-                own_domains=tuple(domain.lower() for domain in identity.get("own_domains", ())),
-                own_addresses=tuple(identity.get("own_addresses", ())),
+                default_region=region,
+                own_domains=self._domains(identity.get("own_domains", ())),
+                own_addresses=self._addresses(identity.get("own_addresses", ()), region),
             ),
-            web=Web(host=host.strip("[]") or "0.0.0.0", port=int(port), public_url=web.get("public_url")),  # noqa: S104 an empty host is what an admin writes to mean every interface
+            web=self._web(web),
             specs=specs,
             left_out=tuple(self.left_out),
-            secrets=tuple(self.secrets),
+            secrets=tuple(self.references.secrets),
         )
         if self.problems:
-            raise ConfigError(self.problems)
+            raise ConfigError(sorted(self.problems, key=lambda problem: (problem.line, problem.column)))
         return config
 
     def _problem(self, path: YamlPath, message: str, remedy: str = "") -> None:
         self.problems.append(self.document.problem(path, message, remedy))
 
-    def _store(self, value: Mapping[str, Json]) -> str:
-        url = str(value.get("store", "sqlite:///crmbridge.db"))
-        prefix = "sqlite:///"
-        if url.startswith(prefix) and not url.startswith(prefix + "/"):
-            return prefix + str((self.folder / url[len(prefix) :]).absolute())
-        return url
+    def _usable(self) -> dict[str, Any]:
+        """Note what the schema finds and return the document without it, so that the rest can be checked."""
+        value: dict[str, Any] = copy.deepcopy(self.document.value)
+        for fault in list(faults(schema(), value)):
+            self._problem(fault.path, fault.message, fault.remedy)
+            if fault.here:
+                _remove(value, fault.path)
+        return value
 
     def _zone(self, name: str) -> ZoneInfo:
         try:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            self._problem(
-                ("company", "time_zone"),
-                f"{name!r} is no time zone.",
-                "Use an IANA name, such as America/Sao_Paulo or Europe/Lisbon.",
-            )
+            near = did_you_mean(name, available_timezones())
+            remedy = near or "Use an IANA name, such as America/Sao_Paulo or Europe/Lisbon."
+            self._problem(("company", "time_zone"), f"{name!r} is no time zone.", remedy)
             return ZoneInfo("UTC")
+
+    def _region(self, code: str | None, path: YamlPath) -> str | None:
+        if code is not None and code not in SUPPORTED_REGIONS:
+            remedy = "Use the two letters of ISO 3166, such as BR or GB."
+            self._problem(path, f"{code!r} is no country.", remedy)
+            return None
+        return code
+
+    def _store(self, value: Mapping[str, Json]) -> str:
+        path: YamlPath = ("store",)
+        written = str(value.get("store", f"{_SQLITE}crmbridge.db"))
+        password = re.match(r"[^:]*://[^/@:]*:([^@]+)@", REFERENCE.sub("${}", written))
+        if password and "${" not in password[1]:
+            self._problem(path, "a password stands here in plain text.", BY_REFERENCE)
+        url = str(self.references.resolve(written, {}, path))
+        if self.references.lacks(path):
+            return url
+        if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+            return f"{_SQLITE}{(self.folder / url[len(_SQLITE) :]).absolute()}"
+        try:
+            parts = urlsplit(url)
+            if parts.scheme == "postgresql" and parts.path.strip("/") and (parts.port or 1) > 0:
+                if parts.password:
+                    self.references.secrets |= dict.fromkeys([parts.password, unquote(parts.password)])
+                return url
+        except ValueError:
+            pass  # a port that is no number, brackets that do not close: said below
+        self._problem(path, "this is no address of a store.", str(_described("store")))
+        return url
+
+    def _blobs(self, blobs: str | None, store: str) -> Path | None:
+        if blobs is None and store.startswith(_SQLITE):
+            return None
+        return (self.folder / (blobs or "crmbridge-blobs")).absolute()
+
+    def _web(self, web: Mapping[str, Json]) -> Web:
+        host, _, port = web.get("listen", "127.0.0.1:8099").rpartition(":")
+        if int(port) > 65535:
+            remedy = "Use a number up to 65535; 0 takes any free port."
+            self._problem(("web", "listen"), f"{port} is no port.", remedy)
+        every_interface = "0.0.0.0"  # noqa: S104 what an admin means by an empty host
+        return Web(host=host.strip("[]") or every_interface, port=int(port), public_url=web.get("public_url"))
+
+    def _domains(self, written: list[str]) -> tuple[str, ...]:
+        domains = []
+        for position, text in enumerate(written):
+            address = read_email(f"x@{text.strip().removeprefix('@')}")
+            if address is None:
+                path = ("identity", "own_domains", position)
+                self._problem(path, f"{text!r} is no mail domain.", "Write it like example.com.")
+            else:
+                domains.append(address[0].partition("@")[2])
+        return tuple(domains)
+
+    def _addresses(self, written: list[str], region: str | None) -> tuple[str, ...]:
+        for position, text in enumerate(written):
+            if read_email(text) is None and not read_phones(text, region or UNKNOWN_REGION):
+                self._problem(
+                    ("identity", "own_addresses", position),
+                    f"{text!r} is neither an e-mail address nor a phone number.",
+                    "Write numbers with their country code, such as +55 11 4000-1000, or set default_region.",
+                )
+        return tuple(written)
 
     def _specs(self, blocks: Mapping[str, Json]) -> dict[str, ConnectorSpec]:
         """Load the connectors; an unknown name is the admin's mistake, a broken plugin is left out."""
@@ -203,29 +267,46 @@ class _Reader:
         loaded = plugins.load({block["connector"] for block in blocks.values()} & known.keys())
         for name, block in blocks.items():
             for error in loaded.left_out:
-                if f'"{block["connector"]}"' in str(error):
-                    self.left_out.append(
-                        self.document.problem(("connections", name, "connector"), str(error))
-                    )
+                if str(error).startswith(f'connector "{block["connector"]}" '):
+                    at = ("connections", name, "connector")
+                    self.left_out.append(self.document.problem(at, str(error)))
         return loaded.specs
 
-    def _connection(self, name: str, block: Mapping[str, Json], spec: ConnectorSpec) -> ConnectionConfig:
-        path: YamlPath = ("connections", name)
-        raw = block.get("settings") or {}
-        problems = schema_problems(self.document, spec.settings, raw, (*path, "settings"))
-        self.problems += problems
-        settings: Mapping[str, Json] = {}
-        if not problems:
-            for plain in secrets_in(spec.settings, raw):
-                if not REFERENCE.search(plain):
-                    where = next(self._places(raw, plain, (*path, "settings")), (*path, "settings"))
+    def _check_paths(
+        self, connections: Mapping[str, ConnectionConfig], specs: Mapping[str, ConnectorSpec]
+    ) -> None:
+        """Refuse two connections that would answer at one address of the receiver."""
+        taken = dict.fromkeys(OWN_PATHS, "crmbridge itself")
+        taken |= {f"/hooks/{name}": f"the connection {name}" for name in connections}
+        for name, connection in connections.items():
+            for address in specs[connection.connector].paths:
+                owner = taken.setdefault(address, f"the connection {name}")
+                if owner != f"the connection {name}":
                     self._problem(
-                        where,
-                        "a secret stands here in plain text.",
-                        "Write a reference: ${env:NAME}, ${file:/path} or ${command:...}.",
+                        ("connections", name, "connector"),
+                        f"{connection.connector} answers at {address}, which {owner} has already.",
+                        "Keep one of the two, with the settings of both.",
                     )
-            settings = self._resolve(raw, (*path, "settings"), secret=False)
-            self.secrets += secrets_in(spec.settings, settings)
+
+    def _check_only_with(
+        self, connections: Mapping[str, ConnectionConfig], specs: Mapping[str, ConnectorSpec]
+    ) -> None:
+        """Refuse to ask for contacts where no connection has any, since nothing at all would be collected."""
+        if self.left_out or any(specs[one.connector].contact_stream for one in connections.values()):
+            return
+        for name, connection in connections.items():
+            if connection.capture.only_with == "contacts":
+                self._problem(
+                    ("connections", name, "capture", "only_with"),
+                    "no connection is a CRM, so there are no contacts and nothing would be collected.",
+                    "Add your CRM to `connections`, or remove `only_with`.",
+                )
+
+    def _connection(
+        self, name: str, block: Mapping[str, Json], spec: ConnectorSpec, zone: ZoneInfo
+    ) -> ConnectionConfig:
+        path: YamlPath = ("connections", name)
+        settings = self._settings(block.get("settings", {}), spec.settings, (*path, "settings"))
         mapping = block.get("mapping")
         if mapping is not None and not (self.folder / mapping).is_file():
             self._problem((*path, "mapping"), f"there is no file {mapping}.", "Correct the path.")
@@ -239,25 +320,25 @@ class _Reader:
             connector=spec.name,
             settings=settings,
             mapping=self.folder / mapping if mapping else None,
-            region=block.get("region"),
+            region=self._region(block.get("region"), (*path, "region")),
             every=block.get("every"),
-            capture=self._capture(block.get("capture") or {}, (*path, "capture")),
+            capture=self._capture(block.get("capture", {}), (*path, "capture"), zone),
             push=None
             if push is None
             else Push(
                 timeline=push.get("timeline", False),
                 fields=push.get("fields", True),
-                create=push.get("create") or {},
+                create=push.get("create", {}),
             ),
         )
 
-    def _capture(self, block: Mapping[str, Json], path: YamlPath) -> CaptureRules:
+    def _capture(self, block: Mapping[str, Json], path: YamlPath, zone: ZoneInfo) -> CaptureRules:
         since = None
         if "since" in block:
             try:
                 since = datetime.fromisoformat(block["since"])
-                since = since.replace(tzinfo=UTC) if since.tzinfo is None else since.astimezone(UTC)
-            except ValueError:
+                since = (since if since.tzinfo else since.replace(tzinfo=zone)).astimezone(UTC)
+            except (ValueError, OverflowError):
                 self._problem(
                     (*path, "since"), f"{block['since']!r} is no date.", "Write it like 2026-01-31."
                 )
@@ -270,127 +351,23 @@ class _Reader:
             detail=block.get("detail", "full"),
         )
 
-    def _places(self, value: Json, wanted: str, path: YamlPath) -> Iterator[YamlPath]:
-        if value == wanted:
-            yield path
-        elif isinstance(value, dict):
-            for key, inner in value.items():
-                yield from self._places(inner, wanted, (*path, key))
-        elif isinstance(value, list):
-            for index, inner in enumerate(value):
-                yield from self._places(inner, wanted, (*path, index))
-
-    def _resolve(self, value: Json, path: YamlPath, *, secret: bool) -> Json:
-        if isinstance(value, dict):
-            return {key: self._resolve(inner, (*path, key), secret=secret) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [self._resolve(inner, (*path, index), secret=secret) for index, inner in enumerate(value)]
-        if not isinstance(value, str):
-            return value
-        return REFERENCE.sub(lambda match: self._fetch(match, path), value)
-
-    def _fetch(self, match: re.Match[str], path: YamlPath) -> str:
-        kind, name = match.groups()
-        try:
-            found = _FETCH[kind](name.strip(), self.folder)
-        except _NotThere as error:
-            self._problem(path, f"{match.group()} {error}", error.remedy)
-            return ""
-        if found:
-            self.secrets.append(found)
-        else:
-            self._problem(path, f"{match.group()} is empty.", "Put the secret there.")
-        return found
+    def _settings(self, raw: Json, rules: Mapping[str, Json], path: YamlPath) -> Mapping[str, Json]:
+        """Fetch what is referred to, then check the settings as the connector will see them."""
+        settings: Mapping[str, Json] = self.references.resolve(raw, rules, path)
+        for fault in faults(rules, settings, path):
+            if not self.references.lacks(fault.path):
+                self._problem(fault.path, fault.message, fault.remedy)
+        return settings
 
 
-class _NotThere(Exception):
-    def __init__(self, message: str, remedy: str) -> None:
-        self.remedy = remedy
-        super().__init__(message)
+def _remove(value: Json, path: YamlPath) -> None:
+    """Take out what stands at a path, the whole list where it is in one; what is gone already is gone."""
+    *above, last = itertools.takewhile(lambda key: isinstance(key, str), path)
+    for key in above:
+        value = value[key] if isinstance(value, dict) and key in value else None
+    if isinstance(value, dict):
+        value.pop(last, None)
 
 
-def _from_env(name: str, _folder: Path) -> str:
-    if name not in os.environ:
-        raise _NotThere("is not set.", f"Set it: export {name}=...")
-    return os.environ[name].strip()
-
-
-def _from_file(name: str, folder: Path) -> str:
-    try:
-        return (folder / name).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise _NotThere(
-            f"cannot be read: {reason}.", "Create the file, readable for crmbridge only."
-        ) from None
-
-
-def _from_command(line: str, folder: Path) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603 the admin's own command, from the admin's own file
-            shlex.split(line),
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
-            cwd=folder,
-        )
-    except subprocess.TimeoutExpired:
-        raise _NotThere(
-            f"gave no answer in {COMMAND_SECONDS} s.", "Run it by hand to see what it waits for."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise _NotThere(f"cannot be run: {error}.", "Run it by hand to see why.") from None
-    if done.returncode:
-        raise _NotThere(f"ended with {done.returncode}.", "Run it by hand to see why.")
-    return done.stdout.strip()
-
-
-_FETCH = {"env": _from_env, "file": _from_file, "command": _from_command}
-
-
-def schema_problems(document: Document, rules: Mapping[str, Any], value: Json, at: YamlPath) -> list[Problem]:
-    """Check a part of a document against a JSON Schema; each problem has its line and what would be right."""
-    found = []
-    validator = jsonschema.Draft202012Validator(rules)
-    for error in sorted(
-        validator.iter_errors(value), key=lambda error: [str(key) for key in error.absolute_path]
-    ):
-        path: YamlPath = (*at, *error.absolute_path)
-        if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-            known = list(error.schema.get("properties", {}))
-            for name in sorted(set(error.instance) - set(known)):
-                found.append(
-                    document.problem((*path, name), "there is no such setting.", did_you_mean(name, known))
-                )
-            continue
-        if error.validator == "required":
-            for name in error.validator_value:
-                if name not in error.instance:
-                    about = error.schema.get("properties", {}).get(name, {}).get("description", "")
-                    found.append(document.problem(path, f"`{name}` is missing.", about))
-            continue
-        found.append(document.problem(path, _worded(error), _remedy(error)))
-    return list(dict.fromkeys(found))
-
-
-def _worded(error: jsonschema.ValidationError) -> str:
-    secret = isinstance(error.schema, dict) and error.schema.get("writeOnly")
-    shown = "the value" if secret else json.dumps(error.instance, ensure_ascii=False)[:60]
-    if error.validator == "enum":
-        return f"{shown} is not one of {', '.join(map(str, _words(error)))}."
-    if error.validator == "type":
-        return f"{shown} is not of type {error.validator_value}."
-    if error.validator == "pattern":
-        return f"{shown} does not have the form {error.validator_value}."
-    return f"{shown}: {'not allowed' if secret else error.message[:120]}."
-
-
-def _remedy(error: jsonschema.ValidationError) -> str:
-    if error.validator == "enum":
-        return did_you_mean(str(error.instance), [str(word) for word in _words(error)])
-    return str(error.schema.get("description", "")) if isinstance(error.schema, dict) else ""
-
-
-def _words(error: jsonschema.ValidationError) -> list[Json]:
-    return error.validator_value if isinstance(error.validator_value, list) else []
+def _described(name: str) -> Json:
+    return schema()["properties"][name]["description"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+import jsonschema
 import pluggy
 
 from bridge import hooks
@@ -70,7 +71,7 @@ def _load_one(name: str, point: EntryPoint) -> ConnectorSpec:
         manager.register(point.load(), name=name)
         manager.check_pending()
         found = [spec for specs in manager.hook.bridge_connectors() for spec in specs]
-    except Exception as error:  # a plugin may raise anything; whatever it is, the others must run
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; the others must run
         raise PluginError(f"{broken} {type(error).__name__}: {error}") from error
     for spec in found:
         if not isinstance(spec, ConnectorSpec) or spec.name != name:
@@ -80,6 +81,10 @@ def _load_one(name: str, point: EntryPoint) -> ConnectorSpec:
                 f"{broken} it was written for contract {spec.contract}, this crmbridge speaks {CONTRACT_VERSION}."
                 f" Install a release of it that supports contract {CONTRACT_VERSION}."
             )
+        try:
+            jsonschema.Draft202012Validator.check_schema(spec.settings)
+        except jsonschema.SchemaError as error:
+            raise PluginError(f"{broken} its settings are no JSON Schema: {error.message}") from error
         return spec
     raise PluginError(f'{broken} its hook bridge_connectors returns no connector named "{name}".')
 

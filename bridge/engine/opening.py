@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bridge.budgets import Budgets
-from bridge.capture import RuledCapture
+from bridge.capture import UNKNOWN_REGION, RuledCapture
 from bridge.config import Config, ConnectionConfig
 from bridge.connector import Closer
 from bridge.engine.lend import Lent, knows
@@ -26,9 +26,6 @@ from bridge.store.entities import entities_of_type
 from bridge.store.erasure import Traces
 from bridge.store.writer import Priority, Writer
 from bridge.sync.runtime import Connection, Runtime, utc_now
-
-UNKNOWN_REGION = "ZZ"
-"""What libphonenumber calls the region of nobody: only numbers with a country code can be read."""
 
 
 def load_mappings(config: Config) -> dict[str, MappingFile]:
@@ -130,8 +127,8 @@ def _open(
     context = Lent(
         connection=settings.name,
         http=session,
-        tokens=MemoryTokens(),
-        capture=RuledCapture(rules=settings.capture, knows=knows(database, region)),
+        tokens=MemoryTokens(redactor=redactor),
+        capture=RuledCapture(rules=settings.capture, knows=knows(database, region), region=region),
         region=region,
         own_domains=config.identity.own_domains,
         now=clock,

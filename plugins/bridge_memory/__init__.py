@@ -47,6 +47,7 @@ SETTINGS: Mapping[str, Json] = {
         "directory": {
             "type": "string",
             "minLength": 1,
+            "format": "path",
             "description": "The folder that holds the streams as JSON lines; made when it is missing.",
         },
         "key": {
