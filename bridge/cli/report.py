@@ -101,7 +101,7 @@ def plan_line(actions: Sequence[Action], name: str) -> str:
         f" {output.plural(overwritten, 'field')} overwritten, {output.plural(_calls(actions), 'call')}."
     )
     if kinds["hold"]:
-        text += f" {output.plural(kinds['hold'], 'person', 'people')} held for you to decide."
+        text += f" {output.plural(kinds['hold'], 'person', 'people')} held back, for the reasons above."
     return f"{text} Nothing written yet."
 
 

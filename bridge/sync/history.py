@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import func, or_, select
 
 from bridge.journey.handles import Own, normalise
+from bridge.journey.interaction import Interaction, was_unanswered
+from bridge.journey.text_format import duration
 from bridge.store import entities, people
 from bridge.store.tables import journey, node, node_handle
 from bridge.sync.runtime import Runtime
@@ -116,7 +118,7 @@ def one_line(body: dict[str, Any]) -> str:
         return "[removed by its sender]"
     if body.get("custom", {}).get("text_unknown"):
         return "[sent in another app, text not available]"
-    parts = [body.get("subject"), " ".join((body.get("body_text") or "").split())]
+    parts = [_of_call(body), body.get("subject"), " ".join((body.get("body_text") or "").split())]
     text = ": ".join(part for part in parts if part)
     names = [
         one.get("filename") or ("voice" if one.get("is_voice") else one.get("content_type") or "file")
@@ -125,3 +127,13 @@ def one_line(body: dict[str, Any]) -> str:
     if names:
         text = f"{text} [{', '.join(names)}]".strip()
     return text if len(text) <= 160 else text[:159] + "…"
+
+
+def _of_call(body: dict[str, Any]) -> str:
+    if body.get("kind") not in ("call", "voicemail"):
+        return ""
+    if body["kind"] == "voicemail":
+        return "voicemail"
+    if was_unanswered(cast(Interaction, body)):
+        return "missed call"
+    return f"call, {duration(body['duration_s'])}" if body.get("duration_s") else "call"
