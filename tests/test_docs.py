@@ -61,7 +61,7 @@ def test_a_stale_page_is_shown_as_a_difference_and_can_be_written(
     assert "-old words" in capsys.readouterr().out
     assert main([]) == 0
     assert main(["--check"]) == 0
-    assert page.read_text().startswith("before\n<!-- generated: exit codes -->\n| code | meaning |\n")
+    assert page.read_text().startswith("before\n<!-- generated: exit codes -->\n\n| code | meaning |\n")
     assert page.read_text().endswith("<!-- end -->\nafter\n")
     assert main(["--chekc"]) == 2
 

@@ -34,7 +34,7 @@ def written(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
         begin, name, _, end = found.groups()
         if name not in parts:
             raise ValueError(f'nothing writes the part "{name}"; there are: {", ".join(parts)}')
-        return f"{begin}{parts[name]().strip()}\n{end}"
+        return f"{begin}\n{parts[name]().strip()}\n\n{end}"
 
     if text.count(_BEGIN) != len(_PART.findall(text)):
         raise ValueError("a generated part has no `<!-- end -->`")
