@@ -69,6 +69,8 @@ def _lines(action: Action, *, details: bool) -> list[str]:
             for field, value in action.write.fields.items():
                 lines += [f"    {field}: {line}" for line in str(value).splitlines()]
         return lines
+    if action.kind == "link":
+        return [f"+ put on this contact too: {action.title}"]
     if action.kind == "fields":
         return [
             f"~ {change.field}: {_shown(change.before)} -> {_shown(change.after)}"

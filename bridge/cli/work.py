@@ -168,9 +168,10 @@ def _deliver(
         counts.update(
             {name: count for name, count in done.counts.items() if name in ("entry", "contact", "fields")}
         )
-        if done.wait is None or time.monotonic() + done.wait > until:
+        pause = done.wait if done.wait is not None else done.settles
+        if pause is None or time.monotonic() + pause > until:
             return writes, counts
-        time.sleep(done.wait + 0.01)
+        time.sleep(pause + 0.01)
 
 
 def run(config: ConfigPath = DEFAULT, verbose: Verbose = False) -> None:

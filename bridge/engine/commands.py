@@ -19,10 +19,8 @@ def sync(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
     """Make every live stream due now."""
     count = 0
     for connection in runtime.connections.values():
-        account_pk = connection.account_pk
-        if account_pk is None:
-            continue
-        runtime.writer.run(collected.make_due, account_pk, priority=Priority.LIVE)
+        if connection.account_pk is not None:
+            runtime.writer.run(collected.make_due, connection.account_pk, priority=Priority.LIVE)
         runtime.wake(f"collect:{connection.name}")
         count += 1
     return {"connections": count}
@@ -31,7 +29,9 @@ def sync(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
 def replay(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
     """Put rejects back in their queues; `group` names one group, None means all."""
     group = arguments.get("group")
-    count = runtime.writer.run(lambda c: rejects.replay(c, group), priority=Priority.RESOLVE)
+    count = runtime.writer.run(
+        lambda c: rejects.replay(c, group, seq=runtime.sequence()), priority=Priority.RESOLVE
+    )
     runtime.wake("resolve")
     runtime.wake("deliver")
     return {"replayed": count}

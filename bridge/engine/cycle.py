@@ -26,6 +26,9 @@ from bridge.sync.wanted import destination_of, plan_people
 PEOPLE = 200
 """People planned in one go: few look-ups for each call, and a crash repeats little."""
 
+ROUNDS = 3
+"""How often one delivery asks again for what the CRM left without an answer."""
+
 BACKFILL_PAGES = 5
 """Pages of the past pulled between two looks for news."""
 
@@ -165,41 +168,64 @@ def deliver_all(
     Raises what the connector raised.
     """
     assert connection.account_pk is not None
-    total = deliver.settle(runtime, connection)
-    total.wait = None
+    deliver.put_back_updates(runtime, connection)
+    total = Delivered()
+    for _ in range(ROUNDS):
+        found = deliver.settle(runtime, connection)
+        _add(total, found, progress)
+        total.settles = found.settles
+        unanswered = total.counts["unanswered"]
+        _write_all(runtime, connection, total, run=run, progress=progress, stopping=stopping)
+        if total.counts["unanswered"] == unanswered or total.wait is not None:
+            break
+        total.settles = connection.spec.settle
+    if total.stopped is not None:
+        raise total.stopped
+    return total
+
+
+def _write_all(
+    runtime: Runtime,
+    connection: Connection,
+    total: Delivered,
+    *,
+    run: int,
+    progress: Progress,
+    stopping: Callable[[], bool],
+) -> None:
+    """Send what is open, then plan and send until nothing differs, or the CRM does not answer."""
+    assert connection.account_pk is not None
+    unanswered = total.counts["unanswered"]
     _add(total, deliver.push_open(runtime, connection), progress)
     destination: Destination | None = None
     for turn in itertools.count():
-        if stopping() or total.wait is not None:
-            break
+        troubled = total.wait is not None or total.stopped or total.counts["unanswered"] != unanswered
+        if stopping() or troubled:
+            return
         with runtime.database.read() as c:
             wishes = entities.next_touched(c, connection.account_pk, PEOPLE)
         if not wishes:
-            break
+            return
         destination = destination or destination_of(runtime, connection)
         planned = plan_people(runtime, connection, destination, list(wishes))
         done = {person: seq for person, seq in wishes.items() if person not in planned.adopted}
         committed = deliver.commit(runtime, connection, planned.actions, run=run, done=done)
         for action in planned.actions:
-            if action.kind in ("hold", "skip", "moved"):
+            if action.kind in ("hold", "skip", "moved", "adopt"):
                 total.counts[action.kind] += 1
         if committed:
             _add(total, deliver.push_open(runtime, connection), progress)
         project(runtime, limit=PEOPLE)
         if planned.adopted and not done and turn > 50:
             log.warning("%s: contacts found in the CRM do not come to rest", connection.name)
-            break
-    rest = deliver.settle(runtime, connection) if total.counts["uncertain"] else None
-    if rest is not None and rest.wait is not None:
-        total.counts["unsettled"] = rest.counts["uncertain"]
-    return total
+            return
 
 
 def _add(total: Delivered, found: Delivered, progress: Progress) -> None:
     total.written += found.written
     total.counts.update(found.counts)
-    if found.wait is not None:
-        total.wait = found.wait
+    total.wait = found.wait if found.wait is not None else total.wait
+    total.stopped = found.stopped or total.stopped
     if found.written:
         progress("written", found.written)
 

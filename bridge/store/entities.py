@@ -104,6 +104,12 @@ def save_entities(
     upsert(c, alias, aliases, conflict=["key"], update=["entity_id"])
 
 
+def save_marked(c: Connection, aliases: Mapping[str, str]) -> None:
+    """Note which entity carries a marker; the first to be seen with it stays."""
+    rows = [{"key": key, "entity_id": entity_id} for key, entity_id in aliases.items()]
+    upsert(c, alias, rows, conflict=["key"])
+
+
 def move_entity(c: Connection, old: str, new: str) -> None:
     """Fold entity `old` into `new`: every record, key and participant of it follows."""
     c.execute(update(entity).where(entity.c.entity_id == old).values(entity_id=new))

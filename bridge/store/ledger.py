@@ -11,13 +11,24 @@ import orjson
 from sqlalchemy import Connection, delete, func, select, update
 
 from bridge.model import Json, Link, Op, Write
+from bridge.store.among import among
 from bridge.store.database import dumps, instant, micros, upsert
 from bridge.store.people import chunks
-from bridge.store.tables import field_ledger, intent, ledger, member
+from bridge.store.tables import field_ledger, intent, ledger, member, node, person
 
 CONTACT_SLOT = "contact"
 ENTRY_SLOT = "entry"
 FIELDS_SLOT = "fields"
+LINK_SLOT = "link"
+ADOPTED_SLOT = "adopted"
+"""
+What a write is: a contact, a timeline entry, a contact's fields, an entry's place on one more contact.
+
+Adopted is a contact that stood in the CRM already: it is used as if we had made it, and is not ours.
+"""
+
+OBJECT_SLOTS = (CONTACT_SLOT, ENTRY_SLOT)
+"""What is an object of its own in the CRM."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +55,15 @@ class FieldState:
 
     sent: Json
     as_read: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """A written entry: where it stands, and on which contacts."""
+
+    stream: str
+    ext_id: str
+    contacts: frozenset[str]
 
 
 def add_intents(c: Connection, account_pk: int, intents: Sequence[Intent], now: datetime) -> None:
@@ -74,12 +94,14 @@ def add_intents(c: Connection, account_pk: int, intents: Sequence[Intent], now: 
         for item in intents
     ]
     upsert(c, intent, rows, conflict=["account_pk", "key"])
-    members = [
-        {"account_pk": account_pk, "entity_id": entity_id, "key": item.write.key}
-        for item in intents
-        for entity_id in item.entity_ids
-    ]
-    upsert(c, member, members, conflict=["account_pk", "entity_id"])
+    for item in intents:
+        save_members(c, account_pk, item.write.key, item.entity_ids)
+
+
+def save_members(c: Connection, account_pk: int, key: str, entity_ids: Iterable[str]) -> None:
+    """Claim interactions for an entry; one that stands in another entry stays there."""
+    rows = [{"account_pk": account_pk, "entity_id": entity_id, "key": key} for entity_id in entity_ids]
+    upsert(c, member, rows, conflict=["account_pk", "entity_id"])
 
 
 def load_intents(
@@ -87,15 +109,18 @@ def load_intents(
     account_pk: int,
     *,
     state: str | None = None,
-    person_ids: Iterable[str] | None = None,
+    slot: str | None = None,
+    after: int | None = None,
     limit: int | None = None,
 ) -> list[Intent]:
-    """Return intents in the order they were decided."""
+    """Return intents in the order they were decided, those whose seq is above `after`."""
     query = select(intent).where(intent.c.account_pk == account_pk).order_by(intent.c.seq)
     if state is not None:
         query = query.where(intent.c.state == state)
-    if person_ids is not None:
-        query = query.where(intent.c.person_id.in_(list(person_ids)))
+    if slot is not None:
+        query = query.where(intent.c.slot == slot)
+    if after is not None:
+        query = query.where(intent.c.seq > after)
     if limit is not None:
         query = query.limit(limit)
     return [_intent(row) for row in c.execute(query)]
@@ -147,12 +172,21 @@ def set_state(
         )
 
 
-def drop_intents(c: Connection, account_pk: int, keys: Iterable[str], *, release: bool = False) -> None:
-    """Take intents off the list; `release` also gives their interactions free for another plan."""
+def drop_intents(c: Connection, account_pk: int, keys: Iterable[str]) -> None:
+    """Take intents off the list."""
     for part in chunks(keys):
         c.execute(delete(intent).where(intent.c.account_pk == account_pk, intent.c.key.in_(part)))
-        if release:
-            c.execute(delete(member).where(member.c.account_pk == account_pk, member.c.key.in_(part)))
+
+
+def refused_fields(c: Connection, account_pk: int, ids: Iterable[str]) -> list[str]:
+    """Return the keys of refused updates of these contacts."""
+    query = select(intent.c.key).where(
+        intent.c.account_pk == account_pk,
+        intent.c.slot == FIELDS_SLOT,
+        intent.c.state == "rejected",
+        among(intent.c.target_id, ids),
+    )
+    return list(c.execute(query).scalars())
 
 
 def file_receipt(
@@ -162,11 +196,16 @@ def file_receipt(
     *,
     ext_id: str,
     contact_id: str | None,
+    linked: Mapping[str, str],
     as_read: Mapping[str, Json] | None,
     now: datetime,
 ) -> None:
-    """Enter a write that stands at the CRM into the ledger and take its intent off the list."""
-    if item.write.op == "create":
+    """
+    Enter a write that stands at the CRM into the ledger and take its intent off the list.
+
+    `linked` are the contacts an entry was put on besides `contact_id`, by the keys of those links.
+    """
+    if item.write.op in ("create", "link"):
         row = {
             "account_pk": account_pk,
             "key": item.write.key,
@@ -181,7 +220,15 @@ def file_receipt(
             "mapping": item.mapping,
             "written_at": micros(now),
         }
-        upsert(c, ledger, [row], conflict=["account_pk", "key"], update=["ext_id", "contact_id", "as_read"])
+        bare = {"slot": LINK_SLOT, "fields": dumps({}), "as_read": None}
+        links = [{**row, **bare, "key": key, "contact_id": one} for key, one in linked.items()]
+        upsert(
+            c,
+            ledger,
+            [row, *links],
+            conflict=["account_pk", "key"],
+            update=["ext_id", "contact_id", "as_read"],
+        )
     if item.slot in (CONTACT_SLOT, FIELDS_SLOT):
         rows = [
             {
@@ -207,6 +254,44 @@ def file_receipt(
     drop_intents(c, account_pk, [item.write.key])
 
 
+def file_found(
+    c: Connection,
+    account_pk: int,
+    *,
+    key: str,
+    slot: str,
+    stream: str,
+    ext_id: str,
+    contact_ids: Sequence[str],
+    linked: Mapping[str, str],
+    person_id: str,
+    mapping: str,
+    now: datetime,
+) -> None:
+    """
+    Enter into the ledger what stands at the CRM without a write of this store.
+
+    It belongs to no run (0), so that no undo takes it back.
+    """
+    row = {
+        "account_pk": account_pk,
+        "key": key,
+        "stream": stream,
+        "ext_id": ext_id,
+        "contact_id": contact_ids[0] if contact_ids else None,
+        "person_id": person_id,
+        "slot": slot,
+        "fields": dumps({}),
+        "as_read": None,
+        "run": 0,
+        "mapping": mapping,
+        "written_at": micros(now),
+    }
+    links = [{**row, "slot": LINK_SLOT, "key": name, "contact_id": one} for name, one in linked.items()]
+    upsert(c, ledger, [row, *links], conflict=["account_pk", "key"], update=["ext_id", "contact_id"])
+    drop_intents(c, account_pk, [key])
+
+
 def written_ids(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, str]:
     """Return the CRM ids of writes that stand, by key."""
     found: dict[str, str] = {}
@@ -229,15 +314,42 @@ def entries_of(c: Connection, account_pk: int, entity_ids: Iterable[str]) -> dic
     return found
 
 
-def filed_under(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, str]:
-    """Return the contact that each written entry was filed under, by key."""
-    found: dict[str, str] = {}
-    for part in chunks(keys):
-        query = select(ledger.c.key, ledger.c.contact_id).where(
-            ledger.c.account_pk == account_pk, ledger.c.key.in_(part), ledger.c.contact_id.is_not(None)
+def filed_under(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, Filed]:
+    """Return where each written entry stands, by key."""
+    columns = (ledger.c.key, ledger.c.stream, ledger.c.ext_id, ledger.c.contact_id)
+    here = ledger.c.account_pk == account_pk
+    rows = c.execute(select(*columns).where(here, among(ledger.c.key, keys))).all()
+    if not rows:
+        return {}
+    links = select(*columns).where(
+        here,
+        among(ledger.c.stream, {row.stream for row in rows}),
+        among(ledger.c.ext_id, {row.ext_id for row in rows}),
+        ledger.c.slot == LINK_SLOT,
+    )
+    more: dict[tuple[str, str], set[str]] = {}
+    for row in c.execute(links):
+        more.setdefault((row.stream, row.ext_id), set()).add(row.contact_id)
+    return {
+        row.key: Filed(
+            stream=row.stream,
+            ext_id=row.ext_id,
+            contacts=frozenset({row.contact_id} - {None}) | more.get((row.stream, row.ext_id), set()),
         )
-        found |= {row.key: row.contact_id for row in c.execute(query)}
-    return found
+        for row in rows
+    }
+
+
+def contacts_on_their_way(c: Connection, account_pk: int) -> dict[str, str]:
+    """Return the keys of contacts that are to be made, by the person who is meant today."""
+    query = (
+        select(node.c.person_id, intent.c.key)
+        .join(person, person.c.id == intent.c.person_id)
+        .join(node, node.c.key == person.c.founder)
+        .where(intent.c.account_pk == account_pk, intent.c.slot == CONTACT_SLOT)
+        .order_by(intent.c.seq.desc())
+    )
+    return {row.person_id: row.key for row in c.execute(query)}
 
 
 def field_states(
@@ -267,8 +379,12 @@ def intent_counts(c: Connection, account_pk: int) -> dict[str, int]:
 
 
 def written_count(c: Connection, account_pk: int, *, run: int | None = None) -> int:
-    """Return how many objects the ledger of an account holds, of one run or of all."""
-    query = select(func.count()).select_from(ledger).where(ledger.c.account_pk == account_pk)
+    """Return how many objects of our making the ledger of an account holds, of one run or of all."""
+    query = (
+        select(func.count())
+        .select_from(ledger)
+        .where(ledger.c.account_pk == account_pk, ledger.c.slot.in_(OBJECT_SLOTS))
+    )
     if run is not None:
         query = query.where(ledger.c.run == run)
     return int(c.execute(query).scalar_one())

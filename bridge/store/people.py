@@ -153,6 +153,23 @@ def current_people(c: Connection, person_ids: Iterable[str]) -> set[str]:
     return set(c.execute(query).scalars())
 
 
+def persons_at(c: Connection, keys: Iterable[str]) -> dict[str, str]:
+    """Return the person of each of these nodes."""
+    query = select(node.c.key, node.c.person_id).where(among(node.c.key, keys))
+    return {row.key: row.person_id for row in c.execute(query)}
+
+
+def contacts_of(c: Connection, account_pk: int, person_ids: Iterable[str]) -> dict[str, set[str]]:
+    """Return the contacts that these people have in an account."""
+    found: dict[str, set[str]] = {}
+    query = select(node.c.person_id, node.c.contact_id).where(
+        among(node.c.person_id, person_ids), node.c.contact_of == account_pk, node.c.contact_id.is_not(None)
+    )
+    for row in c.execute(query):
+        found.setdefault(row.person_id, set()).add(row.contact_id)
+    return found
+
+
 def nodes_of(c: Connection, person_ids: Iterable[str]) -> dict[str, list[StoredNode]]:
     """Return the nodes of each person."""
     keys = c.execute(select(node.c.key).where(among(node.c.person_id, person_ids))).scalars().all()

@@ -10,11 +10,15 @@ from typing import Any, cast
 from bridge.journey.interaction import Interaction as Body
 from bridge.journey.keys import marker
 from bridge.journey.text import Style, chat_entries, entry_text
+from bridge.journey.text_format import clock_time
 from bridge.mapping import PushInteraction
 from bridge.store.entities import Interaction
-from bridge.store.ledger import ENTRY_SLOT
+from bridge.store.ledger import ENTRY_SLOT, LINK_SLOT
 
 TITLE_LENGTH = 100
+
+SHOWN = 40
+"""Characters by which a message is recognised in an entry; one that is too long is shortened there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +48,8 @@ def group_entries(
     nothing to read, such as a reaction to a message nobody saw, has no entry.
     """
     groups: dict[tuple[str, ...], list[Interaction]] = {}
-    name: tuple[str, ...]
     for one in interactions:
-        if rules.group_for(one.body) == "thread_day":
-            day = _at(one).astimezone(style.zone).date().isoformat()
-            name = (one.body.get("channel", ""), one.body.get("thread_id", ""), day)
-        else:
-            name = (one.entity_id,)
-        groups.setdefault(name, []).append(one)
+        groups.setdefault(group_of(one, rules, style), []).append(one)
     entries: list[Entry] = []
     for name, found in groups.items():
         if len(name) == 1:
@@ -70,6 +68,35 @@ def group_entries(
         ):
             entries.append(_entry(found[entry.start : entry.stop], keys[entry.start], entry.text))
     return entries
+
+
+def group_of(one: Interaction, rules: PushInteraction, style: Style) -> tuple[str, ...]:
+    """Return what an interaction shares with those of its entry: channel, thread and local day, or itself alone."""
+    if rules.group_for(one.body) != "thread_day":
+        return (one.entity_id,)
+    day = _at(one).astimezone(style.zone).date().isoformat()
+    return one.body.get("channel", ""), one.body.get("thread_id", ""), day
+
+
+def link_key(account_key: str, entry_key: str, contact_id: str) -> str:
+    """Return the key of putting an entry on one more contact."""
+    return marker(account_key, f"{entry_key}/{contact_id}", LINK_SLOT)
+
+
+def is_told(one: Interaction, text: str, style: Style) -> bool:
+    """
+    Tell whether a chat's entry, as the CRM shows it, has a line for this message.
+
+    What has no text of its own, such as a voice message, counts as told.
+    """
+    said = one.body.get("body_text", "").strip().partition("\n")[0].split()
+    if not said:
+        return True
+    start = clock_time(_at(one).astimezone(style.zone))
+    told = " ".join(said)[:SHOWN]
+    return any(
+        line.strip().startswith(start) and told in " ".join(line.split()) for line in text.splitlines()
+    )
 
 
 def _body(one: Interaction) -> Body:

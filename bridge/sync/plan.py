@@ -7,7 +7,7 @@ A pure function from state to small actions; nothing here reads or writes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -20,10 +20,10 @@ from bridge.mapping import Mapping as MappingFile
 from bridge.mapping import OwnedValue, PushInteraction
 from bridge.model import Json, Link, Write
 from bridge.store.entities import Interaction
-from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, FieldState
-from bridge.sync.entries import Entry, group_entries
+from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, LINK_SLOT, FieldState, Filed
+from bridge.sync.entries import Entry, group_entries, group_of, is_told, link_key
 
-Kind = Literal["create_contact", "entry", "fields", "skip", "hold", "moved"]
+Kind = Literal["create_contact", "entry", "link", "fields", "adopt", "skip", "hold", "moved"]
 
 EMPTY: tuple[Json, ...] = (None, "", [], {})
 
@@ -57,13 +57,26 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the CRM shows under one of our markers, `key`, that is not in the books; `contacts` are those it is on."""
+
+    key: str
+    entity_id: str
+    stream: str
+    ext_id: str
+    contacts: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PersonState:
     """
     One person as a destination's plan needs to know them.
 
     `contacts` are the ids of their contacts there, `candidates` those they might be when
     nothing decides, `pending` the key of a contact being created. `entry_of` names the entry
-    each interaction already stands in, `filed` the contact an entry was filed under.
+    each interaction already stands in, `filed` where an entry was filed, `standing` what stands
+    there unfiled, by marker. `shared` are, for an interaction with others, their contacts.
     `present` are the CRM's values now, None while unread.
     """
 
@@ -74,7 +87,9 @@ class PersonState:
     pending: str | None = None
     interactions: tuple[Interaction, ...] = ()
     entry_of: Mapping[str, str] = field(default_factory=dict)
-    filed: Mapping[str, str] = field(default_factory=dict)
+    filed: Mapping[str, Filed] = field(default_factory=dict)
+    standing: Mapping[str, Standing] = field(default_factory=dict)
+    shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     view: Mapping[str, Any] = field(default_factory=dict)
     written: Mapping[str, FieldState] = field(default_factory=dict)
     present: Mapping[str, Json] | None = None
@@ -95,8 +110,8 @@ class Action:
     """
     One line of the plan.
 
-    `write` is None where nothing will be written (skip, hold, moved) and `reason` says why.
-    `entity_ids` are the interactions it is about.
+    `write` is None where nothing will be written (adopt, skip, hold, moved) and `reason` says why.
+    `entity_ids` are the interactions it is about, `standing` is what is adopted.
     """
 
     kind: Kind
@@ -108,6 +123,14 @@ class Action:
     changes: tuple[Change, ...] = ()
     title: str = ""
     reason: str = ""
+    standing: Standing | None = None
+
+
+def markers_of(interactions: Iterable[Interaction], account_key: str) -> Iterator[str]:
+    """Yield every marker under which something may stand that was made for one of these interactions."""
+    for one in interactions:
+        yield marker(account_key, one.entity_id, ENTRY_SLOT)
+        yield marker(account_key, one.entity_id, CONTACT_SLOT)
 
 
 def fields_to_read(state: PersonState, destination: Destination) -> tuple[str, ...]:
@@ -118,29 +141,45 @@ def fields_to_read(state: PersonState, destination: Destination) -> tuple[str, .
 
 
 def plan_person(state: PersonState, destination: Destination) -> list[Action]:
-    """Return what is to be done for one person at one destination, contact first, then entries by time."""
-    actions = _moved(state)
-    open_interactions: list[Interaction] = []
-    if destination.push.timeline:
+    """
+    Return what is to be done for one person at one destination, contact first, then entries by time.
+
+    What others took part in whose contacts are known goes with them where this person has none yet;
+    it is put on this person's contact as well once that stands.
+    """
+    actions: list[Action] = []
+    new: list[Interaction] = []
+    elsewhere: list[Interaction] = []
+    rules = destination.mapping.push_interaction
+    if destination.push.timeline and rules is not None:
         for interaction in sorted(state.interactions, key=_order):
             if interaction.entity_id in state.entry_of:
+                if _is_elsewhere(state, interaction):
+                    elsewhere.append(interaction)
                 continue
             reason = _why_not(interaction, destination)
             if reason:
                 actions.append(_nothing("skip", state, (interaction,), reason))
             else:
-                open_interactions.append(interaction)
-    target, contact_action, hold = _target(state, destination, open_interactions)
+                new.append(interaction)
+        adopted = _adopted(state, destination, rules, new)
+        actions += adopted
+        taken = {entity_id for action in adopted for entity_id in action.entity_ids}
+        new = [one for one in new if one.entity_id not in taken]
+    target, contact_action, hold = _target(state, destination, sorted([*new, *elsewhere], key=_order))
     if contact_action is not None:
         actions.append(contact_action)
+    if len(state.contacts) == 1:
+        actions += _placed(state, destination)
+    else:
+        new = [one for one in new if not state.shared.get(one.entity_id)]
     if hold:
-        if open_interactions:
-            actions.append(_nothing("hold", state, open_interactions, hold))
+        if new:
+            actions.append(_nothing("hold", state, new, hold))
         return actions
-    rules = destination.mapping.push_interaction
-    if rules is not None and open_interactions:
+    if rules is not None and new and target:
         entries = group_entries(
-            open_interactions,
+            new,
             rules,
             style=replace(destination.style, customer=state.name),
             account_key=destination.account_key,
@@ -149,6 +188,44 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
         actions += [_entry_action(state, destination, rules, entry, target) for entry in entries]
     if contact_action is None:
         actions += _fields(state, destination)
+    return actions
+
+
+def _is_elsewhere(state: PersonState, interaction: Interaction) -> bool:
+    """Tell whether the entry of an interaction stands on contacts of others who took part, and only there."""
+    filed = state.filed.get(state.entry_of[interaction.entity_id])
+    others = set(state.shared.get(interaction.entity_id, ()))
+    return filed is not None and bool(filed.contacts & others) and not filed.contacts & set(state.contacts)
+
+
+def _adopted(
+    state: PersonState, destination: Destination, rules: PushInteraction, new: Sequence[Interaction]
+) -> list[Action]:
+    """Return the entries that stand in the CRM for some of these interactions, written by an older store."""
+    if not state.standing:
+        return []
+    starts: list[tuple[int, Standing]] = []
+    for index, one in enumerate(new):
+        left = state.standing.get(marker(destination.account_key, one.entity_id, ENTRY_SLOT))
+        if left is not None:
+            starts.append((index, left))
+    firsts = {index for index, _ in starts}
+    actions: list[Action] = []
+    for index, left in starts:
+        name = group_of(new[index], rules, destination.style)
+        members = [new[index]]
+        for later in range(index + 1, len(new)):
+            if later not in firsts and group_of(new[later], rules, destination.style) == name:
+                if not is_told(new[later], left.text, destination.style):
+                    break
+                members.append(new[later])
+        actions.append(
+            replace(
+                _nothing("adopt", state, members, "stands in the CRM already, written before a backup"),
+                slot=ENTRY_SLOT,
+                standing=left,
+            )
+        )
     return actions
 
 
@@ -195,6 +272,12 @@ def _target(
     because = _may_create(state, destination.push)
     if because:
         return "", None, because
+    for one in interactions:
+        left = state.standing.get(marker(destination.account_key, one.entity_id, CONTACT_SLOT))
+        if left is not None:
+            reason = "stands in the CRM already, made before a backup"
+            found = replace(_nothing("adopt", state, (), reason), slot=CONTACT_SLOT, standing=left)
+            return "", found, ""
     key = marker(destination.account_key, interactions[0].entity_id, CONTACT_SLOT)
     values = {
         name: owned.value for name, owned in _owned(state, destination).items() if owned.value not in EMPTY
@@ -232,7 +315,11 @@ def _entry_action(
     state: PersonState, destination: Destination, rules: PushInteraction, entry: Entry, target: str
 ) -> Action:
     stream = rules.stream_for(entry.view)
-    links = [Link(stream=destination.contact_stream, to=target, role="contact")]
+    others = {one for entity_id in entry.entity_ids for one in state.shared.get(entity_id, ())}
+    links = [
+        Link(stream=destination.contact_stream, to=one, role="contact")
+        for one in [target, *sorted(others - {target})]
+    ]
     deal = _deal_at(state.deals, entry.occurred_at)
     if deal is not None:
         links.append(Link(stream=destination.deal_stream, to=deal, role="deal"))
@@ -339,21 +426,36 @@ def _fields(state: PersonState, destination: Destination) -> list[Action]:
     return actions
 
 
-def _moved(state: PersonState) -> list[Action]:
-    """Show entries that stand on another contact than the person's present one; moving them is a decision."""
-    if len(state.contacts) != 1:
-        return []
+def _placed(state: PersonState, destination: Destination) -> list[Action]:
+    """
+    Put entries of what others took part in on this person's contact too.
+
+    One that stands where none of them is, because the person became another contact, is shown:
+    moving it is a decision.
+    """
     here = state.contacts[0]
-    return [
-        Action(
-            kind="moved",
-            person_id=state.person_id,
-            name=state.name,
-            reason=f"entry {key} stands on contact {there}, the person is now contact {here}; not moved",
+    shared: dict[str, set[str]] = {}
+    for entity_id, key in state.entry_of.items():
+        shared.setdefault(key, set()).update(state.shared.get(entity_id, ()))
+    actions: list[Action] = []
+    for key, filed in sorted(state.filed.items()):
+        if here in filed.contacts or not filed.contacts:
+            continue
+        if not filed.contacts & shared.get(key, set()):
+            there = ", ".join(sorted(filed.contacts))
+            reason = f"entry {key} stands on contact {there}, the person is now contact {here}; not moved"
+            actions.append(_nothing("moved", state, (), reason))
+            continue
+        write = Write(
+            key=link_key(destination.account_key, key, here),
+            op="link",
+            stream=filed.stream,
+            id=filed.ext_id,
+            links=(Link(stream=destination.contact_stream, to=here, role="contact"),),
         )
-        for key, there in sorted(state.filed.items())
-        if there != here
-    ]
+        title = f"{filed.stream} {filed.ext_id}, which others took part in"
+        actions.append(replace(_nothing("link", state, (), ""), write=write, slot=LINK_SLOT, title=title))
+    return actions
 
 
 def _nothing(kind: Kind, state: PersonState, interactions: Sequence[Interaction], reason: str) -> Action:

@@ -11,21 +11,20 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from bridge.connector import Receiver
 from bridge.errors import MappingError
-from bridge.journey.keys import find_markers
 from bridge.model import Hint, Record, Skip
 from bridge.store import collected, entities, people, rejects
-from bridge.store.among import among
 from bridge.store.collected import Stored
 from bridge.store.database import dumps
 from bridge.store.erasure import save_mentions
-from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, intent, ledger
+from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, ledger
 from bridge.store.writer import Priority
 from bridge.sync.identify import IdentityChange, Incoming, identify
 from bridge.sync.interpret import OURS, Gone, Left, Meaning, Outcome, Reader, Refused
+from bridge.sync.marks import alias_of, read_marks
 from bridge.sync.runtime import JOURNEY, Connection, Runtime, log
 
 PAGE = 200
@@ -38,6 +37,7 @@ class Change:
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     aliases: dict[str, str] = field(default_factory=dict)
+    marked: dict[str, str] = field(default_factory=dict)
     moves: dict[str, str] = field(default_factory=dict)
     participations: dict[tuple[str, str], int | None] = field(default_factory=dict)
     references: dict[str, list[str]] = field(default_factory=dict)
@@ -160,8 +160,11 @@ def _guarded(runtime: Runtime, reader: Reader, item: Stored) -> list[Outcome]:
 def _work_out(c: Transaction, connection: Connection, outcomes: Sequence[Outcome]) -> Change:
     change = Change()
     meanings = _current(c, connection, outcomes, change)
-    ours = _written_by_us(c, connection, meanings)
-    meanings = [meaning for meaning in meanings if not _leave_ours(meaning, ours, change)]
+    marks = read_marks(c, connection, meanings)
+    for meaning in meanings:
+        if marks.is_ours(meaning):
+            change.states[meaning.stored.pk] = (SKIPPED, OURS)
+    meanings = [meaning for meaning in meanings if change.states[meaning.stored.pk][0] == MAPPED]
     known_keys = entities.load_aliases(
         c,
         {
@@ -175,8 +178,10 @@ def _work_out(c: Transaction, connection: Connection, outcomes: Sequence[Outcome
         },
     )
     incoming: dict[str, Incoming] = {}
+    entity_ids: dict[tuple[int, int], str] = {}
     for meaning in meanings:
         entity_id = _entity_id(c, connection, meaning, known_keys, change)
+        entity_ids[meaning.stored.pk, meaning.part] = entity_id
         change.rows.append(_row(connection, meaning, entity_id))
         if meaning.type == "deal":
             change.references[f"{meaning.stream}/{meaning.ext_id}"] = list(
@@ -193,6 +198,9 @@ def _work_out(c: Transaction, connection: Connection, outcomes: Sequence[Outcome
             incoming[node.key] = _joined(incoming.get(node.key), node)
         for key in meaning.contacts:
             change.participations[entity_id, key] = meaning.occurred_at
+    for mark, meaning in marks.unknown(meanings) if connection.spec.contact_stream else ():
+        entity_id = entity_ids[meaning.stored.pk, meaning.part]
+        change.marked[alias_of(connection.account_key, mark)] = change.moves.get(entity_id, entity_id)
     removed = {connection.node_key(item.record.stream, item.record.id) for item in change.gone}
     gone = frozenset(removed | change.merged.keys())
     for key in gone:
@@ -240,35 +248,6 @@ def _current(
                 newest[key] = meaning
         kept += newest.values()
     return [meaning for meaning in kept if change.states[meaning.stored.pk][0] == MAPPED]
-
-
-def _written_by_us(c: Transaction, connection: Connection, meanings: Sequence[Meaning]) -> frozenset[str]:
-    """Return those markers in the page that are keys of our own writes to this account."""
-    if connection.config.push is None and not connection.spec.contact_stream:
-        return frozenset()
-    marks = {mark for meaning in meanings for mark in _marks(meaning)}
-    found: set[str] = set()
-    for table in (ledger, intent) if marks else ():
-        query = select(table.c.key).where(
-            table.c.account_pk == connection.account_pk, among(table.c.key, marks)
-        )
-        found.update(c.execute(query).scalars())
-    return frozenset(found)
-
-
-def _marks(meaning: Meaning) -> set[str]:
-    if meaning.type != "interaction":
-        return set()
-    marks = set(find_markers(meaning.body.get("body_full") or meaning.body.get("body_text") or ""))
-    key = meaning.body.get("custom", {}).get("crmbridge_key")
-    return marks | ({str(key)} if key else set())
-
-
-def _leave_ours(meaning: Meaning, ours: frozenset[str], change: Change) -> bool:
-    if not ours or not _marks(meaning) & ours:
-        return False
-    change.states[meaning.stored.pk] = (SKIPPED, OURS)
-    return True
 
 
 def _entity_id(
@@ -374,6 +353,7 @@ def _write(c: Transaction, runtime: Runtime, connection: Connection, change: Cha
     entities.save_entities(
         c, change.rows, [{"key": key, "entity_id": entity_id} for key, entity_id in change.aliases.items()]
     )
+    entities.save_marked(c, change.marked)
     entities.save_participations(
         c,
         [

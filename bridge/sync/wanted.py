@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -21,8 +21,18 @@ from bridge.store import ledger as books
 from bridge.store.ledger import CONTACT_SLOT
 from bridge.store.people import StoredNode
 from bridge.store.tables import journey
-from bridge.sync.deliver import adopt
-from bridge.sync.plan import Action, Deal, Destination, PersonState, fields_to_read, plan_person
+from bridge.sync.adopted import any_standing, standing
+from bridge.sync.plan import (
+    Action,
+    Deal,
+    Destination,
+    PersonState,
+    Standing,
+    fields_to_read,
+    markers_of,
+    plan_person,
+)
+from bridge.sync.receipts import adopt
 from bridge.sync.runtime import Connection, Runtime
 
 DEALS = "deals"
@@ -103,9 +113,17 @@ def plan_people(
     assert isinstance(sink, Sink)
     planned = Planned()
     states = _read_present(sink, destination, states)
-    for state in states:
-        planned.actions += plan_person(state, destination)
+    claimed: dict[str, str] = {}
+    for state in sorted(states, key=lambda state: len(state.contacts) != 1):
+        planned.actions += plan_person(replace(state, entry_of={**state.entry_of, **claimed}), destination)
+        claimed |= {
+            entity_id: action.write.key
+            for action in planned.actions
+            if action.kind == "entry" and action.write is not None
+            for entity_id in action.entity_ids
+        }
     _look_up(runtime, connection, sink, planned, states, dry=dry)
+    _take_over_contacts(runtime, connection, planned, dry=dry)
     return planned
 
 
@@ -156,7 +174,8 @@ def _look_up(
         if len(match.ids) == 1:
             planned.adopted.add(match.key)
             if not dry:
-                adopt(runtime, connection, creation, match.ids[0])
+                assert creation.write is not None
+                adopt(runtime, connection, creation.person_id, creation.write.key, match.ids[0])
                 planned.actions = others
                 continue
             reason = f"the CRM has contact {match.ids[0]}; its timeline is used"
@@ -164,6 +183,17 @@ def _look_up(
             reason = f"the CRM has contacts {', '.join(match.ids)}; merge them or decide which"
         hold = replace(creation, kind="skip" if len(match.ids) == 1 else "hold", write=None, reason=reason)
         planned.actions = [*others, hold]
+
+
+def _take_over_contacts(runtime: Runtime, connection: Connection, planned: Planned, *, dry: bool) -> None:
+    """Use contacts that an older store made: their marker is what ties them to a person without any address."""
+    for action in [one for one in planned.actions if one.kind == "adopt" and one.slot == CONTACT_SLOT]:
+        assert action.standing is not None
+        planned.adopted.add(action.person_id)
+        if dry:
+            continue
+        adopt(runtime, connection, action.person_id, action.standing.key, action.standing.ext_id, ours=True)
+        planned.actions = [one for one in planned.actions if one.person_id != action.person_id]
 
 
 def _person(person_id: str, nodes: Iterable[StoredNode]) -> Person:
@@ -203,15 +233,16 @@ def load_states(
     written = books.field_states(
         c, account_pk, connection.spec.contact_stream, {one for ids in contact_ids.values() for one in ids}
     )
-    pending = {
-        item.person_id: item.write.key
-        for item in books.load_intents(c, account_pk, person_ids=person_ids)
-        if item.slot == CONTACT_SLOT
-    }
+    pending = books.contacts_on_their_way(c, account_pk)
     mine: dict[str, list[entities.Interaction]] = {}
     for interaction in interactions.values():
         for person_id in {person_of_node[key] for key in interaction.node_keys}:
             mine.setdefault(person_id, []).append(interaction)
+    contacts_in = _contacts_in(c, account_pk, interactions)
+    left: dict[str, Standing] = {}
+    if any_standing(c, connection.account_key):
+        fresh = [one for one in interactions.values() if one.entity_id not in entry_of]
+        left = standing(c, connection, markers_of(fresh, connection.account_key))
     states = []
     for person_id, found in nodes.items():
         own = tuple(mine.get(person_id, ()))
@@ -228,6 +259,12 @@ def load_states(
                 interactions=own,
                 entry_of={one.entity_id: entry_of[one.entity_id] for one in own if one.entity_id in entry_of},
                 filed={key: filed[key] for key in keys if key in filed},
+                standing=left,
+                shared={
+                    one.entity_id: others
+                    for one in own
+                    if (others := _others(contacts_in.get(one.entity_id, {}), person_id))
+                },
                 view=view,
                 written=written.get(ids[0], {}) if len(ids) == 1 else {},
                 deals=_deals(c, account_pk, connection.spec.contact_stream, ids[0])
@@ -236,6 +273,25 @@ def load_states(
             )
         )
     return states
+
+
+def _contacts_in(
+    c: Transaction, account_pk: int, interactions: Collection[str]
+) -> dict[str, dict[str, set[str]]]:
+    """Return, for each interaction that has several people in it, their contacts by person."""
+    several = {key: nodes for key, nodes in entities.partners(c, interactions).items() if len(nodes) > 1}
+    person_of = people.persons_at(c, {node for nodes in several.values() for node in nodes})
+    contacts = people.contacts_of(c, account_pk, set(person_of.values()))
+    return {
+        key: {person: contacts[person] for node in nodes if (person := person_of[node]) in contacts}
+        for key, nodes in several.items()
+    }
+
+
+def _others(contacts: Mapping[str, set[str]], person_id: str) -> tuple[str, ...]:
+    """Return the contacts of those who have exactly one, but for this person."""
+    found = {next(iter(ids)) for other, ids in contacts.items() if other != person_id and len(ids) == 1}
+    return tuple(sorted(found))
 
 
 def _contacts_among(

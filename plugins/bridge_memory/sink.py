@@ -21,7 +21,7 @@ from bridge import (
     Write,
 )
 from bridge_memory.client import Folder, Thing
-from bridge_memory.words import LINKS
+from bridge_memory.words import LINKS, SEVERAL
 
 
 def find(folder: Folder, people: Sequence[Person]) -> Iterator[Match]:
@@ -115,12 +115,27 @@ def _wanted(folder: Folder, write: Write, ours: set[str], made: Mapping[str, str
         if field not in writable:
             raise Rejected(f"{write.stream}: cannot be linked to {link.stream}", code="link")
         if write.op == "unlink":
-            thing.pop(field, None)
+            _link(thing, field, [one for one in linked(thing, field) if one != link.to])
         else:
-            thing[field] = _target(folder, link, ours, made)
+            target = _target(folder, link, ours, made)
+            before = linked(thing, field) if field in SEVERAL else []
+            _link(thing, field, list(dict.fromkeys([*before, target])))
     if write.op == "archive":
         thing["deleted"] = True
     return thing
+
+
+def linked(thing: Thing, field: str | None) -> list[str]:
+    """Return the ids in a field that holds links: one as it is, several as a list."""
+    value = thing.get(field or "")
+    return [] if value is None else list(value) if isinstance(value, list) else [value]
+
+
+def _link(thing: Thing, field: str | None, ids: list[str]) -> None:
+    assert field is not None
+    thing.pop(field, None)
+    if ids:
+        thing[field] = ids[0] if len(ids) == 1 else ids
 
 
 def _target(folder: Folder, link: Link, ours: set[str], made: Mapping[str, str | None]) -> str:
@@ -137,10 +152,12 @@ def _target(folder: Folder, link: Link, ours: set[str], made: Mapping[str, str |
 def _done(folder: Folder, thing: Thing, write: Write) -> bool:
     if write.op == "archive":
         return bool(thing.get("deleted"))
-    linked = [thing.get(LINKS.get(link.stream, "")) in _ids(folder, link) for link in write.links]
+    there = [
+        bool(_ids(folder, link) & set(linked(thing, LINKS.get(link.stream)))) for link in write.links
+    ]
     if write.op == "unlink":
-        return not any(linked)
-    return all(linked) and all(thing.get(name) == _kept(value) for name, value in write.fields.items())
+        return not any(there)
+    return all(there) and all(thing.get(name) == _kept(value) for name, value in write.fields.items())
 
 
 def _ids(folder: Folder, link: Link) -> set[str]:

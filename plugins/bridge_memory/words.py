@@ -45,3 +45,6 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
 
 LINKS: Mapping[str, str] = {"contacts": "contact", "owners": "owner"}
 """The field that holds a link, by the stream it points to."""
+
+SEVERAL = frozenset({"contact"})
+"""Link fields that may hold a list of ids."""

@@ -1,0 +1,82 @@
+"""Our markers on what a CRM shows: our own write come back, somebody's copy of it, or what an older store wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import literal, select
+
+from bridge.journey.keys import find_markers
+from bridge.store.among import among
+from bridge.store.tables import intent, ledger
+from bridge.sync.interpret import Meaning
+from bridge.sync.runtime import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """The markers in a page of a CRM's records; `known` says where each stands, None where that is on its way."""
+
+    account_pk: int
+    known: Mapping[str, frozenset[tuple[int, str | None]]] = field(default_factory=dict)
+
+    def is_ours(self, meaning: Meaning) -> bool:
+        """
+        Tell whether an interaction is what we wrote.
+
+        Where a marker of this CRM stands elsewhere, a person copied our text. What carries one of another CRM
+        was copied by a machine, and telling it again would never end.
+        """
+        return meaning.type == "interaction" and any(
+            account_pk != self.account_pk or ext_id in (None, meaning.ext_id)
+            for mark in marks_of(meaning)
+            for account_pk, ext_id in self.known.get(mark, ())
+        )
+
+    def unknown(self, meanings: Sequence[Meaning]) -> Iterator[tuple[str, Meaning]]:
+        """Yield the markers that nobody knows, those that stand in a field of their own first, each once."""
+        found: dict[str, Meaning] = {}
+        for one in sorted(meanings, key=lambda one: (_key(one) is None, one.stored.pk)):
+            for mark in sorted(marks_of(one) - self.known.keys()):
+                found.setdefault(mark, one)
+        yield from found.items()
+
+
+def alias_of(account_key: str, mark: str) -> str:
+    """Return the alias of the entity that carries a marker nobody knows."""
+    return f"marker:{account_key}:{mark}"
+
+
+def read_marks(c: Transaction, connection: Connection, meanings: Iterable[Meaning]) -> Marks:
+    """Look the markers of a page up in the books; those of a channel's records mean nothing."""
+    assert connection.account_pk is not None
+    if not connection.spec.contact_stream:
+        return Marks(account_pk=connection.account_pk)
+    marks = {mark for meaning in meanings for mark in marks_of(meaning)}
+    if not marks:
+        return Marks(account_pk=connection.account_pk)
+    found: dict[str, set[tuple[int, str | None]]] = {}
+    written = select(ledger.c.key, ledger.c.account_pk, ledger.c.ext_id).where(among(ledger.c.key, marks))
+    meant = select(intent.c.key, intent.c.account_pk, literal(None)).where(among(intent.c.key, marks))
+    for query in (written, meant):
+        for key, account_pk, ext_id in c.execute(query):
+            found.setdefault(key, set()).add((account_pk, ext_id))
+    return Marks(
+        account_pk=connection.account_pk, known={key: frozenset(places) for key, places in found.items()}
+    )
+
+
+def marks_of(meaning: Meaning) -> set[str]:
+    """Return the markers an entity carries: in its text, or in a field of its own."""
+    key = _key(meaning)
+    marks = {key} if key else set()
+    if meaning.type == "interaction":
+        marks |= find_markers(meaning.body.get("body_full") or meaning.body.get("body_text") or "")
+    return marks
+
+
+def _key(meaning: Meaning) -> str | None:
+    key = meaning.body.get("custom", {}).get("crmbridge_key")
+    return str(key) if key else None

@@ -1,0 +1,306 @@
+"""What became of a write: entered into the books where it stands, else what happens with it next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection as Transaction
+
+from bridge.errors import AuthError, BridgeError, RateLimited, Rejected, Unavailable
+from bridge.journey.handles import Handle
+from bridge.model import Receipt
+from bridge.store import entities, people, rejects
+from bridge.store import ledger as books
+from bridge.store.ledger import ADOPTED_SLOT, CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, Intent
+from bridge.store.writer import Priority
+from bridge.sync.entries import link_key
+from bridge.sync.identify import Incoming, identify
+from bridge.sync.runtime import JOURNEY, Connection, Runtime
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivered:
+    """
+    What one round of writing came to.
+
+    `wait` is how many seconds the vendor asked to be left alone, `settles` how many until the absence
+    of a write without an answer counts; None for neither. `stopped` is a refused key.
+    """
+
+    written: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    wait: float | None = None
+    settles: float | None = None
+    stopped: AuthError | None = None
+
+    @property
+    def progress(self) -> int:
+        """How many writes came to an end, good or bad."""
+        return self.written + self.counts["adopted"] + self.counts["rejected"]
+
+
+def file_receipts(
+    runtime: Runtime,
+    connection: Connection,
+    by_key: Mapping[str, Intent],
+    receipts: Sequence[Receipt],
+    delivered: Delivered,
+) -> None:
+    """
+    File receipts in one transaction.
+
+    A contact that was made is known to identity in the same one, so that nothing in between makes it twice.
+    """
+
+    def work(c: Transaction) -> None:
+        for receipt in receipts:
+            _file(c, runtime, connection, by_key[receipt.key], receipt, delivered)
+        stand = [one.key for one in receipts if one.error is None and by_key[one.key].slot == ENTRY_SLOT]
+        _tell_others(c, runtime, connection, stand, {item.person_id for item in by_key.values()})
+
+    if any(by_key[receipt.key].slot == CONTACT_SLOT for receipt in receipts):
+        with runtime.identity_lock:
+            runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
+    else:
+        runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
+
+
+def _file(
+    c: Transaction,
+    runtime: Runtime,
+    connection: Connection,
+    item: Intent,
+    receipt: Receipt,
+    delivered: Delivered,
+) -> None:
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    key = item.write.key
+    error = receipt.error
+    if error is None:
+        _stands(c, runtime, connection, item, receipt)
+        delivered.written += 1
+        delivered.counts[item.slot] += 1
+    elif item.slot == CONTACT_SLOT and isinstance(error, Rejected) and error.existing_id:
+        _adopt(c, runtime, connection, item.person_id, key, error.existing_id)
+        delivered.counts["adopted"] += 1
+    elif isinstance(error, RateLimited):
+        _put_back(c, runtime, connection, [item], error)
+        delivered.wait = max(delivered.wait or 0.0, error.wait)
+    elif isinstance(error, AuthError):
+        _put_back(c, runtime, connection, [item], error)
+        delivered.stopped = error
+    elif isinstance(error, Rejected) and error.code == "parent":
+        books.set_state(c, account_pk, [key], "open", "waits for its contact")
+        delivered.counts["waiting"] += 1
+    elif isinstance(error, Unavailable) and item.slot == FIELDS_SLOT:
+        _put_back(c, runtime, connection, [item], error)
+        delivered.counts["unanswered"] += 1
+    elif isinstance(error, Unavailable):
+        books.set_state(c, account_pk, [key], "uncertain", runtime.message(error))
+        delivered.counts["unanswered"] += 1
+    else:
+        code = error.code if isinstance(error, Rejected) else type(error).__name__
+        refuse(c, runtime, connection, item, "rejected", code or "rejected", runtime.message(error))
+        delivered.counts["rejected"] += 1
+
+
+def put_back(runtime: Runtime, connection: Connection, items: Iterable[Intent], error: BridgeError) -> None:
+    """Leave writes for later that were surely not carried out."""
+    found = list(items)
+    runtime.writer.run(_put_back, runtime, connection, found, error, priority=Priority.DELIVERY)
+
+
+def _put_back(
+    c: Transaction, runtime: Runtime, connection: Connection, items: Sequence[Intent], error: BridgeError
+) -> None:
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    keys = [item.write.key for item in items if item.slot != FIELDS_SLOT]
+    books.set_state(c, account_pk, keys, "open", runtime.message(error))
+    _plan_anew(c, runtime, connection, items)
+
+
+def plan_anew(runtime: Runtime, connection: Connection, items: Sequence[Intent]) -> None:
+    """Drop updates that were not carried out: by now the fields may show something else, so they are read again."""
+    if any(item.slot == FIELDS_SLOT for item in items):
+        runtime.writer.run(_plan_anew, runtime, connection, items, priority=Priority.DELIVERY)
+
+
+def _plan_anew(c: Transaction, runtime: Runtime, connection: Connection, items: Sequence[Intent]) -> None:
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    updates = [item for item in items if item.slot == FIELDS_SLOT]
+    books.drop_intents(c, account_pk, [item.write.key for item in updates])
+    entities.touch(
+        c, account_pk, people.current_people(c, {item.person_id for item in updates}), runtime.sequence()
+    )
+
+
+def refuse(
+    c: Transaction,
+    runtime: Runtime,
+    connection: Connection,
+    item: Intent,
+    state: str,
+    code: str,
+    message: str,
+) -> None:
+    """Leave a write to a person: `state` is rejected, or held where nobody can say whether it stands."""
+    assert connection.account_pk is not None
+    books.set_state(c, connection.account_pk, [item.write.key], state, message)
+    found = rejects.Reject(
+        step="push",
+        connection=connection.name,
+        account_pk=connection.account_pk,
+        stream=item.write.stream,
+        ext_id=item.write.key,
+        intent_key=item.write.key,
+        code=code,
+        message=message,
+        hint="Mend the cause in the CRM or in the mapping, then replay."
+        if state == "rejected"
+        else "Whether it was written is not known. Look in the CRM; a replay asks there again.",
+    )
+    rejects.save(c, found, runtime.clock())
+
+
+def stand(runtime: Runtime, connection: Connection, item: Intent, ext_id: str) -> None:
+    """Enter a write that was found at the CRM into the books."""
+
+    def work(c: Transaction) -> None:
+        _stands(c, runtime, connection, item, Receipt(key=item.write.key, id=ext_id))
+        if item.slot == ENTRY_SLOT:
+            _tell_others(c, runtime, connection, [item.write.key], {item.person_id})
+
+    with runtime.identity_lock:
+        runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
+
+
+def _stands(c: Transaction, runtime: Runtime, connection: Connection, item: Intent, receipt: Receipt) -> None:
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    write = item.write
+    ext_id = receipt.id or write.id or ""
+    contacts = [link.to for link in write.links if link.stream == connection.spec.contact_stream]
+    if write.stream == connection.spec.contact_stream:
+        contacts = [ext_id]
+    books.file_receipt(
+        c,
+        account_pk,
+        item,
+        ext_id=ext_id,
+        contact_id=contacts[0] if contacts else None,
+        linked={link_key(connection.account_key, write.key, one): one for one in contacts[1:]},
+        as_read=receipt.as_read,
+        now=runtime.clock(),
+    )
+    rejects.close_for_intent(c, account_pk, write.key)
+    if item.slot == CONTACT_SLOT:
+        _know_contact(c, runtime, connection, item.person_id, write.key, ext_id)
+
+
+def adopt(
+    runtime: Runtime,
+    connection: Connection,
+    person_id: str,
+    key: str,
+    contact_id: str,
+    *,
+    ours: bool = False,
+) -> None:
+    """
+    Take a contact that the CRM already has for a person instead of making one under `key`.
+
+    `ours` says that it was made by us, in a time of which the store does not know.
+    """
+    with runtime.identity_lock:
+        runtime.writer.run(
+            lambda c: _adopt(c, runtime, connection, person_id, key, contact_id, ours=ours),
+            priority=Priority.DELIVERY,
+        )
+
+
+def _adopt(
+    c: Transaction,
+    runtime: Runtime,
+    connection: Connection,
+    person_id: str,
+    key: str,
+    contact_id: str,
+    *,
+    ours: bool = False,
+) -> None:
+    """
+    Use a contact as if it had been made under this key.
+
+    Nothing was written to it: its fields are planned as any contact's, and undo leaves it alone.
+    """
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    books.file_found(
+        c,
+        account_pk,
+        key=key,
+        slot=CONTACT_SLOT if ours else ADOPTED_SLOT,
+        stream=connection.spec.contact_stream,
+        ext_id=contact_id,
+        contact_ids=[contact_id],
+        linked={},
+        person_id=person_id,
+        mapping=connection.mapping.digest,
+        now=runtime.clock(),
+    )
+    rejects.close_for_intent(c, account_pk, key)
+    _know_contact(c, runtime, connection, person_id, key, contact_id)
+
+
+def _know_contact(
+    c: Transaction, runtime: Runtime, connection: Connection, person_id: str, mark: str, contact_id: str
+) -> None:
+    """
+    Tell identity about a contact of ours: a handle of our own ties it to the person it was made for.
+
+    What the CRM makes of the contact arrives by its own stream later and replaces the rest.
+    """
+    key = connection.node_key(connection.spec.contact_stream, contact_id)
+    ours = Handle(
+        kind="external", value=mark, scope=f"crmbridge:{connection.account_key}", strength="certain"
+    )
+    known = people.load_nodes(c, [key]).get(key)
+    incoming = {
+        key: Incoming(
+            key=key,
+            handles=tuple(pair[0] for pair in known.handles.values() if not pair[1]) if known else (),
+            contact_of=connection.account_pk,
+            contact_id=contact_id,
+            name=known.name if known else None,
+            since=known.since if known else None,
+            aliases=known.aliases if known else (),
+            made=(ours,),
+        )
+    }
+    now = people.current_person(c, person_id) or person_id
+    for node in people.nodes_of(c, [now]).get(now, []):
+        if node.contact_of is None:
+            incoming[node.key] = Incoming(
+                key=node.key,
+                handles=tuple(pair[0] for pair in node.handles.values() if not pair[1]),
+                name=node.name,
+                since=node.since,
+                made=(ours,),
+            )
+    change = identify(c, incoming)
+    people.save_nodes(c, change.nodes, change.handles, change.dropped, change.persons)
+    entities.touch(c, JOURNEY, change.touched, runtime.sequence())
+
+
+def _tell_others(
+    c: Transaction, runtime: Runtime, connection: Connection, keys: Sequence[str], known: set[str]
+) -> None:
+    """Look again at whoever else took part in what now stands: their contacts may belong on it too."""
+    assert connection.account_pk is not None
+    others = entities.people_in(c, connection.account_pk, keys) - known
+    entities.touch(c, connection.account_pk, others, runtime.sequence())
