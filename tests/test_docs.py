@@ -14,6 +14,7 @@ import tests.docs
 from bridge import hooks
 from bridge.config import parse_config
 from bridge.config import schema as config_schema
+from bridge.errors import ConfigError
 from bridge.mapping import compile_mapping
 from bridge.mapping.transforms import TRANSFORMS
 from bridge.plugins import mapping_file
@@ -108,6 +109,35 @@ def load_yaml(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", SECRET)
     shutil.copy(mapping_file(specs()["hubspot"]), folder / "hubspot.yaml")
     parse_config(REFERENCE.sub("${env:SECRET}", text), file="example.yaml", folder=folder)
+
+
+def test_what_a_page_shows_is_seen() -> None:
+    page = (
+        "# A head, and more\n\n1. See [there](b.md#x), ![it](c.png) and [far](https://example.com):\n\n"
+        "   ```yaml\n   a: {b: 1}\n   ```\n\n```sh\nsudo -u crmbridge /opt/crmbridge/bin/crmbridge undo 2 # why\n```\n"
+        "Or `crmbridge rejects replay R1` and the line `crmbridge 7F3A2C9KQ0XT`, not [this]`(d.md)`.\n"
+    )
+    assert links(page) == ["b.md#x", "c.png"]
+    assert command_lines(page) == [["undo", "2"], ["rejects", "replay", "R1"]]
+    assert [(block.language, block.text, block.line) for block in blocks(page)] == [
+        ("yaml", "a: {b: 1}\n", 6),
+        ("sh", "sudo -u crmbridge /opt/crmbridge/bin/crmbridge undo 2 # why\n", 10),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("connections: {crm: {connector: hubspot, settings: {tokn: a}}}", "there is no such setting"),
+        ("conections: {}", "neither configuration nor mapping"),
+        ("version: 1\nconnector: x\npull: {a: {to: contact, fields: {nam: b}}}", "there is no such field"),
+    ],
+)
+def test_a_wrong_example_is_noticed(
+    text: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises((AssertionError, ConfigError), match=fault):
+        load_yaml(text, tmp_path, monkeypatch)
 
 
 def test_the_example_configuration_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
