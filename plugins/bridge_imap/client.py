@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import imaplib
 import selectors
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -49,13 +50,14 @@ class Client:
     """
     A signed-in connection; folders are only ever opened with EXAMINE, so that nothing gets \\Seen.
 
-    Raises AuthError when the server refuses the sign-in, Rejected when it refuses a command
-    (a folder that is not there), else Unavailable; after that the client is of no more use.
+    Raises AuthError when the server refuses the sign-in, RateLimited when it says "not now", else
+    Unavailable, for a refused command as well; after that the client is of no more use.
     """
 
     def __init__(self, server: Server, connection: str) -> None:
         self._place = f"{connection}: {server.host}:{server.port}"
         self._examined = ""
+        self._exists = 0
         with told(self._place, "cannot be reached"):
             self._imap = imapclient.IMAPClient(
                 server.host,
@@ -63,6 +65,8 @@ class Client:
                 ssl=server.tls == "implicit",
                 timeout=imapclient.SocketTimeout(CONNECT_SECONDS, READ_SECONDS),
             )
+            # several small commands follow each other: Nagle's algorithm would hold the second one back
+            self._imap.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             with told(self._place, "failed to start TLS"):
                 if server.tls == "starttls":
@@ -115,6 +119,7 @@ class Client:
             answer = self._imap.select_folder(folder, readonly=True)
             self._examined = folder
             exists, uidvalidity, uidnext = answer[b"EXISTS"], answer[b"UIDVALIDITY"], answer.get(b"UIDNEXT")
+        self._exists = exists
         if uidnext is None:  # RFC 3501 lets a server leave it out
             uidnext = max((uid for uid, _ in self.fetched(self.send_fetch([], b"UID"))), default=0) + 1
         return State(uidvalidity=uidvalidity, uidnext=uidnext, exists=exists)
@@ -143,6 +148,19 @@ class Client:
         with told(self._place, "failed to fetch mail"):
             came = map(pairs, self._wire.wait(tag, b"FETCH"))
             return [(number(items[b"UID"]), items) for items in came if b"UID" in items]
+
+    def gives_out_another(self, uid: int) -> bool:
+        """Say whether a header of another mail of the open folder can be read: then it is not the server that fails."""
+        places = b",".join(
+            b"%d" % place for place in sorted({1, (self._exists + 1) // 2, self._exists} - {0})
+        )
+        with told(self._place, "failed to fetch mail"):
+            others = self._wire.run(b"SEARCH %s NOT UID %d" % (places or b"1", uid), b"SEARCH")
+            numbers = [number(place) for answer in others for place in answer[1:]]
+            if not numbers:
+                return False
+            command = b"FETCH %d (UID BODY.PEEK[HEADER.FIELDS (DATE)])" % numbers[-1]
+            return any(b"BODY[HEADER.FIELDS" in pairs(came) for came in self._wire.run(command, b"FETCH"))
 
     def idle(self, folder: str, known: State | None, seconds: float, stop: Callable[[float], bool]) -> bool:
         """

@@ -26,15 +26,16 @@ def told(place: str, what: str) -> Iterator[None]:
     """
     Turn whatever goes wrong inside into an error of the contract that begins with `place` and `what`.
 
-    `place` names the connection and the server, such as "sales-mailbox: imap.example.com:993".
+    `place` names the connection and the server, such as "sales-mailbox: imap.example.com:993". A NO or
+    BAD is RateLimited where it says "not now", else Unavailable.
     """
     try:
         yield
     except Rejected as error:
         raise refused(place, what, error) from error
     except Unavailable as error:
-        said = str(error)
-        raise Unavailable(said if said.startswith(place) else f"{place} {what}: {said}") from error
+        text = str(error)
+        raise Unavailable(text if text.startswith(place) else f"{place} {what}: {text}") from error
     except BridgeError:
         raise
     except ssl.SSLCertVerificationError as error:
@@ -49,7 +50,10 @@ def told(place: str, what: str) -> Iterator[None]:
     except imaplib.IMAP4.abort as error:
         raise Unavailable(f"{place} {what}: {error}") from error
     except imaplib.IMAP4.error as error:
-        raise refused(place, what, refusal(spoken(error))) from error
+        said = spoken(error)
+        if said.upper().startswith(b"* BYE"):
+            raise Unavailable(f"{place} {what}: {said[6:].decode('utf-8', 'replace')}") from error
+        raise refused(place, what, refusal(said)) from error
     except OSError as error:
         raise Unavailable(f"{place} {what}: {error.strerror or error}") from error
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
@@ -57,20 +61,24 @@ def told(place: str, what: str) -> Iterator[None]:
         raise Unavailable(f"{place} {what}: its answer makes no sense ({error})") from error
 
 
-def refused(place: str, what: str, said: Rejected) -> RateLimited | Rejected:
+def refused(place: str, what: str, said: Rejected) -> RateLimited | Unavailable:
     """
-    Return what a NO or BAD means: "not now" or "never".
+    Return what a NO or BAD means, as told above.
 
     Exchange says "Request is throttled. Suggested Backoff Time: 299961 milliseconds", Gmail
     "[OVERQUOTA] Account exceeded command or bandwidth limits".
     """
-    text = str(said) if str(said).startswith(place) else f"{place} {what}: {said}"
-    backoff = _BACKOFF.search(text)
+    text = f"{place} {what}: {said}"
+    wait = not_now(said)
+    return Unavailable(text) if wait is None else RateLimited(text, wait=wait)
+
+
+def not_now(said: Rejected) -> float | None:
+    """Return how many seconds to wait where a refusal speaks of the moment, None where of the command."""
+    backoff = _BACKOFF.search(str(said))
     if backoff:
-        return RateLimited(text, wait=int(backoff[1]) / 1000)
-    if said.code in _NOT_NOW or _TOO_MUCH.search(str(said)):
-        return RateLimited(text, wait=THROTTLED_SECONDS)
-    return Rejected(text, code=said.code)
+        return int(backoff[1]) / 1000
+    return THROTTLED_SECONDS if said.code in _NOT_NOW or _TOO_MUCH.search(str(said)) else None
 
 
 def spoken(error: Exception) -> bytes:

@@ -138,7 +138,7 @@ class Reader:
         """
         Yield what becomes of every mail, in the order of `uids`; one that is gone is done without a record.
 
-        Raises Rejected or Unavailable when a command fails; the batches before it are good, and the
+        Raises Unavailable when a command fails; the batches before it are good, and the
         client must be closed, since answers are under way. The same holds when the iterator is left early.
         """
         chunks = iter([uids[start : start + CHUNK] for start in range(0, len(uids), CHUNK)])

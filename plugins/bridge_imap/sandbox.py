@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -86,6 +87,7 @@ class ImapSandbox:
     def session(self) -> Iterator[imapclient.IMAPClient]:
         """Open a second connection, as the team's own mail program would."""
         with imapclient.IMAPClient(self.host, port=self.port, ssl=False, timeout=START_SECONDS) as session:
+            session.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             session.login(self.user, self.password)
             yield session
 

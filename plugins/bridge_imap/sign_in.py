@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import imaplib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import imapclient
 
-from bridge import AuthError, Json, Rejected
-from bridge_imap.failures import told
+from bridge import AuthError, Json
+from bridge_imap.failures import not_now, spoken, told
+from bridge_imap.wire import refusal
 
 _MICROSOFT = re.compile(r"(^|\.)(office365\.com|office365\.us|outlook\.com|partner\.outlook\.cn)$")
 _GOOGLE = re.compile(r"(^|\.)(gmail\.com|googlemail\.com|google\.com)$")
@@ -54,8 +56,8 @@ def sign_in(imap: imapclient.IMAPClient, server: Server, connection: str) -> Non
     place = f"{connection}: {server.host}:{server.port}"
     with told(place, "failed before the sign-in"):
         offered = {c.decode("ascii", "replace") for c in imap.capabilities()}
-    try:
-        with told(place, "broke off during the sign-in"):
+    with told(place, "broke off during the sign-in"):
+        try:
             if server.token and "AUTH=XOAUTH2" not in offered and "AUTH=OAUTHBEARER" in offered:
                 _bearer(imap, server)
             elif server.token:
@@ -63,13 +65,17 @@ def sign_in(imap: imapclient.IMAPClient, server: Server, connection: str) -> Non
             elif "AUTH=PLAIN" in offered:
                 imap.sasl_login("PLAIN", lambda _: f"\0{server.user}\0{server.password}")
             elif "LOGINDISABLED" in offered:
-                raise Rejected("LOGINDISABLED: no sign-in without TLS")
+                raise AuthError(_refusal(server, connection, "LOGINDISABLED: no sign-in without TLS"))
             else:
                 imap.login(server.user, server.password)
-    except Rejected as error:
-        said = str(error).removeprefix(f"{place} broke off during the sign-in: ")
-        # neither a traceback nor a log may show what was sent, so the library's error goes no further
-        raise AuthError(_refusal(server, connection, said)) from None
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error as error:
+            said = refusal(spoken(error))
+            if not_now(said) is not None:
+                raise said from None
+            # no traceback may show what was sent, so the library's error goes no further
+            raise AuthError(_refusal(server, connection, str(said))) from None
 
 
 def _xoauth2(imap: imapclient.IMAPClient, server: Server) -> None:

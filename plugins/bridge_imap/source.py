@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TypedDict
 
-from bridge import Context, CursorExpired, Json, Page, Phase, Record, Rejected, Skip, Unavailable
+from bridge import BridgeError, Context, CursorExpired, Json, Page, Phase, Record, Skip, Unavailable
 from bridge_imap.client import Client, Folder, State
 from bridge_imap.folders import choose
 from bridge_imap.people import MailContext
@@ -20,9 +20,6 @@ WINDOW = 80_000
 
 TRIES = 3
 """How often a mail is asked for alone, each time over a new connection, before it counts as unreadable."""
-
-LOST_IN_A_ROW = 3
-"""So many mails may be lost whole, one after the other; beyond that the server is at fault and is asked later."""
 
 FIRST_LOOK_BACK = timedelta(days=1)
 FIRST_MAILS = 1000
@@ -86,14 +83,9 @@ class Mailbox:
                 (client, folders), fresh = self.connect(), True
             try:
                 return client, {folder: client.status(folder.name) for folder in folders}
-            except Rejected as error:
+            except BridgeError as error:
                 client.close()
-                raise Unavailable(
-                    f"{self.context.connection}: a folder is gone or closed to us: {error}"
-                ) from error
-            except Unavailable:
-                client.close()
-                if fresh:
+                if fresh or not isinstance(error, Unavailable):
                     raise
 
     def give_back(self, client: Client) -> None:
@@ -226,17 +218,17 @@ class _Turn:
         mail that always breaks it stands alone; that one is taken without its body.
         """
         parts = [uids]
-        tries = lost = 0
+        tries = 0
         while parts:
             part = parts.pop()
             try:
                 for batch in self._reader(folder, state).read(part):
                     part = part[len(batch.uids) :]
-                    tries = lost = 0
+                    tries = 0
                     yield batch
                 continue
-            except (Rejected, Unavailable) as error:
-                reason = str(error)
+            except Unavailable as error:
+                failure = error
             self._reopen(folder, state)
             middle = len(part) // 2
             if middle:
@@ -246,17 +238,22 @@ class _Turn:
                 parts.append(part)
             else:
                 tries = 0
-                reader = self._reader(folder, state)
-                try:
-                    yield reader.read_header(part[0], reason)
-                except (Rejected, Unavailable) as error:
-                    self._reopen(folder, state)
-                    lost += 1
-                    if lost > LOST_IN_A_ROW:
-                        raise Unavailable(
-                            f"{self.mailbox.context.connection}: gives out no mail: {reason}"
-                        ) from error
-                    yield reader.lost(part[0], reason)
+                yield self._without_body(folder, state, part[0], failure)
+
+    def _without_body(self, folder: Folder, state: State, uid: int, failure: Unavailable) -> Batch:
+        """Return what the server gives out of a mail that it never gives out whole."""
+        reader = self._reader(folder, state)
+        try:
+            return reader.read_header(uid, str(failure))
+        except Unavailable:
+            self._reopen(folder, state)
+        try:
+            others_come = self.client.gives_out_another(uid)
+        except Unavailable:
+            others_come = False
+        if not others_come:
+            raise failure
+        return reader.lost(uid, str(failure))
 
     def _reader(self, folder: Folder, state: State) -> Reader:
         mailbox = self.mailbox

@@ -169,6 +169,7 @@ class Dovecot:
     def session(self) -> Iterator[imapclient.IMAPClient]:
         """Open a second connection, as another mail program would."""
         with imapclient.IMAPClient("127.0.0.1", port=self.port, ssl=False, timeout=30) as session:
+            session.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             session.login(self.user, self.password)
             yield session
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import jwt
 import pytest
+from imap_world import Pulled, mail, meta_of, raw_of, versions
 
 from bridge import AuthError, ConfigError, Record, Skip, Unavailable
 from bridge.testing.context import CaptureRules
 from bridge_imap import client
 from end_to_end.dovecot import JWT_KEY, REMEDY, USER, Dovecot, available
-from end_to_end.imap_world import Pulled, mail, meta_of, raw_of, versions
 from end_to_end.slow_line import SlowLine
 
 pytestmark = pytest.mark.skipif(not available(), reason=REMEDY)
