@@ -6,6 +6,7 @@ import logging
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -70,6 +71,8 @@ def postgres_server() -> Iterator[str]:
             "listen_addresses=",
             "-c",
             "max_connections=200",
+            "-c",
+            "fsync=off",
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -89,8 +92,8 @@ def postgres_server() -> Iterator[str]:
             time.sleep(0.1)
     engine.dispose()
     yield url
-    server.terminate()
-    server.wait(10)
+    server.send_signal(signal.SIGINT)  # ends connections that a failed test left open
+    server.wait(30)
     shutil.rmtree(folder, ignore_errors=True)
 
 
