@@ -78,13 +78,14 @@ def leaves_of(root: Part) -> list[Part]:
 
 def read_body(raw: bytes, root: Part, *, limit: int, default: str) -> tuple[Body, list[Part]]:
     """
-    Return the readable part of a mail, at most `limit` encoded bytes of each part, and the parts that are files.
+    Return the readable part of a mail, from at most about `limit` encoded bytes, and the parts that are files.
 
     The plain text counts where there is one that says something, else the HTML. Flowed text is put together.
     """
     files: list[Part] = []
     text_parts, html_parts = _sort(root, 0, "", files)
     html_parts = [part for part in html_parts if part.content_type == "text/html"]
+    text_parts, html_parts = _within(text_parts, limit), _within(html_parts, limit)
     html = "\n".join(_html(raw, part, limit, default) for part in html_parts) if html_parts else None
     charset = next(
         (part.params["charset"] for part in text_parts + html_parts if "charset" in part.params), None
@@ -146,6 +147,16 @@ def _sort(part: Part, number: int, kind: str, files: list[Part]) -> tuple[list[P
     return [part for text in texts for part in text], [part for html in htmls for part in html]
 
 
+def _within(parts: Sequence[Part], limit: int) -> list[Part]:
+    """Return the parts up to the one with which they reach `limit` bytes: nobody reads on after a million letters."""
+    kept: list[Part] = []
+    for part in parts:
+        if limit > 0:
+            kept.append(part)
+        limit -= part.end - part.start
+    return kept
+
+
 def _is_readable(part: Part, number: int, kind: str) -> bool:
     if part.content_type not in ("text/plain", "text/html"):
         return False
@@ -192,11 +203,11 @@ def _joined(text: str, delete_space: bool) -> str:
         if flowed and delete_space:
             bare = bare[:-1]
         if depth == open_depth and bare != "-- ":
-            out[-1] += bare
+            out.append(bare)
         else:
-            out.append(f"{'>' * depth} {bare}" if depth else bare)
+            out += ("\n" if out else "", f"{'>' * depth} {bare}" if depth else bare)
         open_depth = depth if flowed else -1
-    return "\n".join(out)
+    return "".join(out)
 
 
 def _attachment(raw: bytes, part: Part, shown: set[str], default: str) -> Attachment:
