@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import imapclient
 import pytest
@@ -16,9 +17,11 @@ from imap_world import Pulled, mail, meta_of, raw_of
 from jsonschema import Draft202012Validator
 
 from bridge import AuthError, ConfigError, CursorExpired, Phase, RateLimited, Record, Skip, Unavailable
+from bridge.journey.schema import Validator
+from bridge.mapping import load_mapping
 from bridge.testing.context import CaptureRules, make_context
 from bridge_imap import SPEC, Imap
-from bridge_imap.records import fields, identity, internal_date
+from bridge_imap.records import Meta, fields, identity, internal_date, record
 from bridge_imap.sandbox import ImapSandbox
 from bridge_imap.sign_in import Server, sign_in
 from bridge_imap.structure import attachments
@@ -194,6 +197,32 @@ def test_gmail_is_read_from_all_mail_and_labels_say_where_a_mail_stands() -> Non
         ("new@ana.example", "inbox"),
     ]
     assert [r.rule for r in records if isinstance(r, Skip)] == ["draft"]
+
+
+@pytest.mark.parametrize(
+    ("meta", "raw"),
+    [
+        (Meta(detail="full"), ONE),
+        (Meta(detail="subject"), b"From: ana@padarialima.example\r\nSubject: Fornos\r\n\r\n"),
+        (Meta(detail="metadata"), b"From: ana@padarialima.example\r\n\r\n"),
+        (Meta(detail="unreadable", reason="NO"), b"From: ana@padarialima.example\r\n\r\n"),
+        (
+            Meta(
+                detail="cut",
+                attachments=[{"id": "2", "filename": None, "content_type": "audio/ogg", "size": 7}],
+            ),
+            ONE,
+        ),
+    ],
+)
+def test_each_kind_of_record_becomes_a_valid_interaction(meta: Meta, raw: bytes) -> None:
+    meta = Meta(**{**meta, "role": "inbox", "internal_date": "2026-11-18T17:02:09Z"})
+    connector = Imap({"host": "h", "user": "sales@example.com", "password": "p"}, make_context())
+    (view,) = connector.decode(record("x", None, meta, raw))
+    mapping = load_mapping(Path(__file__).parents[1] / "mappings/imap.yaml", connector="imap")
+    interaction = mapping.pull["messages"].map(view.data)
+    assert Validator.for_entity("interaction").check(interaction) == []
+    assert interaction["participants"][0]["handles"][0]["value"] == "ana@padarialima.example"
 
 
 def test_flags_told_unasked_and_answers_in_pieces_change_nothing() -> None:

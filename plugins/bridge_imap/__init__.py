@@ -180,7 +180,7 @@ SPEC = ConnectorSpec(
     settings=SETTINGS,
     mapping="imap.yaml",
     open=Imap,
-    docs="docs/connectors/imap.md",
+    docs="docs/imap.md",
 )
 
 
