@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import sys
 from typing import Annotated
 
@@ -44,7 +46,10 @@ mappings.add_to(app)
 
 
 def main() -> None:
-    """Run the command line; errors that crmbridge knows become one clear message and an exit code."""
+    """Run the command line; every error becomes a clear message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter gets ? for it
+            stream.reconfigure(errors="replace")
     try:
         app()
     except BridgeError as error:
@@ -53,3 +58,8 @@ def main() -> None:
     except KeyboardInterrupt:
         output.warn("Stopped. Run the same command again: it goes on where it was.")
         sys.exit(130)
+    except Exception as error:
+        logging.getLogger("crmbridge").critical("a fault of crmbridge, please report it", exc_info=True)
+        output.warn(f"{type(error).__name__}: {error}")
+        output.warn("This is a fault of crmbridge; what was stored is safe. Report it with the lines above.")
+        sys.exit(output.FAULT)

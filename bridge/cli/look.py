@@ -33,6 +33,8 @@ def journey(
     with opened(config) as runtime:
         found = find_people(runtime, who)
         if not found:
+            if as_json:
+                output.emit({"candidates": []})
             output.warn(f"{who!r}: nobody is known by that name, address, number or id.")
             output.stop(output.PARTIAL)
         if len(found) > 1:
@@ -74,7 +76,7 @@ def _show_history(runtime: Runtime, shown: dict[str, Any]) -> None:
 
 
 def waiting(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
-    """Show who waits for an answer from us: since when, on which channel, whose turn it is."""
+    """Show who waits for an answer from us. The longest wait comes first, with its channel and owner."""
     with opened(config) as runtime:
         found = waiting_list(runtime)
         if as_json:
@@ -84,7 +86,11 @@ def waiting(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
 
 
 def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
-    """Show how every connection and stream stands: last success, counts that add up, pending writes, errors."""
+    """
+    Show how every connection and stream stands.
+
+    When it last went through, counts that add up, what waits to be written, and errors with their remedy.
+    """
     with opened(config) as runtime:
         found = overview(runtime)
         with runtime.database.read() as c:

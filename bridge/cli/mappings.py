@@ -73,7 +73,7 @@ def remap(
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a changed mapping makes of the stored records, and with --apply do it. Asks no vendor."""
+    """Map the stored records again. Shows the effect; --apply does it. Asks no vendor."""
     with opened(config) as runtime:
         if connection not in runtime.connections:
             output.warn(

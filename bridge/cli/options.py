@@ -19,7 +19,7 @@ from bridge.sync.runtime import Runtime
 ConfigPath = Annotated[
     Path, typer.Option("--config", "-c", help="The configuration file.", envvar="CRMBRIDGE_CONFIG")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to standard error.")]
 
 DEFAULT = Path("config.yaml")
@@ -34,7 +34,8 @@ def read_config(path: Path) -> Config:
                     path="",
                     file=str(path),
                     message="there is no such file.",
-                    remedy="Write a starting one with: crmbridge init",
+                    remedy="Write a starting one with: crmbridge init"
+                    + (f" {path}" if path != DEFAULT else ""),
                 )
             ]
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,28 +23,59 @@ CONFIG = 3
 STORE = 4
 AUTH = 5
 UNAVAILABLE = 6
-"""Exit codes: all done; done in part (rejects, held writes, tests that fail); and why nothing was done."""
+FAULT = 7
+"""
+Exit codes. 0: all done. 1: done in part (rejects, held writes, tests that fail, nobody found). Nothing was done
+because of 2: wrong usage, 3: the configuration or a mapping, 4: the store, 5: a refused key, 6: a vendor that cannot be
+reached, 7: a fault of crmbridge itself.
+"""
+
+_CONTROLS = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " "),
+    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)]),
+}
+"""
+What a terminal obeys, or what turns the rest of a line around: no customer may write such into their name. Marks
+that only belong to a script (U+200E, U+200F) stay.
+"""
+
+
+class _Screen:
+    """Which secrets must not be printed by the command that runs now."""
+
+    redactor = Redactor()
 
 
 def say(text: str = "") -> None:
-    """Print a line for people."""
-    typer.echo(text)
+    """Print one line for people; what customers wrote cannot begin another or move the cursor."""
+    typer.echo(_printable(text))
 
 
 def warn(text: str) -> None:
-    """Print a line on standard error."""
-    typer.echo(text, err=True)
+    """Print lines on standard error, in the same way."""
+    for line in text.splitlines() or [""]:
+        typer.echo(_printable(line), err=True)
 
 
 def emit(value: Any) -> None:
-    """Print one JSON value."""
-    typer.echo(
-        orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=_plain).decode()
-    )
+    """Print one JSON value; the control characters in it are escaped."""
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=_plain).decode()
+    text = re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    typer.echo(_Screen.redactor.clean(text))
+
+
+class _LogFormat(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record without what a terminal would obey."""
+        return "\n".join(line.translate(_CONTROLS) for line in super().format(record).split("\n"))
+
+
+def _printable(text: str) -> str:
+    return _Screen.redactor.clean(text).translate(_CONTROLS)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, (set, frozenset, tuple)):
+    if isinstance(value, set | frozenset):
         return sorted(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
@@ -80,10 +112,11 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def start_logging(redactor: Redactor, *, verbose: bool = False) -> None:
-    """Send log lines to standard error, every secret removed."""
+    """Send log lines to standard error; from here on every secret is removed from them and from what is printed."""
+    _Screen.redactor = redactor
     sink = logging.StreamHandler(sys.stderr)
     sink.addFilter(redactor)
-    sink.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    sink.setFormatter(_LogFormat("%(asctime)s %(levelname)s %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [sink]
     root.setLevel(logging.INFO if verbose else logging.WARNING)

@@ -24,6 +24,10 @@ def add_to(app: typer.Typer) -> None:
 def listing(context: typer.Context, config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
     """List the open rejects, grouped by cause."""
     if context.invoked_subcommand is not None:
+        given = [name for name in ("config", "as_json") if _is_given(context, name)]
+        if given:
+            options = " and ".join({"config": "--config", "as_json": "--json"}[name] for name in given)
+            raise typer.BadParameter(f"write {options} after {context.invoked_subcommand}, not before it")
         return
     with opened(config) as runtime, runtime.database.read() as c:
         found = store.listed(c)
@@ -48,6 +52,11 @@ def listing(context: typer.Context, config: ConfigPath = DEFAULT, as_json: AsJso
         shown = ", ".join(row["ext_id"] for row in rows[:5])
         output.say(f"  Records: {shown}{', ...' if len(rows) > 5 else ''}")
         output.say(f"  Once mended: crmbridge rejects replay {group}")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def replay(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, opened, read_config
 from bridge.connector import Describer, Sink
-from bridge.engine.opening import load_mappings, open_runtime
+from bridge.engine.opening import ask_account, load_mappings, open_runtime
 from bridge.errors import AuthError, BridgeError
 from bridge.plugins import installed, load
 from bridge.redact import Redactor
@@ -38,7 +39,7 @@ def example_file() -> Path:
 def init(
     path: Annotated[Path, typer.Argument(help="Where to write it.")] = DEFAULT,
 ) -> None:
-    """Write a commented configuration to start from; never overwrites one."""
+    """Write a commented configuration to start from. A file that exists is left alone."""
     try:
         with path.open("x") as file:
             file.write(example_file().read_text())
@@ -52,15 +53,22 @@ def init(
 
 
 def check(config: ConfigPath = DEFAULT, as_json: AsJson = False, verbose: Verbose = False) -> None:
-    """Validate everything and make one cheap call per connection; names missing scopes."""
+    """
+    Validate everything and ask each connection once.
+
+    Runs the tests in the mappings and names missing scopes and fields. Changes nothing.
+    """
     redactor = Redactor()
     output.start_logging(redactor, verbose=verbose)
     loaded = read_config(config)
     tests = {mapping.file: mapping.run_tests() for mapping in load_mappings(loaded).values()}
-    results: list[dict[str, Any]] = []
-    with open_runtime(loaded, lock_as=None, redactor=redactor) as runtime:
-        for connection in runtime.connections.values():
-            results.append(_check_one(connection, redactor))
+    with (
+        open_runtime(loaded, lock_as=None, redactor=redactor) as runtime,
+        ThreadPoolExecutor(max_workers=max(1, len(runtime.connections))) as pool,
+    ):
+        results = list(
+            pool.map(lambda connection: _check_one(connection, redactor), runtime.connections.values())
+        )
     failed_tests = [
         f"{file}: {one.name}: {one.difference}"
         for file, found in tests.items()
@@ -75,9 +83,12 @@ def check(config: ConfigPath = DEFAULT, as_json: AsJson = False, verbose: Verbos
         for line in failed_tests:
             output.say(f"mapping test failed: {line}")
         for result in results:
-            output.say(_check_line(result))
+            for line in _check_lines(result):
+                output.say(line)
     if not good:
-        output.stop(output.AUTH if any(result["kind"] == "auth" for result in results) else output.PARTIAL)
+        kinds = {result["kind"] for result in results}
+        unreached = output.UNAVAILABLE if "unavailable" in kinds else output.PARTIAL
+        output.stop(output.AUTH if "auth" in kinds else unreached)
 
 
 def _check_one(connection: Connection, redactor: Redactor) -> dict[str, Any]:
@@ -88,7 +99,7 @@ def _check_one(connection: Connection, redactor: Redactor) -> dict[str, Any]:
         "kind": None,
     }
     try:
-        account = connection.connector.check()
+        account = ask_account(connection)
     except BridgeError as error:
         kind = "auth" if isinstance(error, AuthError) else "unavailable"
         return {**result, "kind": kind, "error": redactor.clean(str(error))}
@@ -111,9 +122,10 @@ def _check_one(connection: Connection, redactor: Redactor) -> dict[str, Any]:
     }
 
 
-def _check_line(result: dict[str, Any]) -> str:
+def _check_lines(result: dict[str, Any]) -> list[str]:
     if "error" in result:
-        return f"{result['name']}: {result['error']}"
+        error = str(result["error"]).removeprefix(f"{result['name']}: ")
+        return [f"{result['name']}: {error}"]
     name = f" {result['account_name']}" if result["account_name"] else ""
     writes = "may be written to" if result["writes"] else "is only read"
     line = f"{result['name']}: ok, {result['connector']} account {result['account']}{name}; {writes}"
@@ -121,11 +133,10 @@ def _check_line(result: dict[str, Any]) -> str:
         line = (
             f"{result['name']}: missing scopes: {', '.join(result['missing_scopes'])}. Add them to the key."
         )
-    if result["lacking_fields"]:
-        line += (
-            f"\n  lacks {', '.join(result['lacking_fields'])}; create them with: crmbridge setup crm --apply"
-        )
-    return line
+    if not result["lacking_fields"]:
+        return [line]
+    lacking = ", ".join(result["lacking_fields"])
+    return [line, f"  lacks {lacking}; create them with: crmbridge setup crm --apply"]
 
 
 def connectors(as_json: AsJson = False) -> None:
@@ -156,7 +167,7 @@ def setup_crm(
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Show the custom properties that the mappings need in each CRM, and with --apply create them."""
+    """Show the custom properties that each CRM lacks; --apply creates them."""
     result: dict[str, Any] = {}
     with opened(config) as runtime:
         for connection in runtime.connections.values():

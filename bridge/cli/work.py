@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from bridge.cli import output, report
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, opened, read_config
 from bridge.engine import commands, cycle
 from bridge.engine.local import Daemon
-from bridge.engine.opening import learn_account, open_runtime, recall_accounts
+from bridge.engine.opening import learn_account, note_error, open_runtime, recall_accounts
 from bridge.errors import AuthError, BridgeError, StoreError
 from bridge.redact import Redactor
 from bridge.store import entities, runs
@@ -107,7 +108,8 @@ def sync(
     else:
         report.show_sync(result)
     if result["outcome"] != "ok":
-        output.stop(output.PARTIAL)
+        causes = {"auth": output.AUTH, "unavailable": output.UNAVAILABLE, None: output.PARTIAL}
+        output.stop(causes[result["cause"]])
 
 
 def sync_once(
@@ -116,30 +118,25 @@ def sync_once(
     """Run one cycle and return its numbers; its outcome is ok, partial or failed, by arithmetic."""
     now = runtime.clock()
     number = runtime.writer.run(lambda c: runs.start_run(c, "sync", now), priority=Priority.LIVE)
-    errors: list[str] = []
-    reached = []
     with ThreadPoolExecutor(max_workers=max(1, len(runtime.connections))) as pool:
-        for connection, problem in zip(
-            runtime.connections.values(),
-            pool.map(lambda connection: learn_account(runtime, connection), runtime.connections.values()),
-            strict=True,
-        ):
-            if problem is not None:
-                errors.append(f"{connection.name}: {runtime.message(problem)}")
-            if connection.account is not None and not isinstance(problem, AuthError):
-                reached.append(connection)
-        pulls = [
-            pool.submit(
-                cycle.pull, runtime, connection, run=number, force=True, whole=True, progress=progress
+        problems = dict(
+            zip(
+                runtime.connections,
+                pool.map(lambda connection: learn_account(runtime, connection), runtime.connections.values()),
+                strict=True,
             )
-            for connection in reached
-        ]
-        while any(not pull.done() for pull in pulls):
-            cycle.settle_inbox(runtime, run=number, progress=progress)
-            time.sleep(0.05)
-        for pull in pulls:
-            errors += pull.result().errors
-    cycle.settle_inbox(runtime, run=number, progress=progress)
+        )
+    errors = [
+        runtime.told(runtime.connections[name], problem) for name, problem in problems.items() if problem
+    ]
+    reached = [connection for name, connection in runtime.connections.items() if problems[name] is None]
+    first = [connection for connection in reached if not cycle.unread_crms(runtime, connection)]
+    errors += _pull(runtime, first, number, progress)
+    for connection in reached:
+        if connection not in first and (unread := cycle.unread_crms(runtime, connection)):
+            errors.append(cycle.waiting_for(connection, unread))
+        elif connection not in first:
+            errors += _pull(runtime, [connection], number, progress)
     written: Counter[str] = Counter()
     writes = 0
     if deliver:
@@ -151,8 +148,44 @@ def sync_once(
                 writes += done[0]
                 written.update(done[1])
             except BridgeError as error:
-                errors.append(f"{connection.name}: {runtime.message(error)}")
-    return report.finish_sync(runtime, number, writes=writes, written=written, errors=errors)
+                errors.append(runtime.told(connection, error))
+                note_error(runtime, connection, error)
+    result = report.finish_sync(runtime, number, writes=writes, written=written, errors=errors)
+    kinds = [type(problem) for problem in problems.values() if problem]
+    return {**result, "cause": _cause(kinds) if result["outcome"] == "failed" else None}
+
+
+def _cause(kinds: Sequence[type[BridgeError]]) -> str:
+    return "auth" if AuthError in kinds else "unavailable"
+
+
+def _pull(
+    runtime: Runtime, connections: Sequence[Connection], number: int, progress: cycle.Progress
+) -> list[str]:
+    """Pull connections side by side, each in a thread, while what they bring is resolved; return the errors."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(max_workers=max(1, len(connections))) as pool:
+        pulls = [
+            pool.submit(
+                cycle.pull,
+                runtime,
+                connection,
+                run=number,
+                force=True,
+                whole=True,
+                progress=progress,
+                stopping=stop.is_set,
+            )
+            for connection in connections
+        ]
+        try:
+            while any(not pull.done() for pull in pulls):
+                cycle.settle_inbox(runtime, run=number, progress=progress)
+                time.sleep(0.05)
+        finally:
+            stop.set()  # Ctrl-C: the pages at hand are the last
+    cycle.settle_inbox(runtime, run=number, progress=progress)
+    return [error for pull in pulls for error in pull.result().errors]
 
 
 def _deliver(
@@ -175,7 +208,11 @@ def _deliver(
 
 
 def run(config: ConfigPath = DEFAULT, verbose: Verbose = False) -> None:
-    """Run the daemon: schedules, mailbox IDLE, webhooks, health and metrics. SIGTERM ends it cleanly."""
+    """
+    Run the daemon: schedules, webhooks, health, metrics.
+
+    It collects, resolves and delivers until SIGTERM or Ctrl-C ends it cleanly.
+    """
     redactor = Redactor()
     output.start_logging(redactor, verbose=verbose)
     loaded = read_config(config)
@@ -185,6 +222,7 @@ def run(config: ConfigPath = DEFAULT, verbose: Verbose = False) -> None:
         signal.signal(number, lambda *_: stopping.set())
     with open_runtime(loaded, lock_as="crmbridge run", redactor=redactor) as runtime:
         recall_accounts(runtime)
+        failed: str | None = None
         daemon = Daemon(runtime)
         server = Server(
             make_app(runtime, Metrics(runtime, daemon.alive)),
@@ -192,15 +230,16 @@ def run(config: ConfigPath = DEFAULT, verbose: Verbose = False) -> None:
             port=loaded.web.port,
             file=loaded.file,
         )
-        daemon.start()
         server.start()
+        daemon.start()
         output.say(
             f"crmbridge runs; webhooks at {server.address}/hooks/<connection>, health at {server.address}/readyz"
         )
-        while not stopping.wait(0.5) and daemon.failed() is None:
+        while not stopping.wait(0.2) and (failed := daemon.failed() or server.failed()) is None:
             pass
+        daemon.begin_stop()
         server.stop()
         daemon.stop()
-    if daemon.failed() is not None:
-        raise StoreError(daemon.failed() or "")
+    if failed is not None:
+        raise StoreError(failed)
     output.say("crmbridge stopped; everything it held is stored.")

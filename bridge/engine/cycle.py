@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from sqlalchemy import select
+
 from bridge.connector import Receiver, Source
-from bridge.engine.opening import own_of
-from bridge.errors import AuthError, BridgeError, CursorExpired
+from bridge.engine.opening import fault_of, own_of
+from bridge.errors import AuthError, BridgeError, CursorExpired, StoreError
 from bridge.model import Phase
 from bridge.store import collected, entities
 from bridge.store import ledger as books
+from bridge.store.tables import WAITING, cursor, record
 from bridge.sync import deliver, resolve
 from bridge.sync.collect import collect
 from bridge.sync.deliver import Delivered
@@ -41,12 +43,18 @@ def quiet(step: str, count: int) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What one round over a connection came to; `errors` are shown to people as they are."""
+    """
+    What one round over a connection came to; `errors` are shown to people as they are.
+
+    `failed` and `worked` are the (stream, phase) pairs that raised and that went through; a stream that
+    rests is in neither. `more` says that there is more to read at once.
+    """
 
     errors: list[str] = field(default_factory=list)
+    failed: set[tuple[str, Phase]] = field(default_factory=set)
+    worked: set[tuple[str, Phase]] = field(default_factory=set)
     paused: bool = False
-    wait: float | None = None
-    counts: Counter[str] = field(default_factory=Counter)
+    more: bool = False
 
 
 def phases_due(runtime: Runtime, connection: Connection, *, force: bool) -> Iterator[tuple[str, Phase]]:
@@ -98,25 +106,68 @@ def pull(
             return outcome
         pages = None if whole or phase != "backfill" else BACKFILL_PAGES
         try:
-            found = collect(runtime, connection, stream, phase, run=run, pages=pages)
-        except CursorExpired as error:
-            log.info(
-                "%s %s: reading again from the start: %s", connection.name, stream, runtime.message(error)
-            )
-            outcome.counts["expired"] += 1
+            try:
+                found = collect(runtime, connection, stream, phase, run=run, pages=pages, stopping=stopping)
+            except CursorExpired as error:
+                log.info("%s", runtime.told(connection, error))
+                found = collect(runtime, connection, stream, phase, run=run, pages=pages, stopping=stopping)
+        except StoreError:
+            raise
+        except Exception as error:
+            if not isinstance(error, BridgeError):
+                log.info("%s %s", connection.name, stream, exc_info=True)
+            told = error if isinstance(error, BridgeError) else fault_of(connection, error)
+            outcome.failed.add((stream, phase))
+            outcome.errors.append(f"{runtime.told(connection, told)} ({stream})")
+            if isinstance(error, AuthError):
+                outcome.paused = True
+                return outcome
             continue
-        except AuthError as error:
-            outcome.errors.append(f"{connection.name}: {runtime.message(error)}")
-            outcome.paused = True
-            return outcome
-        except BridgeError as error:
-            outcome.errors.append(f"{connection.name} {stream}: {runtime.message(error)}")
-            continue
-        outcome.counts[stream] += found.records
+        outcome.worked.add((stream, phase))
+        outcome.more = outcome.more or not found.finished
         progress(f"{connection.name} {stream}", found.records)
-        if not found.finished:
-            outcome.wait = 0.0
     return outcome
+
+
+def unread_crms(runtime: Runtime, connection: Connection) -> list[str]:
+    """
+    Return the CRMs whose contacts a connection must wait for, since its capture rules ask who is known.
+
+    Judged before they are read, everybody would be a stranger, and what is skipped is never asked for
+    again. A connection that was left out may be a CRM.
+    """
+    if connection.config.capture.only_with == "anyone":
+        return []
+    left_out = [problem.path.split(".")[1] for problem in runtime.config.left_out]
+    return left_out + [
+        crm.name
+        for crm in runtime.connections.values()
+        if crm.spec.contact_stream and crm is not connection and not _knows_contacts(runtime, crm)
+    ]
+
+
+def waiting_for(connection: Connection, unread: Sequence[str]) -> str:
+    """Say why a connection is not read yet."""
+    return (
+        f"{connection.name}: waits until the contacts of {', '.join(unread)} are read, as its capture rules ask"
+        " who is known. Nothing of it is lost. If it stays so, see: crmbridge status"
+    )
+
+
+def _knows_contacts(runtime: Runtime, crm: Connection) -> bool:
+    """Tell whether the contacts of a CRM were all read once and stand in the store."""
+    spec = crm.spec.stream(crm.spec.contact_stream)
+    if crm.account_pk is None:
+        return False
+    past = "backfill" in spec.phases
+    here = [cursor.c.account_pk == crm.account_pk, cursor.c.stream == spec.name]
+    done = cursor.c.complete if past else cursor.c.succeeded_at.is_not(None)
+    read = select(cursor.c.phase).where(*here, cursor.c.phase == ("backfill" if past else "live"), done)
+    waiting = select(record.c.pk).where(
+        record.c.account_pk == crm.account_pk, record.c.stream == spec.name, record.c.state == WAITING
+    )
+    with runtime.database.read() as c:
+        return c.execute(read).first() is not None and c.execute(waiting.limit(1)).first() is None
 
 
 def settle_inbox(
@@ -132,7 +183,8 @@ def settle_inbox(
         done = 0
         time.sleep(runtime.rest())
         for connection in runtime.connections.values():
-            if connection.account_pk is not None and isinstance(connection.connector, Receiver):
+            known = connection.account_pk is not None and not unread_crms(runtime, connection)
+            if known and isinstance(connection.connector, Receiver):
                 done += resolve.split(runtime, connection, run=run)
         for connection, stream in resolve.waiting_work(runtime):
             time.sleep(runtime.rest())

@@ -11,14 +11,22 @@ from functools import partial
 from bridge.connector import Source, Waiter
 from bridge.engine import cycle
 from bridge.engine.commands import COMMANDS
-from bridge.engine.opening import learn_account
+from bridge.engine.cycle import waiting_for
+from bridge.engine.opening import learn_account, note_error
 from bridge.errors import AuthError, BridgeError, RateLimited, StoreError
-from bridge.store import collected, runs
+from bridge.model import Phase
+from bridge.store import runs
 from bridge.store.writer import Priority
 from bridge.sync.runtime import Connection, Runtime, log
 
 SWEEP = 5.0
 """Seconds after which a step looks again although nobody woke it: a lost wake-up costs no more."""
+
+STOP_SECONDS = 6.0
+"""How long a stop waits for steps in the middle of something; service managers kill after ten seconds."""
+
+RECEIVER_CHECK = 3600.0
+"""Seconds between two looks whether the key of a connection still works that only receives."""
 
 LONGEST_BACK_OFF = 300.0
 AUTH_PAUSE = 600.0
@@ -38,7 +46,8 @@ class Daemon:
         self._stop = threading.Event()
         self._wakes: dict[str, threading.Event] = {}
         self._threads: list[threading.Thread] = []
-        self._troubled: set[str] = set()
+        self._lock = threading.Lock()
+        self._troubled: dict[str, tuple[set[str], float]] = {}
         self._failed: list[str] = []
         self._run = 0
         runtime.wake = self.wake
@@ -55,13 +64,23 @@ class Daemon:
         self._spawn("resolve", self._resolve)
         self._spawn("commands", self._commands)
 
-    def stop(self) -> None:
-        """Let every step finish what it holds and end."""
+    def begin_stop(self) -> None:
+        """Tell every step to end after what it holds, and return at once."""
         self._stop.set()
         for event in self._wakes.values():
             event.set()
+
+    def stop(self) -> None:
+        """
+        Let every step finish what it holds and end.
+
+        One that hangs in a vendor's call is left behind: what it would have stored is read again, and what
+        it may have written is looked for at the next start.
+        """
+        self.begin_stop()
+        until = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
         runtime = self._runtime
         now = runtime.clock()
         outcome = "failed" if self._failed else "ok"
@@ -108,68 +127,84 @@ class Daemon:
                 log.exception("%s: %s", name, self._runtime.message(error))
                 self._stop.wait(_back_off(failures))
 
-    def _sleep(self, name: str, seconds: float) -> None:
-        event = self._wakes[name]
-        event.wait(max(0.0, seconds))
+    def _sleep(self, step: str, seconds: float) -> bool:
+        """Wait so long, or until the step is woken; tell whether it was."""
+        event = self._wakes[step]
+        woken = event.wait(max(0.0, seconds))
         event.clear()
+        return woken
 
-    def _say(self, name: str, error: str | None) -> None:
-        """Log an outage once when it starts and once when it ends."""
-        if error is not None and name not in self._troubled:
-            self._troubled.add(name)
+    def _say(self, step: str, connection: Connection, error: str | None) -> None:
+        """Log an outage of a connection once when its first step begins to fail and once when its last is well."""
+        name = connection.name
+        with self._lock:
+            steps, since = self._troubled.get(name, (set(), time.monotonic()))
+            begins, ends = error is not None and not steps, error is None and steps == {step}
+            steps = steps | {step} if error is not None else steps - {step}
+            self._troubled[name] = (steps, time.monotonic() if begins else since)
+        if begins:
             log.warning("%s", error)
-        elif error is None and name in self._troubled:
-            self._troubled.discard(name)
-            log.info("%s: works again", name)
+        elif ends:
+            log.warning("%s: works again after %.0f s", name, time.monotonic() - since)
 
     def _collect(self, connection: Connection) -> None:
-        name = f"collect:{connection.name}"
+        step = f"collect:{connection.name}"
         failures = 0
+        asked = woken = False
+        ailing: set[tuple[str, Phase]] = set()
         while not self._stop.is_set():
-            if connection.account is None or failures:
+            if not asked:
                 problem = learn_account(self._runtime, connection)
-                self._say(name, f"{connection.name}: {self._runtime.message(problem)}" if problem else None)
-                if problem is not None and (connection.account is None or isinstance(problem, AuthError)):
+                if problem is not None:
                     failures += 1
-                    pause = AUTH_PAUSE if isinstance(problem, AuthError) else _back_off(failures)
-                    self._sleep(name, pause)
+                    self._say(step, connection, self._runtime.told(connection, problem))
+                    self._sleep(step, AUTH_PAUSE if isinstance(problem, AuthError) else _back_off(failures))
                     continue
-                if connection.account is not None:
-                    self._runtime.wake("resolve")
+                asked = True
+                self._runtime.wake("resolve")
             if not isinstance(connection.connector, Source):
-                self._sleep(name, SWEEP * 12)
+                self._say(step, connection, None)
+                failures = 0
+                asked = self._sleep(step, RECEIVER_CHECK)
                 continue
-            outcome = cycle.pull(self._runtime, connection, run=self._run, stopping=self._stop.is_set)
-            failures = failures + 1 if outcome.errors else 0
-            self._say(name, outcome.errors[0] if outcome.errors else None)
-            if outcome.wait == 0.0:
+            if unread := cycle.unread_crms(self._runtime, connection):
+                self._say(step, connection, waiting_for(connection, unread))
+                self._sleep(step, SWEEP)
                 continue
-            self._wait_for_news(name, connection, _back_off(failures) if failures else None)
+            outcome = cycle.pull(
+                self._runtime, connection, run=self._run, force=woken, stopping=self._stop.is_set
+            )
+            ailing = (ailing | outcome.failed) - outcome.worked
+            if outcome.errors:
+                self._say(step, connection, outcome.errors[0])
+            elif not ailing:
+                self._say(step, connection, None)
+                failures = 0
+            woken = False
+            if outcome.failed and not outcome.worked:
+                failures += 1
+                asked = False
+                self._sleep(step, _back_off(failures))
+            elif not outcome.more:
+                woken = self._wait_for_news(step, connection)
 
-    def _wait_for_news(self, name: str, connection: Connection, pause: float | None) -> None:
-        if pause is not None:
-            self._sleep(name, pause)
-            return
+    def _wait_for_news(self, step: str, connection: Connection) -> bool:
+        """Wait until a stream is due, somebody wakes the step or the vendor signals news; True for the last two."""
         seconds = self._until_due(connection)
         connector = connection.connector
         if not isinstance(connector, Waiter) or seconds < 1:
-            self._sleep(name, seconds)
-            return
+            return self._sleep(step, seconds)
         until = time.monotonic() + seconds
         while not self._stop.is_set() and (rest := until - time.monotonic()) > 0:
+            if self._wakes[step].is_set():
+                return self._sleep(step, 0.0)
             try:
                 if connector.wait(connection.spec.streams[0].name, min(rest, SWEEP)):
-                    self._make_due(connection)
-                    return
+                    return True
             except BridgeError as error:
-                self._say(name, f"{connection.name}: {self._runtime.message(error)}")
-                self._sleep(name, min(rest, SWEEP))
-
-    def _make_due(self, connection: Connection) -> None:
-        """Forget when the live streams were last pulled, since the vendor says there is news."""
-        account_pk = connection.account_pk
-        assert account_pk is not None
-        self._runtime.writer.run(collected.make_due, account_pk, priority=Priority.LIVE)
+                self._say(step, connection, self._runtime.told(connection, error))
+                return self._sleep(step, min(rest, SWEEP))
+        return False
 
     def _until_due(self, connection: Connection) -> float:
         every = connection.config.every
@@ -190,28 +225,33 @@ class Daemon:
             self._sleep("resolve", SWEEP)
 
     def _deliver(self, connection: Connection) -> None:
-        name = f"deliver:{connection.name}"
+        step = f"deliver:{connection.name}"
         failures = 0
         while not self._stop.is_set():
             if connection.account is None:
-                self._sleep(name, 1.0)
+                self._sleep(step, 1.0)
                 continue
             wait = SWEEP
             try:
                 done = cycle.deliver_all(self._runtime, connection, run=self._run, stopping=self._stop.is_set)
-                failures = 0
-                self._say(name, None)
+                if failures:
+                    failures = 0
+                    learn_account(self._runtime, connection)
+                self._say(step, connection, None)
                 if done.wait is not None:
                     self._stop.wait(done.wait)
                     continue
             except RateLimited as error:
                 self._stop.wait(error.wait)
                 continue
+            except StoreError:
+                raise
             except BridgeError as error:
                 failures += 1
-                self._say(name, f"{connection.name}: {self._runtime.message(error)}")
+                note_error(self._runtime, connection, error)
+                self._say(step, connection, self._runtime.told(connection, error))
                 wait = AUTH_PAUSE if isinstance(error, AuthError) else _back_off(failures)
-            self._sleep(name, wait)
+            self._sleep(step, wait)
 
     def _commands(self) -> None:
         """Carry out what other crmbridge processes ask for, since only this one may write."""

@@ -12,11 +12,12 @@ from bridge.capture import UNKNOWN_REGION, RuledCapture
 from bridge.config import Config, ConnectionConfig
 from bridge.connector import Closer
 from bridge.engine.lend import Lent, knows
-from bridge.errors import AuthError, BridgeError, ConfigError, Problem
+from bridge.errors import AuthError, BridgeError, ConfigError, PluginError, Problem
 from bridge.http import MemoryTokens, Session
 from bridge.journey.handles import Own
 from bridge.mapping import Mapping as MappingFile
 from bridge.mapping import load_mapping
+from bridge.model import Account
 from bridge.plugins import mapping_file
 from bridge.redact import Redactor
 from bridge.store import collected
@@ -146,6 +147,29 @@ def _open(
     )
 
 
+def ask_account(connection: Connection) -> Account:
+    """
+    Ask a connection whose account it is.
+
+    Raises what the connector raises, and PluginError where that is none of our errors: the fault of one
+    connector must not stop the others.
+    """
+    try:
+        return connection.connector.check()
+    except BridgeError:
+        raise
+    except Exception as error:  # a third party's code, which promised to raise only ours
+        raise fault_of(connection, error) from error
+
+
+def fault_of(connection: Connection, error: Exception) -> PluginError:
+    """Return the error for an exception that a connector should not have let out."""
+    return PluginError(
+        f"{connection.name}: a fault of the connector {connection.spec.name}: {type(error).__name__}: {error}."
+        " Nothing of it was stored; update the connector, the rest runs."
+    )
+
+
 def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | None:
     """
     Ask a connection whose account it is; what it said last time stands in while the vendor is away.
@@ -154,16 +178,9 @@ def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | Non
     """
     now = runtime.clock()
     try:
-        account = connection.connector.check()
+        account = ask_account(connection)
     except BridgeError as error:
-        kind = "auth" if isinstance(error, AuthError) else "unavailable"
-        message = runtime.message(error)
-        runtime.writer.run(
-            lambda c: collected.save_connection_error(
-                c, connection.name, connection.spec.name, kind, message, now
-            ),
-            priority=Priority.LIVE,
-        )
+        note_error(runtime, connection, error)
         with runtime.database.read() as c:
             known = collected.known_account(c, connection.name, connection.spec.name)
             if known is not None:
@@ -176,6 +193,19 @@ def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | Non
         priority=Priority.LIVE,
     )
     return None
+
+
+def note_error(runtime: Runtime, connection: Connection, error: BridgeError) -> None:
+    """Keep what is wrong with a connection for `status`; it stands until its account is learnt again."""
+    now = runtime.clock()
+    kind = "auth" if isinstance(error, AuthError) else "unavailable"
+    message = runtime.told(connection, error)
+    runtime.writer.run(
+        lambda c: collected.save_connection_error(
+            c, connection.name, connection.spec.name, kind, message, now
+        ),
+        priority=Priority.LIVE,
+    )
 
 
 def recall_accounts(runtime: Runtime) -> None:

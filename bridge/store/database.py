@@ -77,6 +77,7 @@ class Database:
                 f" not {parsed.render_as_string(hide_password=True)!r}."
             )
         self.shown = parsed.render_as_string(hide_password=True)
+        arguments["hide_parameters"] = True  # an error must not show what customers wrote
         self.reader = create_engine(parsed, **arguments)
         self.writer = create_engine(parsed, **{**arguments, "pool_size": 1, "max_overflow": 0})
         if self.dialect == "sqlite":
@@ -106,9 +107,19 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Lend a connection that sees one state of the store for as long as it is held."""
-        with self.reader.connect() as connection:
-            yield connection
+        """
+        Lend a connection that sees one state of the store for as long as it is held.
+
+        Raises StoreError when the database cannot be read.
+        """
+        try:
+            with self.reader.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise StoreError(
+                f"store {self.shown}: cannot be read: {error.orig}. Nothing was changed. Check the disk, or restore"
+                " the store from its backup."
+            ) from error
 
     def value(self, key: str) -> str:
         """Return a value of the meta table; KeyError if there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -24,7 +25,7 @@ OUTAGE_WAIT = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What one pull brought; `finished` is False when it stopped at `pages` and has more."""
+    """What one pull brought; `finished` is False when it stopped early and may have more."""
 
     pages: int
     records: int
@@ -32,13 +33,21 @@ class Collected:
 
 
 def collect(
-    runtime: Runtime, connection: Connection, stream: str, phase: Phase, *, run: int, pages: int | None = None
+    runtime: Runtime,
+    connection: Connection,
+    stream: str,
+    phase: Phase,
+    *,
+    run: int,
+    pages: int | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Collected:
     """
     Pull one phase of one stream from its cursor and store every page with the cursor behind it.
 
-    `pages` bounds one call, so that a long backfill shares its connection with today's news.
-    Raises what the connector raised, after noting it on the cursor; nothing stored is lost.
+    `pages` bounds one call, so that a long backfill shares its connection with today's news; once
+    `stopping` says so, the page at hand is the last. Raises what the connector raised, after noting it
+    on the cursor; nothing stored is lost.
     """
     assert connection.account_pk is not None and isinstance(connection.connector, Source)
     spec = connection.spec.stream(stream)
@@ -85,7 +94,7 @@ def collect(
             records += len(page.records)
             if page.records:
                 runtime.wake("resolve")
-            if pages is not None and count >= pages:
+            if stopping() or (pages is not None and count >= pages):
                 return Collected(pages=count, records=records, finished=False)
     except BridgeError as error:
         _note_failure(

@@ -115,6 +115,10 @@ class Runtime:
                 return connection
         return None
 
+    def told(self, connection: Connection, error: BaseException) -> str:
+        """Return what an error says of a connection: the connection's name once, and no secret."""
+        return f"{connection.name}: {self.message(error).removeprefix(f'{connection.name}: ')}"
+
     def message(self, error: BaseException) -> str:
         """Return what an error says, without any secret."""
         return self.redactor.clean(str(error) or type(error).__name__)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
 
 import orjson
 from starlette.applications import Starlette
@@ -13,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bridge.connector import Receiver
+from bridge.engine.opening import fault_of
 from bridge.errors import StoreError
 from bridge.model import Reply, Request
 from bridge.store.collected import delivery_row
@@ -20,8 +23,13 @@ from bridge.sync.runtime import Connection, Runtime, log
 from bridge.web.inbox import Inbox
 from bridge.web.metrics import Metrics
 
+T = TypeVar("T")
+
 MAX_BODY = 16 * 1024 * 1024
 """Bytes of one webhook; a history webhook of WhatsApp is the largest known, at a few megabytes."""
+
+BODY_SECONDS = 60.0
+"""How long a sender may take over a body; a connection that never ends would be kept for good."""
 
 SLOW_BODY = 64 * 1024
 """Above this many bytes checking a body would hold up the other requests; a thread does it."""
@@ -36,19 +44,23 @@ def make_app(runtime: Runtime, metrics: Metrics) -> Starlette:
         if isinstance(connection.connector, Receiver)
         for path in (f"/hooks/{connection.name}", *connection.spec.paths)
     }
+    receiving = _Receiving(runtime, metrics, inbox)
     runtime.rest = inbox.rest
 
     async def hook(request: HttpRequest) -> Response:
         found = by_path.get(request.scope["path"])
         if found is None:
             return _json(404, {"error": f"no connection listens at {request.scope['path']}"})
-        return await _receive(runtime, metrics, inbox, *found, request)
+        return await receiving.answer(*found, request)
 
     async def health(request: HttpRequest) -> Response:
         return _json(200, {"status": "ok"})
 
     async def ready(request: HttpRequest) -> Response:
-        problems = await asyncio.to_thread(metrics.problems)
+        try:
+            problems = await asyncio.to_thread(metrics.problems)
+        except StoreError as error:
+            problems = [runtime.message(error)]
         return _json(
             503 if problems else 200, {"status": "not ready" if problems else "ok", "problems": problems}
         )
@@ -69,59 +81,88 @@ def make_app(runtime: Runtime, metrics: Metrics) -> Starlette:
     )
 
 
-async def _receive(
-    runtime: Runtime,
-    metrics: Metrics,
-    inbox: Inbox,
-    connection: Connection,
-    receiver: Receiver,
-    request: HttpRequest,
-) -> Response:
-    try:
-        body = await _body(request)
-    except ClientDisconnect:
-        return Response(status_code=400)
-    if body is None:
-        metrics.refused(connection.name)
-        return _json(413, {"error": f"bodies above {MAX_BODY} bytes are not taken"})
-    received = Request(
-        method=request.method,
-        url=_public_url(runtime, request),
-        query=dict(request.query_params),
-        headers={name.lower(): value for name, value in request.headers.items()},
-        body=body,
-        received_at=runtime.clock(),
-    )
-    verify: Callable[[], Reply] = lambda: receiver.verify(received)  # noqa: E731 used twice, below
-    try:
-        reply = await asyncio.to_thread(verify) if len(body) > SLOW_BODY else verify()
-    except Exception as error:  # a third party's verify broke its promise; the vendor must send again
-        log.error("%s: verify failed: %s", connection.name, runtime.message(error))
-        return _json(500, {"error": "this request could not be checked"})
-    if not reply.store:
-        if reply.status >= 400:
-            metrics.refused(connection.name)
-        return _answer(reply)
-    row = delivery_row(
-        connection.name, received, runtime.blobs, sender=reply.sender, key=reply.idempotency_key
-    )
-    try:
-        stands = await inbox.append(row)
-    except StoreError as error:
-        log.error("%s: a webhook could not be stored: %s", connection.name, runtime.message(error))
-        return _json(503, {"error": "not stored; send it again"}, {"Retry-After": "5"})
-    if not stands:
-        metrics.refused(connection.name)
-        return _json(
-            409,
-            {
-                "error": "this idempotency key was used for another body",
-                "remedy": "use a new key for a new body; send the first body again for a repeat",
-            },
+class _Receiving:
+    """Takes requests in: checked over the raw bytes, stored, then answered."""
+
+    def __init__(self, runtime: Runtime, metrics: Metrics, inbox: Inbox) -> None:
+        self._runtime = runtime
+        self._metrics = metrics
+        self._inbox = inbox
+        self._failing = False
+
+    async def answer(self, connection: Connection, receiver: Receiver, request: HttpRequest) -> Response:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _body(request)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except TimeoutError:
+            self._metrics.refused(connection.name)
+            return _json(408, {"error": f"the body did not come within {BODY_SECONDS:g} s"})
+        if body is None:
+            self._metrics.refused(connection.name)
+            return _json(413, {"error": f"bodies above {MAX_BODY} bytes are not taken"})
+        received = Request(
+            method=request.method,
+            url=_public_url(self._runtime, request),
+            query=dict(request.query_params),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=body,
+            received_at=self._runtime.clock(),
         )
-    metrics.received(connection.name)
-    runtime.wake("resolve")
-    return _answer(reply)
+        try:
+            reply = await _in_thread(len(body) > SLOW_BODY, receiver.verify, received)
+        except Exception as error:  # a third party's verify broke its promise; the vendor must send again
+            log.error("%s", self._runtime.told(connection, fault_of(connection, error)))
+            return _json(500, {"error": "this request could not be checked"})
+        if not reply.store:
+            if reply.status >= 400:
+                self._metrics.refused(connection.name)
+            return _answer(reply)
+        try:
+            stands = await self._store(connection, received, reply)
+        except Exception as error:  # whatever it is, the vendor must hear that nothing was stored
+            self._say(error)
+            return _json(503, {"error": "not stored; send it again"}, {"Retry-After": "5"})
+        self._say(None)
+        if not stands:
+            self._metrics.refused(connection.name)
+            return _json(
+                409,
+                {
+                    "error": "this idempotency key was used for another body",
+                    "remedy": "use a new key for a new body; send the first body again for a repeat",
+                },
+            )
+        self._metrics.received(connection.name)
+        self._runtime.wake("resolve")
+        return _answer(reply)
+
+    async def _store(self, connection: Connection, received: Request, reply: Reply) -> bool:
+        row = await _in_thread(
+            len(received.body) > SLOW_BODY,
+            partial(delivery_row, sender=reply.sender, key=reply.idempotency_key),
+            connection.name,
+            received,
+            self._runtime.blobs,
+        )
+        return await self._inbox.append(row)
+
+    def _say(self, error: Exception | None) -> None:
+        """Log once when storing begins to fail, and once when it works again."""
+        if error is not None and not self._failing:
+            log.error(
+                "webhooks cannot be stored: %s. Senders are told to send them again.",
+                self._runtime.message(error).rstrip("."),
+            )
+        elif error is None and self._failing:
+            log.warning("webhooks are stored again")
+        self._failing = error is not None
+
+
+async def _in_thread(slow: bool, work: Callable[..., T], *arguments: object) -> T:
+    """Do short work at once and slow work in a thread, where it does not hold up other requests."""
+    return await asyncio.to_thread(work, *arguments) if slow else work(*arguments)
 
 
 async def _body(request: HttpRequest) -> bytes | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
+from bridge.errors import StoreError
 from bridge.store.collected import insert_deliveries
 from bridge.store.writer import Priority, Writer
 
@@ -42,7 +44,7 @@ class Inbox:
         """
         Store one body and return when it is on the disk.
 
-        False means that its idempotency key was used for another body. Raises StoreError.
+        False means that its idempotency key was used for another body. Raises what the store raises.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
@@ -53,8 +55,12 @@ class Inbox:
             self._scheduled = True
         if schedule:
             taken: list[Waiting] = []
-            job = self._writer.submit(lambda c: self._insert(c, taken), priority=Priority.INBOX, durable=True)
-            job.add_done_callback(lambda done: loop.call_soon_threadsafe(self._answer, done, taken))
+            try:
+                job = self._submit(lambda c: self._insert(c, taken))
+            except StoreError as error:
+                self._refuse(self._take(), error)
+            else:
+                job.add_done_callback(lambda done: loop.call_soon_threadsafe(self._answer, done, taken))
         return await future
 
     def rest(self) -> float:
@@ -72,20 +78,44 @@ class Inbox:
             return 0.0
         return min(LONGEST_REST, 4 * span)
 
-    def _insert(self, c: Connection, taken: list[Waiting]) -> list[bool]:
+    def _submit(self, work: Callable[[Connection], list[bool]]) -> Future[list[bool]]:
+        return self._writer.submit(work, priority=Priority.INBOX, durable=True)
+
+    def _take(self) -> list[Waiting]:
         with self._lock:
-            taken += self._waiting
-            self._waiting = []
-            self._scheduled = False
+            taken, self._waiting, self._scheduled = self._waiting, [], False
+        return taken
+
+    def _insert(self, c: Connection, taken: list[Waiting]) -> list[bool]:
+        taken += self._take()
         return insert_deliveries(c, [row for row, _ in taken])
 
-    @staticmethod
-    def _answer(done: Future[list[bool]], taken: list[Waiting]) -> None:
+    def _answer(self, done: Future[list[bool]], taken: list[Waiting]) -> None:
         error = done.exception()
-        for position, (_, future) in enumerate(taken):
-            if future.cancelled():
-                continue
-            if error is not None:
-                future.set_exception(error)
+        if error is None:
+            for (_, future), stands in zip(taken, done.result(), strict=True):
+                if not future.done():
+                    future.set_result(stands)
+        elif isinstance(error, StoreError) or len(taken) < 2:
+            self._refuse(taken or self._take(), error)  # nothing was taken where not even a transaction began
+        else:
+            self._insert_apart(taken)
+
+    def _insert_apart(self, taken: list[Waiting]) -> None:
+        """Store each body by itself, so that one the database refuses does not take its neighbours along."""
+        loop = asyncio.get_running_loop()
+        for one in taken:
+            try:
+                job = self._submit(partial(insert_deliveries, rows=[one[0]]))
+            except StoreError as error:
+                self._refuse([one], error)
             else:
-                future.set_result(done.result()[position])
+                job.add_done_callback(
+                    lambda done, one=one: loop.call_soon_threadsafe(self._answer, done, [one])  # type: ignore[misc]
+                )
+
+    @staticmethod
+    def _refuse(taken: list[Waiting], error: BaseException) -> None:
+        for _, future in taken:
+            if not future.done():
+                future.set_exception(error)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -48,15 +50,21 @@ class Metrics:
         return [
             *self._alive(),
             *(
-                f"{connection['name']}: {connection['error']}"
+                f"{connection['name']}: {error.removeprefix(connection['name'] + ': ')}"
                 for connection in overview(self._runtime)["connections"]
-                if connection["error"]
+                for error in _errors(connection)
             ),
         ]
 
     def exposition(self) -> bytes:
         """Return every metric in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+def _errors(connection: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a connection or its streams, each once."""
+    found = [connection["error"], *(stream["error"] for stream in connection["streams"])]
+    return list(dict.fromkeys(error for error in found if error))
 
 
 class _StoreGauges(Collector):
@@ -68,6 +76,16 @@ class _StoreGauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         found = overview(self._runtime)
+        up = GaugeMetricFamily(
+            "crmbridge_connection_up",
+            "1 while neither the connection nor one of its streams has an error.",
+            labels=["connection"],
+        )
+        silence = GaugeMetricFamily(
+            "crmbridge_connection_silence_seconds",
+            "Seconds since anything last came in.",
+            labels=["connection"],
+        )
         records = GaugeMetricFamily(
             "crmbridge_records", "Records by state.", labels=["connection", "stream", "state"]
         )
@@ -81,7 +99,12 @@ class _StoreGauges(Collector):
             "Writes that are not at the CRM yet, by state.",
             labels=["connection", "state"],
         )
+        now = datetime.fromisoformat(found["at"])
         for connection in found["connections"]:
+            up.add_metric([connection["name"]], 0 if _errors(connection) else 1)
+            if connection["last_event_at"] is not None:
+                last = datetime.fromisoformat(connection["last_event_at"])
+                silence.add_metric([connection["name"]], (now - last).total_seconds())
             for stream in connection["streams"]:
                 for state in ("mapped", "skipped", "rejected", "waiting"):
                     records.add_metric([connection["name"], stream["name"], state], stream[state])
@@ -97,4 +120,4 @@ class _StoreGauges(Collector):
             "crmbridge_writer_backlog", "Pieces of work that wait for the store's writer."
         )
         backlog.add_metric([], self._runtime.writer.backlog)
-        yield from (records, freshness, writes, people, backlog)
+        yield from (up, silence, records, freshness, writes, people, backlog)

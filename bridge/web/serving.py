@@ -9,9 +9,13 @@ import time
 import uvicorn
 from starlette.applications import Starlette
 
-from bridge.errors import ConfigError, Problem
+from bridge.errors import ConfigError, Problem, StoreError
 
 START_SECONDS = 10.0
+STOP_SECONDS = 3
+"""How long a stop waits for requests that are under way; who is cut off sends again."""
+
+BACKLOG = 2048
 
 
 class Server:
@@ -23,6 +27,7 @@ class Server:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((host, port))
+            self._socket.listen(BACKLOG)  # at once: two that only bind could both have the port
         except OSError as error:
             self._socket.close()
             raise ConfigError(
@@ -35,7 +40,8 @@ class Server:
                     )
                 ]
             ) from error
-        self.address = "http://{}:{}".format(*self._socket.getsockname()[:2])
+        shown, port = self._socket.getsockname()[:2]
+        self.address = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -45,7 +51,8 @@ class Server:
             lifespan="off",
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=5,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=STOP_SECONDS,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
@@ -53,11 +60,17 @@ class Server:
         )
 
     def start(self) -> None:
-        """Return once the server answers."""
+        """Return once the server answers. Raises StoreError when it does not come up."""
         self._thread.start()
         until = time.monotonic() + START_SECONDS
-        while not self._server.started and self._thread.is_alive() and time.monotonic() < until:
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > until:
+                raise StoreError(f"the webhook receiver at {self.address} did not start; see the log above")
             time.sleep(0.01)
+
+    def failed(self) -> str | None:
+        """Return why nothing is received any more, None while it is."""
+        return None if self._thread.is_alive() else f"the webhook receiver at {self.address} has ended"
 
     def stop(self) -> None:
         """Finish the requests that are under way and stop."""
