@@ -178,6 +178,7 @@ class World:
         mapping: str = MAPPING,
         page_size: int = 100,
         identity: Mapping[str, Json] | None = None,
+        spec: Mapping[str, Any] | None = None,
     ) -> None:
         self.store = store
         self.home = home
@@ -187,6 +188,7 @@ class World:
         self.capture = capture
         self.page_size = page_size
         self.identity = identity or {"default_region": "BR", "own_domains": ["example.com"]}
+        self.spec = spec or {}
         self.acts: dict[str, dict[str, Callable[..., Any]]] = {"crm": {}, "chat": {}}
         self.run = 0
         self._open = ExitStack()
@@ -234,7 +236,7 @@ class World:
             folder = DifficultFolder(Path(settings["directory"]), settings["key"], self.levers[name])
             return Vendor(folder, settings["key"], settings["page_size"], context, self.acts[name])
 
-        return replace(SPEC, settle=SETTLE, open=open_it)
+        return replace(SPEC, **{"settle": SETTLE, "open": open_it, **self.spec})
 
     def start(self) -> World:
         """Open a process on the store; ends the one before."""

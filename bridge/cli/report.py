@@ -136,8 +136,8 @@ def finish_sync(
         if row["state"] == "skipped":
             rules[row["rule"] or "no rule"] += row["count"]
     with runtime.database.read() as c:
-        unread = sum(collected.waiting_deliveries(c).values())
-    read["waiting"] += unread
+        read["waiting"] += sum(collected.waiting_deliveries(c).values())
+        read["rejected"] += sum(collected.refused_deliveries(c, since=runs.started_at(c, number)).values())
     pending: Counter[str] = Counter()
     for connection in runtime.destinations():
         assert connection.account_pk is not None

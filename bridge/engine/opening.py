@@ -24,7 +24,7 @@ from bridge.store import collected
 from bridge.store.blobs import Blobs
 from bridge.store.database import Database, Lock
 from bridge.store.entities import entities_of_type
-from bridge.store.erasure import Traces
+from bridge.store.traces import Traces
 from bridge.store.writer import Priority, Writer
 from bridge.sync.runtime import Connection, Runtime, utc_now
 

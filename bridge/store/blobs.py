@@ -1,9 +1,10 @@
-"""Large bodies as files beside the database, named by their SHA-256."""
+"""Large bodies as files beside the database, named by their SHA-256, or by a name nobody shares."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -17,9 +18,9 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, body: bytes) -> str:
-        """Write `body`, durably, and return its SHA-256 in hex."""
-        name = hashlib.sha256(body).hexdigest()
+    def put(self, body: bytes, *, shared: bool = True) -> str:
+        """Write `body`, durably, and return its name: its SHA-256 in hex, alone or with a random end."""
+        name = hashlib.sha256(body).hexdigest() + ("" if shared else f"-{secrets.token_hex(4)}")
         path = self._path(name)
         if path.exists():
             return name
@@ -45,9 +46,13 @@ class Blobs:
         """Remove a body, if it is there."""
         self._path(name).unlink(missing_ok=True)
 
-    def keep(self, body: bytes) -> tuple[bytes | None, str | None]:
-        """Return (body, None) for a small body and (None, name) for a large one, which is then a file."""
-        return (body, None) if len(body) <= THRESHOLD else (None, self.put(body))
+    def keep(self, body: bytes, *, shared: bool = True) -> tuple[bytes | None, str | None]:
+        """
+        Return (body, None) for a small body and (None, name) for a large one, which is then a file.
+
+        One that is not `shared` can be removed without asking who else has the same body.
+        """
+        return (body, None) if len(body) <= THRESHOLD else (None, self.put(body, shared=shared))
 
     def load(self, body: bytes | None, blob: str | None) -> bytes:
         """Return a body from where `keep` put it; empty when it was dropped."""

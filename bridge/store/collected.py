@@ -14,6 +14,7 @@ from sqlalchemy import Connection, func, select, update
 from bridge.model import Account, Delivery, Json, Phase, Record, Request, Skip
 from bridge.store.among import among
 from bridge.store.blobs import Blobs
+from bridge.store.bodies import json_bytes
 from bridge.store.database import Database, append, instant, micros, upsert
 from bridge.store.tables import (
     DELIVERY_WAITS,
@@ -26,6 +27,7 @@ from bridge.store.tables import (
     cursor,
     delivery,
     record,
+    reject,
 )
 from bridge.store.tables import connection as connections
 
@@ -218,7 +220,7 @@ def record_rows(
             row["rule"] = item.rule
         else:
             is_json = not isinstance(item.data, bytes)
-            body = orjson.dumps(item.data) if is_json else item.data
+            body = json_bytes(item.data) if is_json else item.data
             row["body"], row["blob"] = blobs.keep(body)
             row["is_json"] = is_json
             row["modified_at"] = micros(item.modified_at)
@@ -320,7 +322,7 @@ def delivery_row(
         for name, value in request.headers.items()
         if name not in {"authorization", "cookie", "proxy-authorization"}
     }
-    body, blob = blobs.keep(request.body)
+    body, blob = blobs.keep(request.body, shared=False)
     return {
         "connection": connection,
         "received_at": micros(request.received_at),
@@ -396,12 +398,31 @@ def waiting_deliveries(c: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in c.execute(query)}
 
 
-def set_delivery(c: Connection, pk: int, state: int, *, drop_body: bool = False) -> None:
-    """Set the state of a webhook body; `drop_body` forgets what capture rules do not allow to keep."""
-    values: dict[str, Any] = {"state": state}
-    if drop_body:
-        values |= {"body": b"", "blob": None}
-    c.execute(update(delivery).where(delivery.c.pk == pk).values(**values))
+def refused_deliveries(c: Connection, *, since: datetime | None = None) -> dict[str, int]:
+    """Return how many webhook bodies of each connection could not be read, at all or in a try after `since`."""
+    query = (
+        select(reject.c.connection, func.count())
+        .where(reject.c.state == "open", reject.c.step == "split")
+        .group_by(reject.c.connection)
+    )
+    if since is not None:
+        query = query.where(reject.c.last_at >= micros(since))
+    return {row[0]: row[1] for row in c.execute(query)}
+
+
+def set_delivery(c: Connection, pk: int, state: int, *, drop_body: bool = False) -> str | None:
+    """
+    Set the state of a webhook body; `drop_body` forgets what capture rules do not allow to keep.
+
+    Returns the name of its file, if it is one, for the caller to remove once this is committed.
+    """
+    same = delivery.c.pk == pk
+    if not drop_body:
+        c.execute(update(delivery).where(same).values(state=state))
+        return None
+    name = c.execute(select(delivery.c.blob).where(same)).scalar()
+    c.execute(update(delivery).where(same).values(state=state, body=b"", blob=None))
+    return None if name is None else str(name)
 
 
 def tally(database: Database, *, run: int | None = None) -> list[dict[str, Any]]:
@@ -443,10 +464,9 @@ def load_account(c: Connection, pk: int) -> Account:
     return Account(id=row.vendor_id, name=row.name, time_zone=row.time_zone, currency=row.currency)
 
 
-def make_due(c: Connection, account_pk: int) -> None:
-    """Let every live stream of an account be pulled at the next look."""
-    c.execute(
-        update(cursor)
-        .where(cursor.c.account_pk == account_pk, cursor.c.phase == "live")
-        .values(pulled_at=None)
-    )
+def make_due(c: Connection, account_pk: int, stream: str | None = None) -> None:
+    """Let a live stream of an account, or every one, be pulled at the next look."""
+    due = update(cursor).where(cursor.c.account_pk == account_pk, cursor.c.phase == "live")
+    if stream is not None:
+        due = due.where(cursor.c.stream == stream)
+    c.execute(due.values(pulled_at=None))

@@ -1,24 +1,26 @@
 """
-The seam for erasing a person: where the store holds anything about them, and who must not come back.
+The seam for erasing a person: where the store holds anything about them.
 
-Most of it is reachable by keys: handle -> node -> participation -> entity -> record -> file,
-and entity -> entry -> ledger. What no entity speaks of (a rejected record, a webhook body that
-cannot be read) is indexed here by salted hashes of the addresses and numbers in its bytes.
+Most of it is reachable by keys: handle -> node -> person -> participation -> entity -> record -> file, and
+entity -> entry -> ledger -> the entry's own record. What no entity speaks of (a rejected, skipped or unread body,
+a former handle, a contact that is gone) is indexed by salted hashes of who is named in it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select, tuple_
 
-from bridge.store.database import Database, micros, upsert
-from bridge.store.people import chunks
+from bridge.store.among import among
+from bridge.store.blobs import Blobs
+from bridge.store.ledger import OBJECT_SLOTS
 from bridge.store.tables import (
+    DELIVERY_WAITS,
+    RECORD_WAITS,
+    alias,
     delivery,
     entity,
     field_ledger,
@@ -30,13 +32,19 @@ from bridge.store.tables import (
     node,
     node_handle,
     participation,
+    person,
     record,
+    reference,
     reject,
-    suppression,
+    touched,
 )
+from bridge.store.traces import Traces
 
-_EMAIL = re.compile(rb"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-_NUMBER = re.compile(rb"\+?[0-9][0-9 ().\-]{6,20}[0-9]")
+STEP = 500
+"""Rows looked at in one query."""
+
+Thing = tuple[int, str, str]
+"""A vendor's object: account, stream, vendor id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,142 +55,153 @@ class About:
     blobs: tuple[str, ...] = ()
 
 
-class Traces:
-    """Salted hashes of addresses and numbers; the salt lies in the store, so hashes of two stores differ."""
-
-    def __init__(self, database: Database) -> None:
-        self._salt = database.value("salt").encode()
-
-    def hash(self, text: str) -> bytes:
-        """Return the salted hash of an e-mail address or of the digits of a number."""
-        return hashlib.blake2b(text.strip().lower().encode(), key=self._salt, digest_size=16).digest()
-
-    def in_bytes(self, body: bytes) -> set[bytes]:
-        """Return the hashes of every address and number that stands in a body in the clear."""
-        found = {self.hash(match.decode()) for match in _EMAIL.findall(body)}
-        for match in _NUMBER.findall(body):
-            digits = re.sub(rb"[^0-9]", b"", match)
-            if 7 <= len(digits) <= 15:
-                found.add(self.hash(digits.decode()))
-        return found
-
-    def of_handles(self, values: Iterable[str]) -> set[bytes]:
-        """Return the hashes under which handles may be mentioned: an address as it is, a number by its digits."""
-        found = set()
-        for value in values:
-            digits = re.sub(r"[^0-9]", "", value)
-            found.add(self.hash(value if "@" in value else digits or value))
-        return found
-
-
-def save_mentions(c: Connection, traces: Traces, kind: str, ref: int, body: bytes) -> None:
-    """Index who is named in a body that no entity speaks of; `kind` is record or delivery."""
-    rows = [{"handle_hash": found, "kind": kind, "ref": ref} for found in traces.in_bytes(body)]
-    upsert(c, mention, rows, conflict=["handle_hash", "kind", "ref"])
-
-
-def suppress(c: Connection, traces: Traces, values: Iterable[str], now: datetime) -> None:
-    """Keep a person out from now on: collect skips what names one of these handles."""
-    rows = [{"handle_hash": found, "added_at": micros(now)} for found in traces.of_handles(values)]
-    upsert(c, suppression, rows, conflict=["handle_hash"])
-
-
-def suppressed(c: Connection) -> frozenset[bytes]:
-    """Return the hashes of everybody who must not be collected."""
-    return frozenset(c.execute(select(suppression.c.handle_hash)).scalars())
-
-
-def about(c: Connection, traces: Traces, handles: Sequence[str]) -> About:
+def about(c: Connection, traces: Traces, blobs: Blobs, handles: Sequence[str]) -> About:
     """
     Find every row about whoever carries these handles (normalised addresses, numbers or platform ids).
 
-    The result names keys only; erasing them is the caller's decision.
+    Everything else that is known to be theirs is followed too: their other handles, their contacts, the
+    entries written for them. The result names keys only; erasing them is the caller's decision.
     """
-    nodes: set[str] = set()
-    for part in chunks(handles):
-        nodes.update(c.execute(select(node_handle.c.node_key).where(node_handle.c.value.in_(part))).scalars())
-    rows: dict[str, tuple[object, ...]] = {"node": tuple(sorted(nodes))}
-    blobs: set[str] = set()
-    entity_ids: set[str] = set()
-    people: set[str] = set()
-    contact_entities: set[tuple[int, str, str]] = set()
-    for part in chunks(nodes):
-        entity_ids.update(
-            c.execute(select(participation.c.entity_id).where(participation.c.node_key.in_(part))).scalars()
-        )
-        for row in c.execute(select(node).where(node.c.key.in_(part))):
-            people.add(row.person_id)
-            if row.contact_of is not None and row.contact_id is not None:
-                contact_entities.add((row.contact_of, row.key.split(":")[2], row.contact_id))
-    records: set[int] = set()
-    entities: set[int] = set()
-    for part in chunks(entity_ids):
-        for row in c.execute(select(entity).where(entity.c.entity_id.in_(part))):
-            contact_entities.add((row.account_pk, row.stream, row.ext_id))
-    for account_pk, stream, ext_id in contact_entities:
-        same = (entity.c.account_pk == account_pk, entity.c.stream == stream, entity.c.ext_id == ext_id)
-        entities.update(c.execute(select(entity.c.pk).where(*same)).scalars())
-        where = (record.c.account_pk == account_pk, record.c.stream == stream, record.c.ext_id == ext_id)
-        records.update(c.execute(select(record.c.pk).where(*where)).scalars())
-    deliveries: set[int] = set()
-    for start in range(0, len(hashes := sorted(traces.of_handles(handles))), 500):
-        for row in c.execute(select(mention).where(mention.c.handle_hash.in_(hashes[start : start + 500]))):
-            (records if row.kind == "record" else deliveries).add(row.ref)
-    for start in range(0, len(pks := sorted(records)), 500):
-        query = select(record.c.blob, record.c.delivery_pk).where(record.c.pk.in_(pks[start : start + 500]))
-        for row in c.execute(query):
-            blobs.update(filter(None, [row.blob]))
-            deliveries.update(filter(None, [row.delivery_pk]))
-    for start in range(0, len(found := sorted(deliveries)), 500):
-        query = select(delivery.c.blob).where(delivery.c.pk.in_(found[start : start + 500]))
-        blobs.update(filter(None, c.execute(query).scalars()))
-    keys: set[tuple[int, str]] = set()
-    for part in chunks(entity_ids):
-        keys.update(
-            (row[0], row[1])
-            for row in c.execute(
-                select(member.c.account_pk, member.c.key).where(member.c.entity_id.in_(part))
-            )
-        )
-    for part in chunks(people):
-        for table in (ledger, intent):
-            query = select(table.c.account_pk, table.c.key).where(table.c.person_id.in_(part))
-            keys.update((row[0], row[1]) for row in c.execute(query))
-    contacts = sorted((account_pk, ext_id) for account_pk, _, ext_id in contact_entities)
-    fields: set[tuple[int, str, str]] = set()
-    for account_pk, ext_id in contacts:
-        query = select(field_ledger.c.stream, field_ledger.c.field).where(
-            field_ledger.c.account_pk == account_pk, field_ledger.c.ext_id == ext_id
-        )
-        fields.update((account_pk, ext_id, row.field) for row in c.execute(query))
-    rejects: set[int] = set()
-    for start in range(0, len(pks := sorted(records)), 500):
-        rejects.update(
-            c.execute(select(reject.c.pk).where(reject.c.record_pk.in_(pks[start : start + 500]))).scalars()
-        )
-    for start in range(0, len(pks := sorted(deliveries)), 500):
-        rejects.update(
-            c.execute(select(reject.c.pk).where(reject.c.delivery_pk.in_(pks[start : start + 500]))).scalars()
-        )
-    for account_pk, key in keys:
-        query = select(reject.c.pk).where(reject.c.account_pk == account_pk, reject.c.intent_key == key)
-        rejects.update(c.execute(query).scalars())
-    rows |= {
-        "person": tuple(sorted(people)),
-        "journey": tuple(
-            sorted(
-                row
-                for part in chunks(people)
-                for row in c.execute(
-                    select(journey.c.person_id).where(journey.c.person_id.in_(part))
-                ).scalars()
-            )
-        ),
-        "entity": tuple(sorted(entities)),
-        "record": tuple(sorted(records)),
-        "delivery": tuple(sorted(deliveries)),
-        "entry": tuple(sorted(keys)),
-        "field": tuple(sorted(fields)),
-        "reject": tuple(sorted(rejects)),
+    carriers = select(node_handle.c.node_key).where(among(node_handle.c.value, handles))
+    people = _set(c, select(node.c.person_id).where(among(node.c.key, _set(c, carriers))))
+    nodes = c.execute(select(node).where(among(node.c.person_id, people))).all()
+    keys = {row.key for row in nodes}
+    carried = c.execute(select(node_handle).where(among(node_handle.c.node_key, keys))).all()
+    hashes = traces.of_handles({*handles, *(row.value for row in carried if not row.made)})
+    entity_ids = _set(c, select(participation.c.entity_id).where(among(participation.c.node_key, keys)))
+    mentioned = c.execute(select(mention).where(mention.c.handle_hash.in_(sorted(hashes)))).all()
+    records = {row.ref for row in mentioned if row.kind == "record"}
+    records |= _waiting(c, record, RECORD_WAITS, traces, blobs, hashes)
+    deliveries = {row.ref for row in mentioned if row.kind == "delivery"}
+    deliveries |= _waiting(c, delivery, DELIVERY_WAITS, traces, blobs, hashes)
+    entries = _entries(c, entity_ids, people)
+    things: set[Thing] = {
+        (row.contact_of, row.key.removesuffix(f":{row.contact_id}").rpartition(":")[2], row.contact_id)
+        for row in nodes
+        if row.contact_id
     }
-    return About(rows=rows, blobs=tuple(sorted(blobs)))
+    things |= {
+        (row.account_pk, row.stream, row.ext_id)
+        for row in _rows(c, ledger, entries)
+        if row.slot in OBJECT_SLOTS
+    }
+    things |= _things(c, record, record.c.pk, records)
+    things |= _things(c, entity, entity.c.entity_id, entity_ids)
+    entities = _at(c, entity, things) | _set(
+        c, select(entity.c.pk).where(among(entity.c.entity_id, entity_ids))
+    )
+    read_from = _set(c, select(entity.c.record_pk).where(among(entity.c.pk, entities)))
+    records |= _at(c, record, things | _things(c, record, record.c.pk, read_from))
+    deliveries |= _set(
+        c, select(record.c.delivery_pk).where(among(record.c.pk, records), record.c.delivery_pk.is_not(None))
+    )
+    files = {
+        name
+        for table, pks in ((record, records), (delivery, deliveries))
+        for name in _set(c, select(table.c.blob).where(among(table.c.pk, pks), table.c.blob.is_not(None)))
+    }
+    refs = {f"{stream}/{ext_id}" for _, stream, ext_id in things}
+    found: dict[str, Iterable[Any]] = {
+        "node": keys,
+        "node_handle": {(row.node_key, row.handle_key) for row in carried},
+        "person": _set(c, select(person.c.id).where(among(person.c.founder, keys))) | people,
+        "journey": _set(c, select(journey.c.person_id).where(among(journey.c.person_id, people))),
+        "touched": _pairs(c, touched.c.target, touched.c.person_id, touched.c.person_id, people),
+        "participation": _pairs(
+            c, participation.c.entity_id, participation.c.node_key, participation.c.node_key, keys
+        ),
+        "alias": _set(c, select(alias.c.key).where(among(alias.c.entity_id, entity_ids | keys))),
+        "reference": _pairs(c, reference.c.from_ref, reference.c.to_ref, reference.c.to_ref, refs)
+        | _pairs(c, reference.c.from_ref, reference.c.to_ref, reference.c.from_ref, refs),
+        "entity": entities,
+        "record": records,
+        "delivery": deliveries,
+        "member": _pairs(c, member.c.account_pk, member.c.entity_id, member.c.entity_id, entity_ids),
+        "entry": entries,
+        "field": _fields(c, things),
+        "reject": _rejects(c, records, deliveries, entries),
+        "mention": {(row.kind, row.ref) for row in mentioned},
+    }
+    return About(rows={name: tuple(sorted(rows)) for name, rows in found.items()}, blobs=tuple(sorted(files)))
+
+
+def _set(c: Connection, query: Any) -> set[Any]:
+    return set(c.execute(query).scalars())
+
+
+def _pairs(c: Connection, left: Any, right: Any, column: Any, keys: Iterable[str]) -> set[tuple[Any, Any]]:
+    return {(row[0], row[1]) for row in c.execute(select(left, right).where(among(column, keys)))}
+
+
+def _things(c: Connection, table: Table, column: Any, keys: Iterable[Any]) -> set[Thing]:
+    query = select(table.c.account_pk, table.c.stream, table.c.ext_id).where(among(column, keys))
+    return {(row[0], row[1], row[2]) for row in c.execute(query)}
+
+
+def _at(c: Connection, table: Table, things: Iterable[Thing]) -> set[int]:
+    """Return the keys of every row about these vendor objects: all versions, all parts."""
+    found: set[int] = set()
+    ordered = sorted(things)
+    for start in range(0, len(ordered), STEP):
+        place = tuple_(table.c.account_pk, table.c.stream, table.c.ext_id)
+        found |= _set(c, select(table.c.pk).where(place.in_(ordered[start : start + STEP])))
+    return found
+
+
+def _waiting(
+    c: Connection, table: Table, waits: Any, traces: Traces, blobs: Blobs, hashes: set[bytes]
+) -> set[int]:
+    """Return those of the bodies nobody has read yet that name one of these people."""
+    found: set[int] = set()
+    last = 0
+    while True:
+        query = select(table.c.pk, table.c.body, table.c.blob).where(waits, table.c.pk > last)
+        rows = c.execute(query.order_by(table.c.pk).limit(STEP)).all()
+        if not rows:
+            return found
+        last = rows[-1].pk
+        found |= {row.pk for row in rows if traces.in_bytes(blobs.load(row.body, row.blob)) & hashes}
+
+
+def _entries(c: Connection, entity_ids: set[str], people: set[str]) -> set[tuple[int, str]]:
+    """Return (account, key) of every write made or meant for these people or with what they took part in."""
+    query = select(member.c.account_pk, member.c.key).where(among(member.c.entity_id, entity_ids))
+    found = {(row[0], row[1]) for row in c.execute(query)}
+    former = people | _set(
+        c,
+        select(person.c.id).join(node, node.c.key == person.c.founder).where(among(node.c.person_id, people)),
+    )
+    for table in (ledger, intent):
+        found |= _pairs(c, table.c.account_pk, table.c.key, table.c.person_id, former)
+    return found
+
+
+def _rows(c: Connection, table: Table, entries: Iterable[tuple[int, str]]) -> list[Any]:
+    query = select(table).where(among(table.c.key, {key for _, key in entries}))
+    return list(c.execute(query))
+
+
+def _fields(c: Connection, things: Iterable[Thing]) -> set[tuple[int, str, str]]:
+    wanted = set(things)
+    query = select(field_ledger).where(among(field_ledger.c.ext_id, {ext_id for _, _, ext_id in wanted}))
+    return {
+        (row.account_pk, row.ext_id, row.field)
+        for row in c.execute(query)
+        if (row.account_pk, row.stream, row.ext_id) in wanted
+    }
+
+
+def _rejects(
+    c: Connection, records: set[int], deliveries: set[int], entries: set[tuple[int, str]]
+) -> set[int]:
+    found = _set(c, select(reject.c.pk).where(among(reject.c.record_pk, records)))
+    found |= _set(c, select(reject.c.pk).where(among(reject.c.delivery_pk, deliveries)))
+    return found | {
+        row.pk
+        for row in c.execute(
+            select(reject.c.pk, reject.c.account_pk, reject.c.intent_key).where(
+                among(reject.c.intent_key, {key for _, key in entries})
+            )
+        )
+        if (row.account_pk, row.intent_key) in entries
+    }

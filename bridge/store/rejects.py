@@ -95,6 +95,13 @@ def close_for_records(c: Connection, pks: Sequence[int]) -> None:
         )
 
 
+def close_for_delivery(c: Connection, pk: int) -> None:
+    """Mark the reject of a webhook body that has now been read."""
+    c.execute(
+        update(reject).where(reject.c.delivery_pk == pk, reject.c.state == "open").values(state="solved")
+    )
+
+
 def close_for_intent(c: Connection, account_pk: int, key: str) -> None:
     """Mark the reject of a write that has now gone through."""
     c.execute(

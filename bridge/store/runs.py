@@ -28,6 +28,11 @@ def end_run(c: Connection, number: int, *, outcome: str, counts: Mapping[str, An
     )
 
 
+def started_at(c: Connection, number: int) -> datetime | None:
+    """Return when a run began."""
+    return instant(c.execute(select(run.c.started_at).where(run.c.pk == number)).scalar())
+
+
 def latest_run(c: Connection, kind: str) -> dict[str, Any] | None:
     """Return the newest run of a kind, with times as instants."""
     row = c.execute(select(run).where(run.c.kind == kind).order_by(run.c.pk.desc()).limit(1)).first()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-import orjson
 from sqlalchemy import Connection as Transaction
 
 from bridge.connector import Source
 from bridge.errors import BridgeError, CursorExpired, RateLimited, Unavailable
-from bridge.model import Page, Phase
+from bridge.model import Page, Phase, Record, Skip
 from bridge.store import collected
-from bridge.store.erasure import suppressed
-from bridge.store.tables import SKIPPED
+from bridge.store.bodies import json_bytes
+from bridge.store.traces import suppressed
 from bridge.store.writer import Priority
 from bridge.sync.runtime import Connection, Runtime, log
 
@@ -71,11 +70,8 @@ def collect(
         now = runtime.clock()
         assert connection.account_pk is not None
         account_pk = connection.account_pk
-        rows = collected.record_rows(
-            page.records, account_pk=account_pk, run=run, now=now, blobs=runtime.blobs
-        )
-        if out:
-            _leave_out(runtime, rows, out)
+        items = leave_out(runtime, page.records, out)
+        rows = collected.record_rows(items, account_pk=account_pk, run=run, now=now, blobs=runtime.blobs)
         watermark = min(page.watermark, now - lookback) if page.watermark else None
 
         def work(c: Transaction) -> None:
@@ -159,14 +155,17 @@ def _note_failure(
     )
 
 
-def _leave_out(runtime: Runtime, rows: list[dict[str, object]], out: frozenset[bytes]) -> None:
-    """Forget the content of records that name somebody who was erased."""
-    for row in rows:
-        body = row["body"]
-        if row["blob"] is not None:
-            body = runtime.blobs.get(str(row["blob"]))
-        if isinstance(body, bytes) and runtime.traces.in_bytes(body) & out:
-            row["body"] = orjson.dumps(None) if row["is_json"] else b""
-            row["blob"] = None
-            row["state"] = SKIPPED
-            row["rule"] = ERASED_RULE
+def leave_out(
+    runtime: Runtime, items: Sequence[Record | Skip], out: frozenset[bytes]
+) -> Sequence[Record | Skip]:
+    """Put a skip in the place of each record that names somebody who was erased (`out`, by hash)."""
+    return [_unless_erased(runtime, item, out) for item in items] if out else items
+
+
+def _unless_erased(runtime: Runtime, item: Record | Skip, out: frozenset[bytes]) -> Record | Skip:
+    if isinstance(item, Skip):
+        return item
+    body = item.data if isinstance(item.data, bytes) else json_bytes(item.data)
+    if not runtime.traces.in_bytes(body) & out:
+        return item
+    return Skip(stream=item.stream, id=item.id, version=item.version, rule=ERASED_RULE)

@@ -19,9 +19,10 @@ from bridge.model import Hint, Record, Skip
 from bridge.store import collected, entities, people, rejects
 from bridge.store.collected import Stored
 from bridge.store.database import dumps
-from bridge.store.erasure import save_mentions
 from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, ledger
+from bridge.store.traces import save_mentions, suppressed
 from bridge.store.writer import Priority
+from bridge.sync.collect import leave_out
 from bridge.sync.identify import IdentityChange, Incoming, identify
 from bridge.sync.interpret import OURS, Gone, Left, Meaning, Outcome, Reader, Refused
 from bridge.sync.marks import alias_of, read_marks
@@ -55,20 +56,22 @@ def split(runtime: Runtime, connection: Connection, *, run: int, limit: int = 50
     Split the oldest webhook bodies of a connection into records; returns how many bodies.
 
     A body that cannot be read becomes a reject and is kept. Where capture rules keep anything
-    out, the body is forgotten once its records stand.
+    out, or it names somebody who was erased, the body is forgotten once its records stand.
     """
     assert connection.account_pk is not None and isinstance(connection.connector, Receiver)
     account_pk = connection.account_pk
     with runtime.database.read() as c:
         found = collected.next_deliveries(c, connection.name, limit=limit, blobs=runtime.blobs)
+        out = suppressed(c) if found else frozenset()
     for pk, delivery in found:
         now = runtime.clock()
         items: list[Record | Skip] = []
+        hinted: set[str] = set()
         failure: rejects.Reject | None = None
         try:
             for item in connection.connector.split(delivery):
                 if isinstance(item, Hint):
-                    runtime.wake(f"collect:{connection.name}:{item.stream}")
+                    hinted.add(item.stream)
                 else:
                     items.append(item)
         except Exception as error:  # a third party's code; its body is kept and shown, the next one goes on
@@ -88,15 +91,17 @@ def split(runtime: Runtime, connection: Connection, *, run: int, limit: int = 50
                 if expected
                 else f"A fault of the connector {connection.spec.name}; update it, then replay.",
             )
+        kept = [] if failure else leave_out(runtime, items, out)
         rows = collected.record_rows(
-            [] if failure else items,
+            kept,
             account_pk=account_pk,
             run=run,
             now=delivery.received_at,
             blobs=runtime.blobs,
             delivery_pk=pk,
         )
-        drop = connection.config.capture.restricts and failure is None
+        erased = any(was is not now for was, now in zip(items, kept, strict=False))
+        drop = (connection.config.capture.restricts or erased) and failure is None
 
         def work(
             c: Transaction,
@@ -106,14 +111,23 @@ def split(runtime: Runtime, connection: Connection, *, run: int, limit: int = 50
             drop: bool = drop,
             body: bytes = delivery.body,
             now: datetime = now,
-        ) -> None:
+            hinted: set[str] = hinted,
+        ) -> str | None:
             collected.insert_records(c, rows)
-            collected.set_delivery(c, pk, REJECTED if failure else MAPPED, drop_body=drop)
+            for stream in hinted:
+                collected.make_due(c, account_pk, stream)
             if failure is not None:
                 rejects.save(c, failure, now)
                 save_mentions(c, runtime.traces, "delivery", pk, body)
+            else:
+                rejects.close_for_delivery(c, pk)
+            return collected.set_delivery(c, pk, REJECTED if failure else MAPPED, drop_body=drop)
 
-        runtime.writer.run(work, priority=Priority.RESOLVE)
+        unneeded = runtime.writer.run(work, priority=Priority.RESOLVE)
+        if unneeded is not None:
+            runtime.blobs.drop(unneeded)
+        for stream in hinted:
+            runtime.wake(f"collect:{connection.name}:{stream}")
     return len(found)
 
 

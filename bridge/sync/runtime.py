@@ -18,7 +18,7 @@ from bridge.model import Account
 from bridge.redact import Redactor
 from bridge.store.blobs import Blobs
 from bridge.store.database import Database
-from bridge.store.erasure import Traces
+from bridge.store.traces import Traces
 from bridge.store.writer import Writer
 
 log = logging.getLogger("crmbridge")

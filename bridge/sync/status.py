@@ -25,7 +25,7 @@ def overview(runtime: Runtime) -> dict[str, Any]:
 
     For each stream read = mapped + skipped + rejected + waiting; `rules` counts the skips by
     rule; `age_seconds` tells how long ago the last pull went through. A webhook body that is not
-    split yet is one waiting of the stream "webhook". An `error` says what to do.
+    split yet is one waiting of the stream "webhook", one that cannot be one rejected. An `error` says what to do.
     """
     now = runtime.clock()
     counts: dict[tuple[int, str], dict[str, Any]] = defaultdict(
@@ -37,7 +37,7 @@ def overview(runtime: Runtime) -> dict[str, Any]:
         if row["state"] == "skipped":
             found["rules"][row["rule"] or ""] = found["rules"].get(row["rule"] or "", 0) + row["count"]
     with runtime.database.read() as c:
-        bodies = collected.waiting_deliveries(c)
+        unread, refused = collected.waiting_deliveries(c), collected.refused_deliveries(c)
         states = {row.name: row for row in c.execute(select(connections))}
         cursors = {(row.account_pk, row.stream, row.phase): row for row in c.execute(select(cursor))}
         listed = []
@@ -45,11 +45,14 @@ def overview(runtime: Runtime) -> dict[str, Any]:
             known = states.get(connection.name)
             account_pk = known.account_pk if known else None
             streams = _streams(connection, account_pk, counts, cursors, now)
-            if connection.name in bodies:
-                waiting = {**dict.fromkeys(STATES, 0), "waiting": bodies[connection.name]}
-                streams.append(
-                    {"name": "webhook", "read": waiting["waiting"], **waiting, "rules": {}, **_NO_PULL}
-                )
+            if connection.name in unread or connection.name in refused:
+                bodies = {
+                    **dict.fromkeys(STATES, 0),
+                    "waiting": unread.get(connection.name, 0),
+                    "rejected": refused.get(connection.name, 0),
+                }
+                read = sum(bodies.values())
+                streams.append({"name": "webhook", "read": read, **bodies, "rules": {}, **_NO_PULL})
             listed.append(
                 {
                     "name": connection.name,
