@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import signal
 import sys
@@ -24,15 +25,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     screen = Screen()
     try:
-        _run(screen, chosen.folder.absolute(), once=chosen.once)
+        _run(screen, chosen.folder.absolute(), svg=chosen.svg, once=chosen.once)
     except KeyboardInterrupt:
         screen.say("Stopped.")
         return 130
     except (Failed, requests.RequestException) as error:
         screen.say(f"The demo failed: {error}", style="bold red")
         return 1
-    if chosen.svg:
-        screen.draw(chosen.svg)
     return 1 if screen.wrong else 0
 
 
@@ -50,7 +49,7 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _run(screen: Screen, folder: Path, *, once: bool) -> None:
+def _run(screen: Screen, folder: Path, *, svg: Path | None, once: bool) -> None:
     start = time.monotonic()
     _empty(folder)
     screen.say(
@@ -77,14 +76,18 @@ def _run(screen: Screen, folder: Path, *, once: bool) -> None:
         ):
             stage(demo)
         seconds = time.monotonic() - start
-        screen.say()
+        screen.say(essential=True)
         if screen.wrong:
             screen.say(f"{len(screen.wrong)} of {screen.checked} checks failed.", style="bold red")
         else:
             screen.say(
-                f"All {screen.checked} checks against the week's own definition hold. Took {seconds:.0f} s.",
+                f"All {screen.checked} checks against the week's own definition hold.",
                 style="bold",
+                essential=True,
             )
+        screen.say(f"Took {seconds:.0f} s.")
+        if svg is not None:
+            screen.draw(svg)
         if not once:
             _stay(demo)
 
@@ -108,12 +111,14 @@ def _stay(demo: stages.Demo) -> None:
             screen.say()
             screen.say("Look around; crmbridge runs again:")
             ana = demo.vendors.contact_ids[PEOPLE["ana"].name]
+            command = shlex.quote(str(Path(sys.executable).with_name("crmbridge")).replace(f"{ROOT}/", ""))
+            config = shlex.quote(str(demo.program.folder / "config.yaml").replace(f"{ROOT}/", ""))
             screen.told(
                 f"Ana's contact, with her whole history   {hubspot.url}/contacts/{ana}\n"
                 f"all contacts of the stand-in            {hubspot.url}/\n"
                 f"health                                  {demo.url}/readyz\n"
                 f"metrics                                 {demo.url}/metrics\n"
-                f"commands, in another terminal           cd {demo.program.folder} && crmbridge waiting"
+                f"commands, in another terminal           {command} waiting --config {config}"
             )
             screen.say("Stop with Ctrl-C.")
             signal.pause()

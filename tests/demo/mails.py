@@ -202,7 +202,7 @@ CONVERSATIONS = (
         2,
         "13:15",
         "First shop in Bristol",
-        "Hello, we open in March. Which oven suits 300 rolls a day?",
+        "Which oven suits 300 rolls a day?",
     ),
 )
 

@@ -68,9 +68,11 @@ class Program:
             self._started("run", "--verbose", stdout=sink, stderr=sink) as process,
         ):
             until(lambda: is_ready(url) or process.poll() is not None, f"the daemon to answer; see {log}")
-            yield
-            process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE)
+            try:
+                yield
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(PATIENCE)
         if process.returncode:
             raise Failed(f"crmbridge run ended with {process.returncode}; see {log}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,5 +70,6 @@ class Screen:
             self.say(f"  NOT AS EXPECTED, {what}: {found!r} instead of {expected!r}", style="bold red")
 
     def draw(self, path: Path) -> None:
-        """Write the essential lines as a picture."""
-        path.write_text(self._picture.export_svg(title="make demo", theme=MONOKAI), encoding="utf-8")
+        """Write the essential lines as a picture that loads no font from elsewhere."""
+        drawn = self._picture.export_svg(title="make demo", theme=MONOKAI, unique_id="demo")
+        path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")

@@ -62,7 +62,7 @@ class Demo:
 def connect(demo: Demo) -> None:
     """Write the configuration and check every connection."""
     screen = demo.screen
-    screen.stage(1, "Connect: HubSpot, a mailbox, WhatsApp, the inbound API")
+    screen.stage(1, "Connect: HubSpot, a mailbox, WhatsApp, the inbound API", essential=False)
     secrets = demo.program.folder / "secrets"
     secrets.mkdir(mode=0o700)
     for name, secret in demo.tokens.items():
@@ -97,7 +97,8 @@ def collect(demo: Demo) -> None:
         f"{changes} WhatsApp events in {len(bodies) + 1} signed webhooks; one webhook came twice, a forged one"
         f" got {forged}.\n{inbound} calls and forms over the inbound API; {len(mails.MAILS)} mails over IMAP.\n"
         f"One more mail came while the daemon waited for mail: read {seconds:.1f} s later.\n"
-        "Stopped with SIGTERM; it ended cleanly."
+        "Stopped with SIGTERM; it ended cleanly.",
+        essential=True,
     )
     screen.check("webhooks that were answered with 200", accepted, len(bodies) + 1)
     screen.check("the webhook that came twice", repeated, True)
@@ -115,8 +116,9 @@ def see(demo: Demo) -> None:
     _show_reject(demo)
     screen.command("crmbridge sync --collect-only   # a second look finds nothing new")
     said = demo.program.run("sync", "--collect-only").out
-    screen.told(said, essential=True)
     lines = said.splitlines()
+    screen.told("\n".join(lines[:-1]), essential=True)
+    screen.told(lines[-1])
     counts = {name: int(count) for count, name in re.findall(r"(\d+) (matched|new|for you)", lines[1])}
     wanted = expected.people()
     screen.check("records of a second look", lines[0], "Read 0 = 0 mapped + 0 skipped + 0 rejected")
@@ -142,7 +144,7 @@ def preview(demo: Demo) -> None:
         screen.told(_of_person(said, expected.shown_name(PEOPLE[of])))
     for of, names in UNDECIDED.items():
         shown = _of_person(said, expected.shown_name(PEOPLE[of]))
-        screen.told(shown, essential=True)
+        screen.told(shown, essential=of == "prado")
         screen.check(f"who {of} may be", [name for name in names if name not in shown], [])
     lines = [line for line in said if line.startswith("PLAN ")]
     screen.told("...")
@@ -235,7 +237,7 @@ def journey(demo: Demo) -> None:
     logged = [mail.subject for mail in mails.CONVERSATIONS if mail.of == "ana" and mail.logged]
     subjects = Counter(one["properties"].get("hs_email_subject") for one in timeline)
     screen.check("mail that HubSpot had logged itself", [subjects[subject] for subject in logged], [1])
-    screen.say()
+    screen.say(essential=True)
     screen.say("On one contact as well, whatever they wrote with:", essential=True)
     for of, why in JOINED.items():
         name = PEOPLE[of].name
@@ -283,7 +285,9 @@ def _show_reject(demo: Demo) -> None:
     screen = demo.screen
     screen.command("crmbridge rejects")
     said = demo.program.run("rejects").out
-    screen.told(said, essential=True)
+    first, second, *rest = said.splitlines()
+    screen.told(f"{first}\n{second}", essential=True)
+    screen.told("\n".join(rest))
     screen.check("the rejected record is named", chats.BROKEN_CALL in said, True)
     screen.check("its value is named", f"duration_s: {chats.BROKEN_SECONDS} is less" in said, True)
     place = re.search(r" at (.+):(\d+)$", said.splitlines()[0])
