@@ -30,6 +30,7 @@ def journey(
     as_json: AsJson = False,
 ) -> None:
     """Show one person's whole history over all channels."""
+    who = who.encode("utf-8", "replace").decode()  # what a terminal in another encoding sends is no text
     with opened(config) as runtime:
         found = find_people(runtime, who)
         if not found:

@@ -17,13 +17,13 @@ from bridge.cli import output, report
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, opened, read_config
 from bridge.engine import commands, cycle
 from bridge.engine.local import Daemon
-from bridge.engine.opening import learn_account, note_error, open_runtime, recall_accounts
+from bridge.engine.opening import fault_of, learn_account, note_error, open_runtime, recall_accounts
 from bridge.errors import AuthError, BridgeError, StoreError
 from bridge.redact import Redactor
 from bridge.store import entities, runs
 from bridge.store.writer import Priority
 from bridge.sync.plan import Action
-from bridge.sync.runtime import Connection, Runtime
+from bridge.sync.runtime import Connection, Runtime, log
 from bridge.sync.wanted import destination_of, plan_people
 from bridge.web.app import make_app
 from bridge.web.metrics import Metrics
@@ -147,7 +147,12 @@ def sync_once(
                 done = _deliver(runtime, connection, number, progress)
                 writes += done[0]
                 written.update(done[1])
-            except BridgeError as error:
+            except StoreError:
+                raise
+            except Exception as error:
+                if not isinstance(error, BridgeError):
+                    log.exception("%s", connection.name)
+                    error = fault_of(connection, error)
                 errors.append(runtime.told(connection, error))
                 note_error(runtime, connection, error)
     result = report.finish_sync(runtime, number, writes=writes, written=written, errors=errors)

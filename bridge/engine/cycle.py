@@ -114,8 +114,6 @@ def pull(
         except StoreError:
             raise
         except Exception as error:
-            if not isinstance(error, BridgeError):
-                log.info("%s %s", connection.name, stream, exc_info=True)
             told = error if isinstance(error, BridgeError) else fault_of(connection, error)
             outcome.failed.add((stream, phase))
             outcome.errors.append(f"{runtime.told(connection, told)} ({stream})")

@@ -26,7 +26,7 @@ from bridge.store.database import Database, Lock
 from bridge.store.entities import entities_of_type
 from bridge.store.traces import Traces
 from bridge.store.writer import Priority, Writer
-from bridge.sync.runtime import Connection, Runtime, utc_now
+from bridge.sync.runtime import Connection, Runtime, log, utc_now
 
 
 def load_mappings(config: Config) -> dict[str, MappingFile]:
@@ -163,10 +163,11 @@ def ask_account(connection: Connection) -> Account:
 
 
 def fault_of(connection: Connection, error: Exception) -> PluginError:
-    """Return the error for an exception that a connector should not have let out."""
+    """Return the error for an exception that a connector should not have let out; its trace is for the log."""
+    log.info("%s", connection.name, exc_info=error)
     return PluginError(
         f"{connection.name}: a fault of the connector {connection.spec.name}: {type(error).__name__}: {error}."
-        " Nothing of it was stored; update the connector, the rest runs."
+        " What it was about to do is tried again; update the connector, the rest runs."
     )
 
 
