@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import imapclient
 import pytest
@@ -25,7 +27,7 @@ from bridge_imap.records import Meta, fields, identity, internal_date, record
 from bridge_imap.sandbox import ImapSandbox
 from bridge_imap.sign_in import Server, sign_in
 from bridge_imap.structure import attachments
-from bridge_imap.wire import Value, uid_set
+from bridge_imap.wire import Value, Wire, uid_set
 from bridge_imap.words import NAMES, role_of
 
 DONE = "{tag} OK done"
@@ -55,6 +57,12 @@ def body(uid: int, raw: bytes) -> str:
 
 ONE, TWO = mail(1), mail(2)
 HEADS = head(1, ONE) + head(2, TWO) + DONE
+ONE_BY_ONE: Script = {
+    "UID FETCH 1 (UID RFC822.SIZE": head(1, ONE) + DONE,
+    "UID FETCH 2 (UID RFC822.SIZE": head(2, TWO) + DONE,
+    "UID FETCH 2 (UID BODY.PEEK[HEADER": head(2, TWO) + DONE,
+    "UID FETCH 1 (UID BODY": body(1, ONE) + DONE,
+}
 ASKED_HEADS = "UID FETCH 1:2 (UID RFC822.SIZE"
 ASKED_BODIES = "UID FETCH 1:2 (UID BODY.PEEK[])"
 
@@ -113,14 +121,17 @@ def test_a_copy_that_came_through_a_list_does_not_stand_for_the_direct_one(sandb
     box.close()
 
 
-def test_a_mail_without_message_id_is_known_by_its_header(sandbox: ImapSandbox) -> None:
+def test_a_mail_without_message_id_is_known_by_its_header_and_body(sandbox: ImapSandbox) -> None:
     box = Pulled(sandbox.settings)
-    nameless = mail(1, Message_ID="")
-    sandbox.append("INBOX", nameless, mail(2, Message_ID=""))
-    sandbox.append("Archive", nameless)
+    nameless = mail(1, Message_ID="", text="Oi")
+    sandbox.append("INBOX", nameless, mail(2, Message_ID="", text="Oi"), mail(1, Message_ID="", text="Ei"))
+    sandbox.append("Archive", b"Received: by the archive\r\n" + nameless)
     ids = box.ids("backfill")
     assert all(id.startswith("mail-hash:") for id in ids)
-    assert (len(ids), len(set(ids))) == (3, 2)
+    assert (len(ids), len(set(ids))) == (4, 4)
+    box.pages()
+    sandbox.append("Archive", nameless)
+    assert box.ids() == [ids[2]]
     box.close()
 
 
@@ -245,7 +256,15 @@ def test_a_mail_that_vanishes_before_its_body_is_read_is_left_out() -> None:
 
 def test_a_mail_of_which_the_server_sends_nil_is_kept_by_its_header() -> None:
     nil = "* 2 FETCH (UID 2 BODY[] NIL)\r\n"
-    records = read({**EVERYDAY, ASKED_HEADS: HEADS, ASKED_BODIES: body(1, ONE) + nil + DONE})
+    records = read(
+        {
+            **EVERYDAY,
+            **ONE_BY_ONE,
+            ASKED_HEADS: HEADS,
+            ASKED_BODIES: nil + DONE,
+            "UID FETCH 2 (UID BODY": nil + DONE,
+        }
+    )
     assert [(r.id, r.version) for r in records] == [
         ("2@ana.example", "unreadable"),
         ("1@ana.example", "full"),
@@ -259,11 +278,9 @@ def test_a_mail_that_the_server_refuses_to_give_out_does_not_hold_up_the_others(
     records = read(
         {
             **EVERYDAY,
+            **ONE_BY_ONE,
             ASKED_HEADS: HEADS,
             ASKED_BODIES: no,
-            "UID FETCH 1 (UID RFC822.SIZE": head(1, ONE) + DONE,
-            "UID FETCH 2 (UID RFC822.SIZE": head(2, TWO) + DONE,
-            "UID FETCH 1 (UID BODY": body(1, ONE) + DONE,
             "UID FETCH 2 (UID BODY": no,
         },
     )
@@ -386,6 +403,42 @@ def test_a_search_that_names_the_last_mail_though_it_is_old_brings_nothing() -> 
         assert box.records() == []
         assert not [command for command in front.heard if command.startswith("UID FETCH")]
         box.close()
+
+
+def test_a_line_that_comes_in_pieces_while_waiting_is_read_whole() -> None:
+    near, far = socket.socketpair()
+    near.settimeout(10)
+    with near, far, near.makefile("rb") as lines:
+        wire = Wire(SimpleNamespace(sock=near, file=lines, readline=lines.readline, send=near.sendall))  # type: ignore[arg-type]
+        far.sendall(b"+ idling\r\n* 7 FET")
+        timer = threading.Timer(0.2, far.sendall, [b"CH (FLAGS ())\r\n* 3 EXISTS\r\n"])
+        timer.start()
+        tag, news = wire.begin_idle()
+        assert news
+        timer.join()
+        assert wire.idled() == (0, False)
+        far.sendall(b"* 4 EXISTS\r\n" + tag + b" OK done\r\n")
+        assert wire.end_idle(tag)
+        assert far.recv(100) == tag + b" IDLE\r\nDONE\r\n"
+
+
+def test_a_server_whose_status_and_examine_disagree_is_not_pulled_without_end() -> None:
+    script = {
+        **EVERYDAY,
+        "CAPABILITY": "* CAPABILITY IMAP4rev1 UNSELECT\r\n" + DONE,
+        "UNSELECT": DONE,
+        "STATUS": "* STATUS INBOX (UIDVALIDITY 7 UIDNEXT 4)\r\n" + DONE,
+        ASKED_HEADS: HEADS,
+        ASKED_BODIES: body(1, ONE) + body(2, TWO) + DONE,
+    }
+    with Front(script=script) as front:
+        box = Pulled(front.settings)
+        waits = []
+        for _ in range(3):
+            box.pages()
+            waits.append(box.connector.wait("messages", 0.1))
+        box.close()
+    assert waits == [True, False, False]
 
 
 def test_a_large_mailbox_is_searched_in_ranges_that_fit_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

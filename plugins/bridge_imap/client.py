@@ -162,23 +162,24 @@ class Client:
             command = b"FETCH %d (UID BODY.PEEK[HEADER.FIELDS (DATE)])" % numbers[-1]
             return any(b"BODY[HEADER.FIELDS" in pairs(came) for came in self._wire.run(command, b"FETCH"))
 
-    def idle(self, folder: str, known: State | None, seconds: float, stop: Callable[[float], bool]) -> bool:
+    def idle(
+        self, folder: str, is_news: Callable[[State], bool], seconds: float, stop: Callable[[float], bool]
+    ) -> bool:
         """
         Wait for a new mail in `folder` for at most `seconds`; True as soon as there is one.
 
-        `known` is what the caller has seen of the folder: what came since then counts. `stop(seconds)`
-        waits no longer than that and says whether to give up; it is asked every second. Without IDLE
-        (RFC 2177) the folder is looked at once a minute.
+        `is_news` says whether a state of the folder has mail that nobody has pulled. `stop(seconds)` waits no longer
+        than that and says whether to give up; it is asked every second. Without IDLE (RFC 2177) the
+        folder is looked at once a minute.
         """
         end = time.monotonic() + seconds
-        seen = self.examine(folder)
-        if known is not None and seen != known:
+        if is_news(self.examine(folder)):
             return True
         while (left := end - time.monotonic()) > 0 and not stop(0):
             if "IDLE" not in self.capabilities:
                 if stop(min(left, POLL_SECONDS)):
                     return False
-                if self.status(folder).uidnext != seen.uidnext:
+                if is_news(self.status(folder)):
                     return True
             elif self._idle_once(min(left, IDLE_SECONDS), stop):
                 return True

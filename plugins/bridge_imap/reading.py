@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Unpack
 
-from bridge import Capture, Decision, Record, Skip
+from bridge import Capture, Decision, Detail, Record, Skip, Unavailable
 from bridge_imap.client import Client, Folder
 from bridge_imap.people import MailContext, is_own
 from bridge_imap.records import (
-    HEADER_ITEM,
+    JUDGED_ITEM,
+    KEPT,
     STREAM,
     Meta,
     addresses,
     fields,
+    header_item,
     identity,
+    identity_with_body,
     internal_date,
     keep,
     record,
@@ -37,7 +40,9 @@ BATCH_BYTES = 8 * 1024 * 1024
 CUT_BYTES = 256 * 1024
 """How much is read of the body of a mail that is larger than `max_message_bytes`."""
 
-_CUT_ITEMS = b"UID BODYSTRUCTURE BODY.PEEK[HEADER] BODY.PEEK[TEXT]<0.%d>" % CUT_BYTES
+_WHOLE = b"UID BODY.PEEK[]"
+_CUT = b"UID BODYSTRUCTURE BODY.PEEK[HEADER] BODY.PEEK[TEXT]<0.%d>" % CUT_BYTES
+_LESS: Mapping[Detail, bytes] = {detail: b"UID " + header_item(names) for detail, names in KEPT.items()}
 _DRAFT = {b"\\draft", b"\\drafts"}
 _GMAIL_ROLES = {b"\\sent": "sent", b"\\inbox": "inbox"}
 
@@ -60,30 +65,23 @@ class _Mail:
     id: str
     at: datetime | None
     meta: Meta
-    header: bytes
     decision: Decision
 
     @property
-    def due(self) -> bool:
-        """Whether the whole body is to be fetched."""
-        return not self.decision.skip and self.meta["detail"] == "full"
+    def asks(self) -> bytes | None:
+        """What is to be fetched of it; None for a mail that is skipped."""
+        if self.decision.skip:
+            return None
+        if self.meta["detail"] == "cut":
+            return _CUT
+        return _LESS.get(self.decision.detail, _WHOLE)
 
-    @property
-    def cut(self) -> bool:
-        """Whether only the beginning of the body is to be fetched."""
-        return not self.decision.skip and self.meta["detail"] == "cut"
-
-    def skip(self, rule: str) -> Skip:
-        return Skip(stream=STREAM, id=self.id, version="skip", rule=rule)
+    def skip(self) -> Skip:
+        assert self.decision.rule is not None
+        return Skip(stream=STREAM, id=self.id, version="skip", rule=self.decision.rule)
 
     def record(self, raw: bytes, **more: Unpack[Meta]) -> Record:
         return record(self.id, self.at, Meta(**{**self.meta, **more}), raw)
-
-    def unreadable(self, reason: str) -> Record | Skip:
-        """Return what is known of a mail whose body the server fails to give out."""
-        if self.decision.rule is not None:
-            return self.skip(self.decision.rule)
-        return self.record(keep(self.header, self.decision.detail), detail="unreadable", reason=reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +94,16 @@ class _Headers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """Mails whose bodies are asked for at once; `uids` count those that are gone as well."""
+    """Mails of which the same is asked at once, if anything is; `uids` count those that are gone as well."""
 
     uids: Sequence[int]
     mails: Sequence[_Mail]
+    asks: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bodies:
-    """The bodies of a part, asked for with `tag`; None where no body is due."""
+    """A part, asked for with `tag`; None where nothing had to be."""
 
     part: _Part
     tag: bytes | None
@@ -130,7 +129,7 @@ class Reader:
         self._own = own
         self._limit = limit
         self._came: dict[int, Items] = {}
-        self._header_items = b"UID RFC822.SIZE INTERNALDATE FLAGS " + HEADER_ITEM
+        self._header_items = b"UID RFC822.SIZE INTERNALDATE FLAGS " + JUDGED_ITEM
         if client.gmail:
             self._header_items = b"X-GM-LABELS " + self._header_items
 
@@ -161,9 +160,17 @@ class Reader:
                 yield Batch(uids=step.part.uids, records=self._take_bodies(step))
 
     def read_header(self, uid: int, reason: str) -> Batch:
-        """Return a mail whose body the server fails to give out: its header, marked with the `reason`."""
-        mails = self._take_headers(self._ask_headers([uid]))
-        return Batch(uids=[uid], records=[mail.unreadable(reason) for mail in mails])
+        """Return a mail that the server fails to give out whole: its header, marked with the `reason`."""
+        records: list[Record | Skip] = []
+        for mail in self._take_headers(self._ask_headers([uid])):
+            if mail.decision.skip:
+                records.append(mail.skip())
+                continue
+            detail: Detail = "metadata" if mail.decision.detail == "metadata" else "subject"
+            self._collect(self._client.send_fetch([uid], _LESS[detail]))
+            header = _bytes(self._came.pop(uid, {}).get(b"BODY[HEADER.FIELDS"))
+            records.append(mail.record(keep(header, detail), detail="unreadable", reason=reason))
+        return Batch(uids=[uid], records=records)
 
     def lost(self, uid: int, reason: str) -> Batch:
         """Return a mail of which the server gives out nothing at all, so that a person can look for it."""
@@ -185,12 +192,11 @@ class Reader:
             self._came.setdefault(uid, {}).update(items)
 
     def _judge(self, uid: int, items: Items) -> _Mail:
-        header = _bytes(items[b"BODY[HEADER.FIELDS"])
         size = number(items.get(b"RFC822.SIZE"))
         at = internal_date(items.get(b"INTERNALDATE"))
         labels = {label.lower() for label in _list(items.get(b"X-GM-LABELS"))}
         role = next((name for label, name in _GMAIL_ROLES.items() if label in labels), self._folder.role)
-        named = fields(header)
+        named = fields(_bytes(items[b"BODY[HEADER.FIELDS"]))
         id = identity(named, size)
         if role != "sent" and _DRAFT & {*labels, *(flag.lower() for flag in _list(items.get(b"FLAGS")))}:
             # not under its own id: what is sent later may carry the same Message-ID
@@ -200,7 +206,7 @@ class Reader:
             decision = self._capture.decide(at=at, addresses=outside)
         cut = decision.detail == "full" and size > self._limit
         meta = self._meta(uid, role, at, size, "cut" if cut else decision.detail)
-        return _Mail(uid=uid, id=id, at=at, meta=meta, header=header, decision=decision)
+        return _Mail(uid=uid, id=id, at=at, meta=meta, decision=decision)
 
     def _meta(self, uid: int, role: str, at: datetime | None, size: int, detail: str) -> Meta:
         return Meta(
@@ -217,13 +223,8 @@ class Reader:
         return f"{what}:{self._folder.name}:{self._uidvalidity}:{uid}"
 
     def _ask_bodies(self, part: _Part) -> _Bodies:
-        due = [mail.uid for mail in part.mails if mail.due]
-        cut = [mail.uid for mail in part.mails if mail.cut]
-        tag = None
-        if cut:
-            tag = self._client.send_fetch(cut, _CUT_ITEMS)
-        elif due:
-            tag = self._client.send_fetch(due, b"UID BODY.PEEK[]")
+        wanted = [mail.uid for mail in part.mails if not mail.decision.skip]
+        tag = self._client.send_fetch(wanted, part.asks) if part.asks is not None else None
         return _Bodies(part=part, tag=tag)
 
     def _take_bodies(self, asked: _Bodies) -> list[Record | Skip]:
@@ -234,44 +235,40 @@ class Reader:
 
     def _become(self, mail: _Mail, items: Items) -> Record | Skip | None:
         """Return what becomes of a mail; None when it vanished after its header was read."""
-        if mail.decision.rule is not None:
-            return mail.skip(mail.decision.rule)
-        if mail.cut:
-            if b"BODY[HEADER" not in items:
-                return None
+        if mail.asks is None:
+            return mail.skip()
+        if mail.asks == _WHOLE and b"BODY[" in items:
+            whole = items[b"BODY["]
+            if not isinstance(whole, bytes):
+                raise Unavailable(f"the server sent NIL instead of the mail with the UID {mail.uid}")
+            return replace(mail, id=identity_with_body(mail.id, whole)).record(whole)
+        if mail.asks == _CUT and b"BODY[HEADER" in items:
             raw = _bytes(items[b"BODY[HEADER"]) + _bytes(items.get(b"BODY[TEXT"))
             return mail.record(raw, attachments=attachments(items.get(b"BODYSTRUCTURE")))
-        if not mail.due:
-            return mail.record(keep(mail.header, mail.decision.detail))
-        if b"BODY[" not in items:
-            return None
-        whole = items[b"BODY["]
-        if not isinstance(whole, bytes):
-            return mail.unreadable("the server sent NIL instead of the mail")
-        return mail.record(whole)
+        if b"BODY[HEADER.FIELDS" in items:
+            return mail.record(keep(_bytes(items[b"BODY[HEADER.FIELDS"]), mail.decision.detail))
+        return None
 
 
 def _divide(uids: Sequence[int], mails: Sequence[_Mail]) -> Iterator[_Part]:
-    """Divide a chunk into parts of bearable size; a mail that is cut goes alone."""
+    """Divide a chunk into parts of which the same is asked, of bearable size; a mail that is cut goes alone."""
     by_uid = {mail.uid: mail for mail in mails}
     start = total = 0
+    asks: bytes | None = None
     for position, uid in enumerate(uids):
         mail = by_uid.get(uid)
-        size = mail.meta["size"] if mail and mail.due else 0
-        alone = mail is not None and mail.cut
-        if start < position and (alone or total + size > BATCH_BYTES):
-            yield _part(uids[start:position], by_uid)
+        if mail is None or mail.asks is None:
+            continue
+        size = mail.meta["size"] if mail.asks == _WHOLE else 0
+        if asks is not None and (asks != mail.asks or asks == _CUT or total + size > BATCH_BYTES):
+            yield _part(uids[start:position], by_uid, asks)
             start, total = position, 0
-        total += size
-        if alone:
-            yield _part([uid], by_uid)
-            start = position + 1
-    if start < len(uids):
-        yield _part(uids[start:], by_uid)
+        asks, total = mail.asks, total + size
+    yield _part(uids[start:], by_uid, asks)
 
 
-def _part(uids: Sequence[int], by_uid: dict[int, _Mail]) -> _Part:
-    return _Part(uids=uids, mails=[by_uid[uid] for uid in uids if uid in by_uid])
+def _part(uids: Sequence[int], by_uid: Mapping[int, _Mail], asks: bytes | None) -> _Part:
+    return _Part(uids=uids, mails=[by_uid[uid] for uid in uids if uid in by_uid], asks=asks)
 
 
 def _bytes(value: Value) -> bytes:

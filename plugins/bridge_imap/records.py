@@ -17,31 +17,37 @@ STREAM = "messages"
 META = b"X-Crmbridge-Meta: "
 """The first line of every record's data; the mail as the server sent it follows."""
 
-ENVELOPE = [
-    "Date",
-    "From",
-    "Sender",
-    "Reply-To",
-    "To",
-    "Cc",
-    "Bcc",
-    "Message-ID",
-    "In-Reply-To",
-    "References",
-    "Thread-Index",
-    "Return-Path",
-    "Auto-Submitted",
-    "X-Auto-Response-Suppress",
-    "Precedence",
-    "List-Id",
-    "Content-Type",
-]
-"""The fields that say who, when and in answer to what: all that "metadata" keeps."""
+_PEOPLE = ("from", "sender", "reply-to", "to", "cc", "bcc")
+_ENVELOPE = (
+    *_PEOPLE,
+    "date",
+    "message-id",
+    "list-id",
+    "in-reply-to",
+    "references",
+    "thread-index",
+    "return-path",
+    "auto-submitted",
+    "x-auto-response-suppress",
+    "precedence",
+    "content-type",
+)
+KEPT: Mapping[Detail, tuple[str, ...]] = {
+    "metadata": _ENVELOPE,
+    "subject": (*_ENVELOPE, "subject", "thread-topic"),
+}
+"""The fields that less than "full" keeps: who, when, in answer to what; and the subject."""
 
-TOPIC = ["Subject", "Thread-Topic"]
-"""What "subject" keeps besides."""
+_JUDGED = (*_PEOPLE, "date", "subject", "message-id", "list-id")
 
-HEADER_ITEM = f"BODY.PEEK[HEADER.FIELDS ({' '.join(ENVELOPE + TOPIC)})]".encode()
+
+def header_item(names: Iterable[str]) -> bytes:
+    """Return the FETCH item for some header fields."""
+    return f"BODY.PEEK[HEADER.FIELDS ({' '.join(names).upper()})]".encode()
+
+
+JUDGED_ITEM = header_item(_JUDGED)
+"""What identity and the capture rules look at before it is known what may be kept."""
 
 _MESSAGE_ID = re.compile(r"<([^<>]+)>")
 _ADDRESS = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^\s<>()",;:@]+)@[^\s<>()",;:@]+|"(?:[^"\\]|\\.)*"')
@@ -49,6 +55,7 @@ _ADDRESS = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^\s<>()",;:@]+)@[^\s<>()",;:@]+|"(
 _INTERNAL_DATE = re.compile(rb" ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-]\d{4})")
 _MONTHS = {m: n for n, m in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 _ID_LIMIT = 250
+_HASH = "mail-hash:"
 
 
 class Attachment(TypedDict):
@@ -84,8 +91,7 @@ class Meta(TypedDict, total=False):
     reason: str
 
 
-_PEOPLE = ("from", "sender", "reply-to", "to", "cc", "bcc")
-_READ = {name.encode(): name for name in (*_PEOPLE, "message-id", "list-id", "date", "subject")}
+_READ = {name.encode(): name for name in _JUDGED}
 
 
 def pack(meta: Meta, raw: bytes) -> bytes:
@@ -106,7 +112,7 @@ def unpack(data: bytes) -> tuple[Meta, bytes]:
 
 
 def fields(header: bytes) -> dict[str, list[str]]:
-    """Return what identity and people are read from, unfolded, by lower-case name; no UTF-8 is taken for Latin-1."""
+    """Return the fields of JUDGED_ITEM, unfolded, by lower-case name; what is no UTF-8 is taken for Latin-1."""
     found: dict[str, list[str]] = {}
     for line in _lines(header):
         name, _, value = line.partition(b":")
@@ -129,10 +135,18 @@ def identity(header: Mapping[str, list[str]], size: int) -> str:
     name = (bare[1] if bare else said).strip().strip("<>")
     if not name:
         told = [value for field in ("date", "from", "to", "subject") for value in header.get(field, [""])]
-        name = f"mail-hash:{_hash([*told, str(size)])}"
+        name = f"{_HASH}{_hash([*told, str(size)])}"
     elif len(name) > _ID_LIMIT:
         name = f"long-id:{_hash([name])}"
     return f"{name}#list" if header.get("list-id") else name
+
+
+def identity_with_body(id: str, raw: bytes) -> str:
+    """Return `id`, told apart by the body as well where it is a hash: a script may send two mails in one second."""
+    if not id.startswith(_HASH):
+        return id
+    body = raw.replace(b"\r\n", b"\n").partition(b"\n\n")[2]
+    return f"{_HASH}{_hash([id, hashlib.sha256(body).hexdigest()])}"
 
 
 def addresses(header: Mapping[str, list[str]]) -> set[str]:
@@ -145,8 +159,8 @@ def addresses(header: Mapping[str, list[str]]) -> set[str]:
 
 
 def keep(header: bytes, detail: Detail) -> bytes:
-    """Return those fields of a header that `detail` allows; no more than HEADER_ITEM asks for."""
-    allowed = {name.lower().encode() for name in (ENVELOPE if detail == "metadata" else ENVELOPE + TOPIC)}
+    """Return those fields of a header that KEPT allows; a server may send more than it was asked for."""
+    allowed = {name.encode() for name in KEPT[detail]}
     kept = [line for line in _lines(header) if line.partition(b":")[0].strip().lower() in allowed]
     return b"".join(line + b"\r\n" for line in kept) + b"\r\n"
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from typing import TypedDict
 
 from bridge import BridgeError, Context, CursorExpired, Json, Page, Phase, Record, Skip, Unavailable
@@ -60,6 +61,7 @@ class Mailbox:
     _spare: list[Client] = field(default_factory=list)
     _folders: Sequence[Folder] = ()
     _seen: dict[str, State] = field(default_factory=dict)
+    _told: dict[str, State] = field(default_factory=dict)
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def connect(self) -> tuple[Client, Sequence[Folder]]:
@@ -119,10 +121,10 @@ class Mailbox:
         """Block until a mail arrives or `seconds` pass; INBOX is watched, the others are looked at first."""
         client, told = self.begin()
         try:
-            news = any(self._seen.get(folder.name, state) != state for folder, state in told.items())
+            news = len([f for f, state in told.items() if self._is_news(f, state)]) > 0
             watched = min(told, key=lambda folder: folder.role not in ("inbox", "all"), default=None)
             if not news and watched is not None:
-                news = client.idle(watched.name, self._seen.get(watched.name), seconds, self._closed.wait)
+                news = client.idle(watched.name, partial(self._is_news, watched), seconds, self._closed.wait)
         except BaseException:
             client.close()
             raise
@@ -132,6 +134,14 @@ class Mailbox:
     def saw(self, folder: Folder, state: State) -> None:
         """Remember that everything up to `state` was pulled; what differs from it is news."""
         self._seen[folder.name] = state
+
+    def _is_news(self, folder: Folder, state: State) -> bool:
+        """Say whether a folder stands elsewhere than where it was pulled to; the same state is no news twice."""
+        if state in (self._seen.get(folder.name, state), self._told.get(folder.name)):
+            return False
+        # a server whose STATUS and EXAMINE disagree would otherwise have us pull without end
+        self._told[folder.name] = state
+        return True
 
     def close(self) -> None:
         """End waiting and drop the connections."""

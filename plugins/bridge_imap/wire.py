@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+import io
 import re
 import ssl
 from collections.abc import Sequence
@@ -101,16 +102,26 @@ class Wire:
     def idled(self) -> tuple[int, bool]:
         """Return how many lines came while idling, without waiting for any, and whether they tell of a mail."""
         came = []
-        timeout = self._imap.sock.gettimeout()
-        self._imap.sock.setblocking(False)
-        try:
-            while line := self._imap.readline():
-                came.append(line)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            pass  # that was all
-        finally:
-            self._imap.sock.settimeout(timeout)
+        while self._has_more():
+            came.append(self._line())
         return len(came), _tells_news(came)
+
+    def _has_more(self) -> bool:
+        """
+        Say whether something has come that was not read yet; False at the end of the connection as well.
+
+        Only looks: a line read without waiting would lose its beginning where the rest is still on its way.
+        """
+        sock, reader = self._imap.sock, self._imap.file
+        assert isinstance(reader, io.BufferedReader)
+        timeout = sock.gettimeout()
+        sock.setblocking(False)
+        try:
+            return bool(reader.peek(1))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        finally:
+            sock.settimeout(timeout)
 
     def end_idle(self, tag: bytes) -> bool:
         """Send DONE and return whether a mail came at the last moment."""
