@@ -32,7 +32,7 @@ docs: $(VENV)/.test
 	$(BIN)/python -m tests.docs
 
 bench: $(VENV)/.test
-	@.ci/install-servers
+	@.ci/install-servers bench
 	@$(BIN)/python -m benchmarks
 
 clean:

@@ -3,7 +3,7 @@ First sync of a mailbox, and a look at it when nothing changed: crmbridge beside
 
     python benchmarks/imap_first_sync.py [--mails 20000] [--rounds 3]
 
-Needs root and scripts/install-test-servers.sh. Both read INBOX from a private Dovecot on loopback, directly
+Needs root, Dovecot and mbsync: sudo .ci/install-servers bench. Both read INBOX from a private Dovecot on loopback, directly
 and with round trips of 20 ms, in interleaved rounds. crmbridge stores the raw mails into SQLite with one commit
 per page; mbsync writes a Maildir, with its default (FSync on) and without. Times are of the whole process.
 """

@@ -20,7 +20,7 @@ from typing import Self
 
 import imapclient
 
-REMEDY = "needs a real Dovecot and root; run scripts/install-test-servers.sh as root, then the tests as root"
+REMEDY = "needs a real Dovecot and root; remedy: sudo .ci/install-servers, then run the tests as root"
 USER = "sales@example.com"
 PASSWORD = "secret1"
 JWT_KEY = b"test-only-hmac-key-not-a-secret!"
