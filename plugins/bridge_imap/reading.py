@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Unpack
 
@@ -241,7 +241,7 @@ class Reader:
             whole = items[b"BODY["]
             if not isinstance(whole, bytes):
                 raise Unavailable(f"the server sent NIL instead of the mail with the UID {mail.uid}")
-            return replace(mail, id=identity_with_body(mail.id, whole)).record(whole)
+            return record(identity_with_body(mail.id, whole), mail.at, mail.meta, whole)
         if mail.asks == _CUT and b"BODY[HEADER" in items:
             raw = _bytes(items[b"BODY[HEADER"]) + _bytes(items.get(b"BODY[TEXT"))
             return mail.record(raw, attachments=attachments(items.get(b"BODYSTRUCTURE")))

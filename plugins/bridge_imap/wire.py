@@ -17,10 +17,8 @@ Value: TypeAlias = "bytes | list[Value] | None"
 LITERAL_LIMIT = 256 * 1024 * 1024
 """A longer literal is no mail but nonsense; its length is not allocated."""
 
-_LITERAL = re.compile(rb"~?\{(\d+)\+?\}\r?\n\Z")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[()]|[^\s()"\[]+\[[^\]]*\](?:<\d+>)?|[^\s()"]+')
 _ESCAPED = re.compile(rb"\\(.)")
-_LITERAL_ENDS = (b"}\r\n", b"}\n")
 _NIL = (b"NIL", b"nil", b"Nil")
 _NEWS = re.compile(rb"\* \d+ EXISTS\b", re.IGNORECASE)
 _CODE = re.compile(r"\A\[([^\] ]+)")
@@ -62,23 +60,19 @@ class Wire:
         found: list[list[Value]] = []
         while tag not in self._ended:
             line = self._line()
-            words = [*line.split(None, 3), b"", b"", b""]
-            name = words[1].upper()
-            if words[0] == b"*":
-                if words[2].upper() == kind:
-                    found.append([words[1], kind, *self._values(words[3])])
-                elif name == kind:
-                    found.append(self._values(line[2:]))
-                elif name == b"BYE":
-                    raise Unavailable(f"the server hung up: {_text(line[6:])}")
-                elif line.endswith(_LITERAL_ENDS):
-                    self._values(line)
-            elif name == b"OK":
-                self._ended[words[0]] = None
-            elif name in (b"NO", b"BAD"):
-                self._ended[words[0]] = refusal(line.split(None, 2)[-1])
+            first, _, rest = line.partition(b" ")
+            if first == b"*":
+                name, _, after = rest.partition(b" ")
+                if after[: len(kind)].upper() == kind and name.isdigit():
+                    found.append([name, kind, *self._values(after[len(kind) :])])
+                elif name.strip().upper() == kind:
+                    found.append([kind, *self._values(after)])
+                elif name.strip().upper() == b"BYE":
+                    raise Unavailable(f"the server hung up: {_text(after)}")
+                elif _literal_of(line) is not None:
+                    self._values(after)
             else:
-                raise Unavailable(f"the answer makes no sense: {_text(line)}")
+                self._ended[first] = _ending(line)
         refused = self._ended.pop(tag)
         if refused is not None:
             raise refused
@@ -94,7 +88,7 @@ class Wire:
         came = []
         while not (line := self._line()).startswith(b"+"):
             if line.startswith(tag):
-                raise refusal(line.split(None, 2)[-1])
+                raise _ending(line) or Unavailable("the server ended IDLE before it began")
             came.append(line)
         _, news = self.idled()
         return tag, news or _tells_news(came)
@@ -153,12 +147,12 @@ class Wire:
         return text
 
     def _values(self, line: bytes) -> list[Value]:
-        """Return the values of a response that begins with `line`, reading on after each literal."""
+        """Return the values of a response that goes on with `line`, reading on after each literal."""
         root: list[Value] = []
         stack = [root]
         while True:
-            literal = _LITERAL.search(line) if line.endswith(_LITERAL_ENDS) else None
-            for token in _TOKEN.findall(line, 0, literal.start() if literal else len(line)):
+            literal = _literal_of(line)
+            for token in _TOKEN.findall(line if literal is None else line[: literal[0]]):
                 first = token[0]
                 if first == 40:  # (
                     inner: list[Value] = []
@@ -173,13 +167,33 @@ class Wire:
                     stack[-1].append(_ESCAPED.sub(rb"\1", text) if b"\\" in text else text)
                 else:
                     stack[-1].append(token if token not in _NIL else None)
-            if not literal:
+            if literal is None:
                 break
-            stack[-1].append(self._literal(int(literal[1])))
+            stack[-1].append(self._literal(literal[1]))
             line = self._line()
         if len(stack) != 1:
             raise Unavailable(f"the answer makes no sense: {_text(line)}")
         return root
+
+
+def _literal_of(line: bytes) -> tuple[int, int] | None:
+    """Return where a literal is announced at the end of a line, and its length; None where none is."""
+    if not line.endswith(b"}\r\n"):
+        return None
+    start = line.rfind(b"{")
+    length = line[start + 1 : -3]
+    return (start, int(length)) if start >= 0 and length.isdigit() else None
+
+
+def _ending(line: bytes) -> Rejected | None:
+    """Return what the end of a command says: None for OK."""
+    words = line.split(None, 2)
+    status = words[1].upper() if len(words) > 1 else b""
+    if status == b"OK":
+        return None
+    if status in (b"NO", b"BAD"):
+        return refusal(words[-1])
+    raise Unavailable(f"the answer makes no sense: {_text(line)}")
 
 
 def pairs(response: Sequence[Value]) -> dict[bytes, Value]:
