@@ -113,11 +113,11 @@ def load_yaml(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_page_shows_is_seen() -> None:
     page = (
-        "# A head, and more\n\n1. See [there](b.md#x), ![it](c.png) and [far](https://example.com):\n\n"
+        '# A head, and more\n\n1. See [there](b.md#x), ![it](c.png), <img src="d.png"> and [far](https://example.com):\n\n'
         "   ```yaml\n   a: {b: 1}\n   ```\n\n```sh\nsudo -u crmbridge /opt/crmbridge/bin/crmbridge undo 2 # why\n```\n"
-        "Or `crmbridge rejects replay R1` and the line `crmbridge 7F3A2C9KQ0XT`, not [this]`(d.md)`.\n"
+        "Or `crmbridge rejects replay R1` and the line `crmbridge 7F3A2C9KQ0XT`, not [this]`(e.md)`.\n"
     )
-    assert links(page) == ["b.md#x", "c.png"]
+    assert links(page) == ["b.md#x", "c.png", "d.png"]
     assert command_lines(page) == [["undo", "2"], ["rejects", "replay", "R1"]]
     assert [(block.language, block.text, block.line) for block in blocks(page)] == [
         ("yaml", "a: {b: 1}\n", 6),

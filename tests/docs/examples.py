@@ -10,7 +10,7 @@ from pathlib import Path
 
 _FENCE = re.compile(r"^([ ]*)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`([^`\n]+)`")
-_LINK = re.compile(r"\[[^\]\[]*\]\(([^)\s]+)\)")
+_LINK = re.compile(r"(?:\[[^\]\[]*\]\(|<img src=\")([^)\s\"]+)")
 _COMMAND = re.compile(
     r"(?:^|[\s/(])crmbridge +((?:[a-z][a-z-]*|--version|--help)(?: +[^\s#;|&>]+)*)", re.MULTILINE
 )
