@@ -153,7 +153,7 @@ class _Receiving:
         if error is not None and not self._failing:
             log.error(
                 "webhooks cannot be stored: %s. Senders are told to send them again.",
-                self._runtime.message(error).rstrip("."),
+                self._runtime.message(getattr(error, "orig", error)).rstrip("."),
             )
         elif error is None and self._failing:
             log.warning("webhooks are stored again")

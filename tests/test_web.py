@@ -1,0 +1,505 @@
+"""The receiver over real sockets: who is refused, what is stored before it is answered, and what a vendor can retry."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import logging
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import requests
+
+from bridge import Account, Delivery, Record, Reply, Request
+from bridge.config import parse_config
+from bridge.engine.opening import open_runtime
+from bridge.errors import ConfigError, StoreError
+from bridge.store.writer import Writer
+from bridge.sync.runtime import Runtime
+from bridge.web import app as web_app
+from bridge.web.app import MAX_BODY, make_app
+from bridge.web.metrics import Metrics
+from bridge.web.serving import Server
+from bridge_api.sandbox import form
+from bridge_memory.receiver import HEADER, sign
+from bridge_whatsapp.sandbox import BUSINESS, MetaSandbox, Sender, signed, text_message
+
+KEY = "the key of the folder"
+TOKEN = "the token of the website"
+SECRETS = {
+    "FOLDER_KEY": KEY,
+    "WA_SECRET": "meta-app-secret",
+    "WA_VERIFY": "meta-verify-token",
+    "TOKEN": TOKEN,
+}
+CONFIG = """
+store: sqlite:///store.db
+connections:
+  folder: {connector: memory, settings: {directory: folder, key: "${env:FOLDER_KEY}"}}
+  whatsapp:
+    connector: whatsapp
+    settings: {app_secret: "${env:WA_SECRET}", verify_token: "${env:WA_VERIFY}", business_account: "%s"}
+  inbound: {connector: api, settings: {sources: {website: {token: "${env:TOKEN}"}}}}
+  crm: {connector: hubspot, settings: {token: "${env:TOKEN}"}}
+web: {listen: "127.0.0.1:0"%s}
+"""
+
+
+@dataclass(slots=True)
+class Receiver:
+    """A running receiver at `url` on a store of its own."""
+
+    runtime: Runtime
+    server: Server
+    home: Path
+    woken: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return self.server.address
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> requests.Response:
+        return requests.post(self.url + path, data=body, headers=dict(headers or {}), timeout=10)
+
+    def signed(
+        self, body: bytes, path: str = "/hooks/folder", *, key: str = KEY, age: int = 0
+    ) -> requests.Response:
+        """Post a body as the folder's own sender does."""
+        at = int(datetime.now(UTC).timestamp()) - age
+        return self.post(path, body, {HEADER: sign(body, key, at)})
+
+    def stored(self, column: str = "body") -> list[Any]:
+        """Return what stands on the disk, as another process sees it."""
+        with closing(sqlite3.connect(self.home / "store.db")) as database:
+            return [row[0] for row in database.execute(f"SELECT {column} FROM delivery ORDER BY pk")]
+
+    def execute(self, statement: str) -> None:
+        """Change the database behind the receiver's back."""
+        with closing(sqlite3.connect(self.home / "store.db", timeout=10)) as database:
+            database.executescript(statement)
+
+
+@contextmanager
+def receiving(
+    home: Path, more: str = "", change: Callable[[Runtime], None] = lambda runtime: None
+) -> Iterator[Receiver]:
+    config = parse_config(CONFIG % (BUSINESS.waba, more), file="config.yaml", folder=home)
+    with open_runtime(config, lock_as="test") as runtime:
+        change(runtime)
+        server = Server(
+            make_app(runtime, Metrics(runtime, list)), host=config.web.host, port=0, file="config.yaml"
+        )
+        server.start()
+        receiver = Receiver(runtime=runtime, server=server, home=home)
+        runtime.wake = receiver.woken.append
+        try:
+            yield receiver
+        finally:
+            server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """One receiver for the tests that leave it as it was."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in SECRETS.items():
+            monkeypatch.setenv(name, value)
+        with receiving(tmp_path_factory.mktemp("shared")) as found:
+            yield found
+
+
+def api_headers(token: str = TOKEN, **more: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}", "Content-Type": "application/json", **more}
+
+
+def interaction(number: int = 1, text: str = "Oi") -> bytes:
+    return orjson.dumps(form("Ana", "ana@x.example", text, at=datetime.now(UTC), id=f"form-{number}"))
+
+
+def test_what_is_answered_is_on_the_disk(shared: Receiver) -> None:
+    before = len(shared.stored())
+    body = b'{"events": []}'
+    answer = shared.signed(body)
+    assert (answer.status_code, answer.text) == (200, "stored\n")
+    assert shared.stored()[before:] == [body]
+    assert shared.woken[-1] == "resolve"
+
+
+def test_meta_is_answered_by_shaking_hands_and_by_storing_its_deliveries(shared: Receiver) -> None:
+    before = len(shared.stored())
+    with MetaSandbox() as meta:
+        url = f"{shared.url}/hooks/whatsapp"
+        assert meta.handshake(url)
+        assert len(shared.stored()) == before
+        ana = Sender(name="Ana", wa_id="5511973914862", user_id="BR.1")
+        assert meta.deliver(url, text_message(ana, "Oi", at=datetime.now(UTC)))
+    assert b"Oi" in shared.stored()[-1]
+    wrong = requests.get(
+        url, params={"hub.mode": "subscribe", "hub.verify_token": "x", "hub.challenge": "1"}, timeout=10
+    )
+    assert wrong.status_code == 403
+
+
+def test_the_inbound_api_stores_and_serves_its_description(shared: Receiver) -> None:
+    answer = shared.post("/v1/interactions", interaction(1), api_headers())
+    assert (answer.status_code, answer.json()) == (202, {"id": "form-1", "status": "stored"})
+    assert orjson.loads(shared.stored()[-1])["id"] == "form-1"
+    at_its_hook = shared.post("/hooks/inbound", interaction(2), api_headers())
+    assert at_its_hook.status_code == 202
+    described = requests.get(f"{shared.url}/v1/openapi.json", timeout=10)
+    assert described.status_code == 200
+    assert described.headers["content-type"] == "application/json"
+    assert "/v1/interactions" in described.json()["paths"]
+
+
+def forged(receiver: Receiver) -> Iterator[tuple[int, requests.Response]]:
+    """Yield what each receiver should answer to a forgery, and what it answers."""
+    body = b'{"events": []}'
+    yield 401, receiver.post("/hooks/folder", body)
+    yield 401, receiver.signed(body, key="another key altogether")
+    yield 401, receiver.post("/hooks/folder", body + b" ", {HEADER: sign(body, KEY, int(time.time()))})
+    yield 403, receiver.signed(body, age=3600)
+    yield 401, receiver.post("/hooks/whatsapp", body)
+    yield 401, receiver.post("/hooks/whatsapp", body, signed(body, "a forger's secret"))
+    yield 401, receiver.post("/v1/interactions", interaction(), api_headers("the token of a forger"))
+    yield 401, receiver.post("/v1/interactions", interaction(), {"Content-Type": "application/json"})
+    yield 422, receiver.post("/v1/interactions", b'{"kind": "nonsense"}', api_headers())
+    yield 405, requests.put(f"{receiver.url}/hooks/folder", data=body, timeout=10)
+    yield 405, requests.delete(f"{receiver.url}/hooks/whatsapp", timeout=10)
+
+
+def test_a_forged_request_is_refused_and_nothing_of_it_is_stored(shared: Receiver) -> None:
+    before = shared.stored()
+    answers = list(forged(shared))
+    assert [answer.status_code for _, answer in answers] == [code for code, _ in answers]
+    assert shared.stored() == before
+    said = "".join(answer.text for _, answer in answers)
+    assert KEY not in said and TOKEN not in said
+
+
+@pytest.mark.parametrize(
+    "path", ["/hooks/nobody", "/hooks/crm", "/hooks/", "/hooks/folder/more", "/v1/other", "/"]
+)
+def test_where_no_connection_listens_the_answer_is_404(path: str, shared: Receiver) -> None:
+    before = shared.stored()
+    assert shared.signed(b"{}", path).status_code == 404
+    assert shared.stored() == before
+
+
+def test_a_body_above_16_mib_is_not_taken(shared: Receiver) -> None:
+    before = shared.stored()
+    body = b"x" * (MAX_BODY + 1)
+    told = shared.signed(body)
+    assert (told.status_code, told.json()) == (413, {"error": f"bodies above {MAX_BODY} bytes are not taken"})
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(17):
+            yield b"x" * 1024 * 1024
+
+    untold = requests.post(f"{shared.url}/hooks/folder", data=chunks(), timeout=20)
+    assert untold.status_code == 413
+    assert shared.stored() == before
+
+
+def test_the_largest_body_is_stored_beside_the_database(shared: Receiver) -> None:
+    body = b'"' + b"x" * (MAX_BODY - 2) + b'"'
+    assert shared.signed(body).status_code == 200
+    assert shared.stored()[-1] is None
+    assert shared.runtime.blobs.get(shared.stored("blob")[-1]) == body
+
+
+def test_a_query_does_not_hide_the_address(shared: Receiver) -> None:
+    assert shared.signed(b'{"events": [1]}', "/hooks/folder?source=one&a=%20b").status_code == 200
+
+
+def test_a_repeat_is_stored_once_and_answered_the_same(shared: Receiver) -> None:
+    body = interaction(77)
+    first = shared.post("/v1/interactions", body, api_headers(**{"Idempotency-Key": "order-77"}))
+    before = len(shared.stored())
+    again = shared.post("/v1/interactions", body, api_headers(**{"Idempotency-Key": "order-77"}))
+    assert (again.status_code, again.content) == (first.status_code, first.content) == (202, first.content)
+    assert len(shared.stored()) == before
+
+
+def test_a_key_used_for_another_body_is_a_conflict(shared: Receiver) -> None:
+    headers = api_headers(**{"Idempotency-Key": "order-78"})
+    assert shared.post("/v1/interactions", interaction(78), headers).status_code == 202
+    before = shared.stored()
+    conflict = shared.post("/v1/interactions", interaction(78, "something else"), headers)
+    assert conflict.status_code == 409
+    assert conflict.json()["error"] == "this idempotency key was used for another body"
+    assert "use a new key" in conflict.json()["remedy"]
+    assert shared.stored() == before
+
+
+def test_headers_that_carry_secrets_are_not_stored(shared: Receiver) -> None:
+    more = {"Cookie": f"session={TOKEN}", "Proxy-Authorization": f"Basic {TOKEN}", "X-Kept": "this"}
+    assert shared.post("/v1/interactions", interaction(9), api_headers(**more)).status_code == 202
+    kept = orjson.loads(shared.stored("headers")[-1])
+    assert kept["x-kept"] == "this"
+    assert TOKEN not in json.dumps(kept)
+
+
+def test_health_answers_whatever_else_is_wrong(shared: Receiver) -> None:
+    answer = requests.get(f"{shared.url}/healthz", timeout=10)
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_two_thousand_posts_over_32_connections_are_each_stored_once(tmp_path: Path) -> None:
+    posts, lanes = 2000, 32
+    with receiving(tmp_path) as receiver:
+        host, port = receiver.url.removeprefix("http://").split(":")
+
+        def lane(first: int) -> list[int]:
+            connection = http.client.HTTPConnection(host, int(port), timeout=30)
+            codes = []
+            for number in range(first, posts, lanes):
+                body = b'{"events": [%d]}' % number
+                headers = {HEADER: sign(body, KEY, int(time.time()))}
+                connection.request("POST", "/hooks/folder", body, headers)
+                answer = connection.getresponse()
+                answer.read()
+                codes.append(answer.status)
+            connection.close()
+            return codes
+
+        with ThreadPoolExecutor(lanes) as pool:
+            codes = [code for found in pool.map(lane, range(lanes)) for code in found]
+        assert codes == [200] * posts
+        assert sorted(receiver.stored()) == sorted(b'{"events": [%d]}' % number for number in range(posts))
+
+
+# -- when something is wrong -----------------------------------------------------------------------
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_what_cannot_be_stored_is_to_be_sent_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with receiving(tmp_path) as receiver:
+        receiver.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON delivery BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+        )
+        for number in range(3):
+            answer = receiver.signed(b'{"events": [%d]}' % number)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+            assert answer.json() == {"error": "not stored; send it again"}
+        assert receiver.stored() == []
+        assert len(lines(caplog)) == 1
+        assert "webhooks cannot be stored: " in lines(caplog)[0]
+        assert "the disk is full" in lines(caplog)[0]
+        assert "events" not in caplog.text
+        receiver.execute("DROP TRIGGER full")
+        for number in range(3):
+            assert receiver.signed(b'{"events": [%d]}' % number).status_code == 200
+        assert len(receiver.stored()) == 3
+        assert lines(caplog)[1:] == ["webhooks are stored again"]
+
+
+def test_a_store_that_does_not_even_begin_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Writer, *_: object) -> None:
+        raise StoreError("store: another crmbridge took over.")
+
+    with receiving(tmp_path) as receiver:
+        monkeypatch.setattr(Writer, "_begin", refuse)
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda number: receiver.signed(b"[%d]" % number), range(16)))
+        assert [answer.status_code for answer in answers] == [503] * 16
+        monkeypatch.undo()
+        assert receiver.signed(b"[1]").status_code == 200
+
+
+def test_a_closed_store_refuses_at_once(tmp_path: Path) -> None:
+    with receiving(tmp_path) as receiver:
+        receiver.runtime.writer.close()
+        assert [receiver.signed(b"[1]").status_code for _ in range(2)] == [503, 503]
+
+
+def test_one_body_that_the_database_refuses_does_not_take_others_along(tmp_path: Path) -> None:
+    with receiving(tmp_path) as receiver:
+        receiver.execute(
+            "CREATE TRIGGER odd BEFORE INSERT ON delivery WHEN NEW.body = CAST('[7]' AS BLOB)"
+            " BEGIN SELECT RAISE(ABORT, 'no sevens'); END"
+        )
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda number: receiver.signed(b"[%d]" % number), range(48)))
+        assert [number for number, answer in enumerate(answers) if answer.status_code != 200] == [7]
+        assert answers[7].status_code == 503
+        assert sorted(receiver.stored()) == sorted(b"[%d]" % number for number in range(48) if number != 7)
+
+
+def test_a_slow_sender_holds_nobody_up_and_is_sent_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_app, "BODY_SECONDS", 1.0)
+    with receiving(tmp_path) as receiver:
+        host, port = receiver.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as slow:
+            slow.sendall(b"POST /hooks/folder HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf a body")
+            began = time.monotonic()
+            assert receiver.signed(b"[1]").status_code == 200
+            assert time.monotonic() - began < 1.0
+            answer = slow.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"the body did not come within 1 s" in answer
+        assert receiver.stored() == [b"[1]"]
+
+
+def test_a_sender_that_hangs_up_leaves_nothing_behind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with receiving(tmp_path) as receiver:
+        host, port = receiver.url.removeprefix("http://").split(":")
+        for _ in range(5):
+            with socket.create_connection((host, int(port)), timeout=10) as gone:
+                gone.sendall(
+                    b"POST /hooks/folder HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf a body"
+                )
+        assert receiver.signed(b"[1]").status_code == 200
+        assert receiver.stored() == [b"[1]"]
+    assert lines(caplog) == []
+
+
+class Signed:
+    """A third party's receiver that signs the address it calls."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+
+    def check(self) -> Account:
+        return Account(id="1")
+
+    def verify(self, request: Request) -> Reply:
+        self.requests.append(request)
+        if request.query.get("break"):
+            raise RuntimeError(f"the signature {KEY} makes no sense")
+        signature = hashlib.sha256(f"{request.url}|{KEY}".encode()).hexdigest()
+        if request.headers.get("x-signature") != signature:
+            return Reply(status=401, body=b"signed for another address")
+        return Reply(
+            status=201, store=True, headers={"X-Seen": "yes"}, body=b"{}", content_type="application/json"
+        )
+
+    def split(self, delivery: Delivery) -> Iterator[Record]:
+        yield from ()
+
+
+@pytest.fixture
+def third() -> Signed:
+    return Signed()
+
+
+@pytest.fixture
+def behind_a_proxy(tmp_path: Path, third: Signed) -> Iterator[Receiver]:
+    def change(runtime: Runtime) -> None:
+        runtime.connections["folder"].connector = third
+
+    with receiving(tmp_path, ", public_url: 'https://bridge.example.com/in/'", change) as receiver:
+        yield receiver
+
+
+def test_signatures_are_checked_against_the_public_address(behind_a_proxy: Receiver, third: Signed) -> None:
+    public = "https://bridge.example.com/in/hooks/folder?a=1&b=%C3%A9"
+    signature = hashlib.sha256(f"{public}|{KEY}".encode()).hexdigest()
+    answer = behind_a_proxy.post("/hooks/folder?a=1&b=%C3%A9", b"x", {"X-Signature": signature})
+    assert (answer.status_code, answer.headers["x-seen"], answer.headers["content-type"]) == (
+        201,
+        "yes",
+        "application/json",
+    )
+    request = third.requests[-1]
+    assert (request.method, request.url, request.query, request.body) == (
+        "POST",
+        public,
+        {"a": "1", "b": "é"},
+        b"x",
+    )
+    assert request.received_at - datetime.now(UTC) < timedelta(seconds=5)
+    inside = hashlib.sha256(f"{behind_a_proxy.url}/hooks/folder|{KEY}".encode()).hexdigest()
+    assert behind_a_proxy.post("/hooks/folder", b"x", {"X-Signature": inside}).status_code == 401
+
+
+def test_a_verify_that_raises_is_a_500_and_shows_no_secret(
+    behind_a_proxy: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = behind_a_proxy.post("/hooks/folder?break=1", b"x")
+    assert (answer.status_code, answer.json()) == (500, {"error": "this request could not be checked"})
+    assert behind_a_proxy.stored() == []
+    (line,) = lines(caplog)
+    assert line.startswith(
+        "folder: a fault of the connector memory: RuntimeError: the signature [secret] makes"
+    )
+    assert KEY not in answer.text
+
+
+# -- the server ------------------------------------------------------------------------------------
+
+
+def test_an_address_in_use_names_the_setting_and_what_to_do(shared: Receiver) -> None:
+    port = int(shared.url.rpartition(":")[2])
+    with pytest.raises(ConfigError) as caught:
+        Server(
+            make_app(shared.runtime, Metrics(shared.runtime, list)),
+            host="127.0.0.1",
+            port=port,
+            file="c.yaml",
+        )
+    assert str(caught.value) == (
+        f"c.yaml web.listen: 127.0.0.1:{port} cannot be used: Address already in use."
+        " Stop what uses it, or choose another port."
+    )
+
+
+def test_a_host_that_is_not_ours_is_refused(shared: Receiver) -> None:
+    with pytest.raises(ConfigError, match=r"web\.listen: 192\.0\.2\.1:0 cannot be used: Cannot assign"):
+        Server(make_app(shared.runtime, Metrics(shared.runtime, list)), host="192.0.2.1", port=0, file="c")
+
+
+def test_an_ipv6_address_is_shown_in_brackets(tmp_path: Path) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    with receiving(tmp_path) as receiver:
+        server = Server(
+            make_app(receiver.runtime, Metrics(receiver.runtime, list)), host="::1", port=0, file="c"
+        )
+        server.start()
+        assert server.address.startswith("http://[::1]:")
+        assert requests.get(f"{server.address}/healthz", timeout=10).status_code == 200
+        assert server.failed() is None
+        server.stop()
+        assert server.failed() == f"the webhook receiver at {server.address} has ended"
+
+
+def test_a_stop_does_not_wait_for_a_sender_that_never_ends(tmp_path: Path) -> None:
+    with receiving(tmp_path) as receiver:
+        host, port = receiver.url.removeprefix("http://").split(":")
+        slow = socket.create_connection((host, int(port)), timeout=10)
+        slow.sendall(b"POST /hooks/folder HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+        assert receiver.signed(b"[1]").status_code == 200
+        stopping = threading.Thread(target=receiver.server.stop)
+        began = time.monotonic()
+        stopping.start()
+        stopping.join(10)
+        assert time.monotonic() - began < 5
+        slow.close()
