@@ -3,10 +3,10 @@ First sync of a mailbox, and a look at it when nothing changed: crmbridge beside
 
     python benchmarks/imap_first_sync.py [--mails 20000] [--rounds 3]
 
-Needs root, Dovecot and mbsync: sudo .ci/install-servers bench. Both read INBOX from a private Dovecot on loopback, directly
-and with round trips of 20 ms, in interleaved rounds. crmbridge stores the raw mails into one SQLite table with
-one commit per page, mbsync writes a Maildir; both once with each commit or file on disk (mbsync's
-default) and once without. Times are of the whole process; "of which" leaves out the start of Python.
+Needs root, Dovecot and mbsync: sudo .ci/install-servers bench. Both read INBOX from a private Dovecot on
+loopback, directly and with round trips of 20 ms, in interleaved rounds. crmbridge stores the raw mails into
+one SQLite table with one commit per page, mbsync writes a Maildir; both once with each commit or file on disk
+(mbsync's default) and once without. Times are of the whole process; "of which" leaves out the start of Python.
 """
 
 from __future__ import annotations

@@ -1,47 +1,25 @@
-"""The mailbox against a real Dovecot, and everything that servers and other mail programs do to it."""
+"""A mailbox on a real Dovecot, and everything that other mail programs do to it."""
 
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
-import jwt
 import pytest
 from imap_world import Pulled, mail, meta_of, raw_of, versions
 
-from bridge import AuthError, ConfigError, Record, Skip, Unavailable
+from bridge import ConfigError, Record, Skip
 from bridge.testing.context import CaptureRules
-from bridge_imap import client
-from end_to_end.dovecot import JWT_KEY, REMEDY, USER, Dovecot, available
+from end_to_end.dovecot import REMEDY, USER, Dovecot, available
 from end_to_end.slow_line import SlowLine
 
 pytestmark = pytest.mark.skipif(not available(), reason=REMEDY)
 
 SAMPLES = Path(os.environ.get("CRMBRIDGE_SHARED", Path(__file__).parents[3] / "shared")) / "samples/email"
+
 LONG_AGO = datetime(2024, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Dovecot]:
-    with Dovecot() as server:
-        yield server
-
-
-@pytest.fixture
-def dovecot(server: Dovecot) -> Dovecot:
-    server.empty()
-    return server
-
-
-@pytest.fixture
-def box(dovecot: Dovecot) -> Iterator[Pulled]:
-    box = Pulled(dovecot.settings)
-    yield box
-    box.close()
 
 
 def test_new_mail_comes_live_and_old_mail_by_backfill_each_once(dovecot: Dovecot, box: Pulled) -> None:
@@ -161,117 +139,6 @@ def test_a_killed_backfill_goes_on_after_its_last_page(
     assert came == [f"{n}@ana.example" for n in range(10, -1, -1)]
 
 
-def test_mail_that_arrives_while_waiting_ends_the_wait(dovecot: Dovecot, box: Pulled) -> None:
-    box.pages()
-    started = time.monotonic()
-    timer = threading.Timer(0.5, lambda: dovecot.append("INBOX", mail(1)))
-    timer.start()
-    assert box.connector.wait("messages", 20)
-    assert 0.4 < time.monotonic() - started < 10
-    timer.join()
-    assert box.ids() == ["1@ana.example"]
-
-
-def test_mail_that_arrived_between_the_pull_and_the_wait_ends_the_wait_at_once(
-    dovecot: Dovecot, box: Pulled
-) -> None:
-    box.pages()
-    dovecot.append("Sent", mail(1))
-    started = time.monotonic()
-    assert box.connector.wait("messages", 20)
-    assert time.monotonic() - started < 2
-
-
-def test_a_quiet_wait_ends_in_time(box: Pulled) -> None:
-    box.pages()
-    started = time.monotonic()
-    assert not box.connector.wait("messages", 1.2)
-    assert 1.0 < time.monotonic() - started < 4
-
-
-def test_a_flag_set_elsewhere_does_not_end_the_wait(dovecot: Dovecot, box: Pulled) -> None:
-    dovecot.append("INBOX", mail(1))
-    box.pages()
-
-    def read_it() -> None:
-        with dovecot.session() as session:
-            session.select_folder("INBOX")
-            session.add_flags([1], [b"\\Seen"])
-
-    timer = threading.Timer(0.3, read_it)
-    timer.start()
-    assert not box.connector.wait("messages", 2)
-    timer.join()
-
-
-def test_a_connection_cut_while_waiting_is_told_and_the_next_call_connects_anew(
-    dovecot: Dovecot, box: Pulled
-) -> None:
-    box.pages()
-    timer = threading.Timer(0.5, dovecot.kick)
-    timer.start()
-    with pytest.raises(Unavailable, match="sales-mailbox"):
-        box.connector.wait("messages", 20)
-    timer.join()
-    dovecot.append("INBOX", mail(1))
-    assert box.ids() == ["1@ana.example"]
-
-
-def test_a_connection_cut_between_two_pulls_goes_unnoticed(dovecot: Dovecot, box: Pulled) -> None:
-    box.pages()
-    dovecot.kick()
-    dovecot.append("INBOX", mail(1))
-    assert box.ids() == ["1@ana.example"]
-
-
-def test_a_connection_cut_in_the_middle_of_a_pull_loses_nothing(
-    dovecot: Dovecot, box: Pulled, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bridge_imap.reading.CHUNK", 10)
-    dovecot.deliver(*(mail(n, text="x" * 200_000) for n in range(60)))
-    came: list[str] = []
-    for page in box.connector.pull("messages", "backfill", None, ()):
-        came += [record.id for record in page.records]
-        if len(came) == 20:
-            dovecot.kick()
-    assert sorted(came) == sorted(f"{n}@ana.example" for n in range(60))
-
-
-def test_a_stopped_server_is_unavailable_and_after_its_return_nothing_is_missing(
-    dovecot: Dovecot, box: Pulled
-) -> None:
-    box.pages()
-    dovecot.append("INBOX", mail(1))
-    dovecot.stop()
-    try:
-        with pytest.raises(Unavailable, match=r"sales-mailbox: localhost:\d+ cannot be reached"):
-            box.pages()
-    finally:
-        dovecot.start()
-    assert box.ids() == ["1@ana.example"]
-
-
-def test_a_mail_that_always_breaks_the_connection_costs_only_its_own_body(
-    dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bridge_imap.reading.CHUNK", 8)
-    texts = ["x" * 500] * 30
-    texts[13] = "POISON-OF-THE-TEST"
-    dovecot.append("INBOX", *(mail(n, text=text) for n, text in enumerate(texts)))
-    with SlowLine(dovecot.port, poison=b"POISON-OF-THE-TEST") as line:
-        box = Pulled({**dovecot.settings, "host": "127.0.0.1", "port": line.port})
-        records = box.records("backfill")
-        again = box.records("backfill")
-        box.close()
-    assert again == []
-    assert [record.id for record in records] == [f"{n}@ana.example" for n in range(29, -1, -1)]
-    cut = [record for record in records if record.version != "full"]
-    assert [(record.id, record.version) for record in cut] == [("13@ana.example", "unreadable")]
-    (view,) = box.connector.decode(cut[0])  # type: ignore[arg-type]
-    assert view.data["subject"] == "Fornos 13"
-    assert "closed the connection" in view.data["unreadable"]
-
-
 def test_a_mail_with_a_broken_header_goes_through_with_the_rest(dovecot: Dovecot, box: Pulled) -> None:
     broken = b"\xff\xfe\x00 no header at all\n\x00\n\nFrom: nobody\n" + bytes(range(256))
     dovecot.deliver(mail(1), broken, mail(2))
@@ -379,137 +246,6 @@ def test_a_folder_that_is_not_there_is_a_configuration_error_that_names_the_near
     ):
         box.connector.check()
     box.close()
-
-
-def test_check_names_the_account_the_same_however_the_user_is_written(dovecot: Dovecot, box: Pulled) -> None:
-    other = Pulled({**dovecot.settings, "user": "Sales@Example.COM"})
-    assert box.connector.check().id == other.connector.check().id == "sales@example.com"
-    assert box.connector.check().scopes == ["Sent", "INBOX", "Archive"]
-    other.close()
-
-
-def test_a_wrong_password_is_an_auth_error_with_the_remedy_and_without_the_password(dovecot: Dovecot) -> None:
-    box = Pulled({**dovecot.settings, "password": "wrong-secret-9"})
-    with pytest.raises(AuthError, match=r"settings\.password") as error:
-        box.connector.check()
-    assert "wrong-secret-9" not in str(error.value)
-    box.close()
-
-
-def test_a_password_with_any_letters_signs_in() -> None:
-    with Dovecot(password='pá"s\\s ñ') as dovecot:
-        box = Pulled(dovecot.settings)
-        assert box.connector.check().id == "sales@example.com"
-        box.close()
-
-
-@pytest.mark.parametrize("tls", ["implicit", "starttls"])
-def test_tls_is_spoken_and_the_certificate_checked(
-    dovecot: Dovecot, tls: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    port = dovecot.tls_port if tls == "implicit" else dovecot.port
-    box = Pulled({**dovecot.settings, "tls": tls, "port": port})
-    with pytest.raises(Unavailable, match=r"certificate is not trusted.*SSL_CERT_FILE"):
-        box.connector.check()
-    monkeypatch.setenv("SSL_CERT_FILE", dovecot.certificate)
-    dovecot.append("INBOX", mail(1, text="x" * 3_000_000))
-    assert box.ids("backfill") == ["1@ana.example"]
-    box.pages()
-    timer = threading.Timer(0.5, lambda: dovecot.append("INBOX", mail(2)))
-    timer.start()
-    assert box.connector.wait("messages", 20)
-    timer.join()
-    box.close()
-
-
-def test_tls_spoken_to_a_port_without_it_says_what_may_be_wrong(dovecot: Dovecot) -> None:
-    box = Pulled({**dovecot.settings, "tls": "implicit"})
-    with pytest.raises(Unavailable, match=r"settings\.tls"):
-        box.connector.check()
-    box.close()
-
-
-def test_passwords_are_not_sent_in_the_clear_over_a_network() -> None:
-    with pytest.raises(ConfigError, match=r"sales-mailbox\.settings\.tls"):
-        Pulled({"host": "imap.example.com", "user": USER, "password": "x", "tls": "none"})
-
-
-def token(seconds: int) -> str:
-    now = datetime.now(UTC)
-    claims = {
-        "email": USER,
-        "sub": USER,
-        "iat": now - timedelta(hours=1),
-        "exp": now + timedelta(seconds=seconds),
-    }
-    return jwt.encode(claims, JWT_KEY, "HS256", headers={"kid": "default"})
-
-
-@pytest.mark.parametrize("mechanisms", ["xoauth2 oauthbearer", "oauthbearer"])
-def test_a_token_signs_in_and_an_expired_one_is_an_auth_error(mechanisms: str) -> None:
-    with Dovecot(mechanisms=f"plain {mechanisms}") as dovecot:
-        settings = {**dovecot.settings, "token": token(300)}
-        del settings["password"]
-        box = Pulled(settings)
-        assert box.connector.check().id == "sales@example.com"
-        box.close()
-        expired = token(-300)
-        box = Pulled({**settings, "token": expired})
-        with pytest.raises(AuthError, match="expired") as error:
-            box.connector.check()
-        assert expired not in str(error.value)
-        box.close()
-
-
-def test_without_idle_and_without_extensions_nothing_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "POLL_SECONDS", 0.3)
-    with Dovecot(capability="IMAP4rev1 ID SASL-IR") as dovecot:
-        box = Pulled(dovecot.settings)
-        box.pages()
-        assert not box.connector.wait("messages", 0.7)
-        timer = threading.Timer(0.5, lambda: dovecot.append("INBOX", mail(1)))
-        timer.start()
-        assert box.connector.wait("messages", 20)
-        timer.join()
-        assert box.ids() == ["1@ana.example"]
-        box.close()
-
-
-def test_a_backfill_and_a_wait_use_connections_of_their_own(dovecot: Dovecot, box: Pulled) -> None:
-    dovecot.append("INBOX", *(mail(n) for n in range(20)), at=LONG_AGO)
-    box.pages()
-    news: list[bool] = []
-    waiting = threading.Thread(target=lambda: news.append(box.connector.wait("messages", 20)))
-    waiting.start()
-    assert len(box.ids("backfill")) == 20
-    dovecot.append("INBOX", mail("new"))
-    waiting.join()
-    assert news == [True]
-
-
-def test_closing_ends_a_wait(box: Pulled) -> None:
-    box.pages()
-    waiting = threading.Thread(target=box.connector.wait, args=("messages", 60))
-    waiting.start()
-    time.sleep(0.3)
-    box.connector.close()
-    waiting.join(5)
-    assert not waiting.is_alive()
-
-
-def test_a_pull_with_nothing_new_asks_once_per_folder_however_much_is_there(
-    dovecot: Dovecot, box: Pulled
-) -> None:
-    dovecot.append("INBOX", *(mail(n) for n in range(50)), at=LONG_AGO)
-    box.pages()
-    with SlowLine(dovecot.port, round_trip=0.2) as line:
-        far = Pulled({**dovecot.settings, "host": "127.0.0.1", "port": line.port})
-        far.cursors = dict(box.cursors)
-        far.pages()
-        started = time.monotonic()
-        assert far.pages() == []
-        assert time.monotonic() - started < 0.2 * 4
-        far.close()
 
 
 @pytest.mark.skipif(not SAMPLES.exists(), reason=f"needs the mails in {SAMPLES}; set CRMBRIDGE_SHARED")
