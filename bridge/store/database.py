@@ -8,7 +8,7 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from bridge.errors import StoreError
 from bridge.store import migrations, tables
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ADVISORY_LOCK = 0x63726D6272696467
 EPOCH = "epoch"
 Row = Mapping[str, Any]
@@ -30,13 +31,13 @@ def micros(value: datetime | None) -> int | None:
     """Return an aware instant as UTC microseconds since 1970."""
     if value is None:
         return None
-    delta = value - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = value - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def instant(value: int | None) -> datetime | None:
     """Return the aware UTC instant of microseconds since 1970."""
-    return None if value is None else datetime.fromtimestamp(value / 1_000_000, UTC)
+    return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
 def dumps(value: Any) -> bytes:

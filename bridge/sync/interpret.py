@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from bridge.journey.schema import Validator
 from bridge.model import Record
 from bridge.store.collected import Stored
 from bridge.store.database import micros
+from bridge.store.texts import key_text, without_nul
 from bridge.sync.identify import Incoming
 from bridge.sync.runtime import Connection
 
@@ -102,14 +103,15 @@ class Reader:
         if not views:
             yield Left(stored=stored, rule=NO_RULE)
         for part, view in enumerate(views):
-            yield self._read_one(stored, part, view)
+            key = key_text(view.id)
+            yield self._read_one(stored, part, view if key == view.id else replace(view, id=key))
 
     def _read_one(self, stored: Stored, part: int, view: Record) -> Outcome:
         rule = self.connection.mapping.pull.get(view.stream)
         if rule is None:
             return Left(stored=stored, rule=NO_RULE)
         try:
-            body = rule.map(view.data)
+            body = without_nul(rule.map(view.data))
         except MappingError as error:
             return Refused(
                 stored=stored,
@@ -168,7 +170,7 @@ class Reader:
             occurred_at=occurred_at,
             nodes=nodes,
             contacts=contacts,
-            keys=tuple(body.get("dedupe_keys", ())),
+            keys=tuple(map(key_text, body.get("dedupe_keys", ()))),
         )
 
     def _senders(self, body: Mapping[str, Any], since: int | None) -> Iterator[Incoming]:
@@ -222,7 +224,7 @@ class Reader:
                 own=self.own,
             ):
                 if handle.strength != "none":
-                    yield handle
+                    yield handle._replace(value=key_text(handle.value), scope=key_text(handle.scope))
 
 
 def is_ours(participant: Mapping[str, Any], body: Mapping[str, Any]) -> bool:

@@ -18,10 +18,13 @@ from bridge.model import Account
 from bridge.redact import Redactor
 from bridge.store.blobs import Blobs
 from bridge.store.database import Database
+from bridge.store.texts import key_text
 from bridge.store.traces import Traces
 from bridge.store.writer import Writer
 
 log = logging.getLogger("crmbridge")
+
+LONGEST_MESSAGE = 4000
 
 JOURNEY = 0
 """The queue target of the journeys themselves; every other target is a destination's account."""
@@ -60,7 +63,7 @@ class Connection:
 
     def node_key(self, stream: str, ext_id: str) -> str:
         """Return the identity key of a record of this account."""
-        return f"{self.account_key}:{stream}:{ext_id}"
+        return f"{self.account_key}:{stream}:{key_text(ext_id)}"
 
     def streams(self) -> list[StreamSpec]:
         """Return the streams, those that others refer to first."""
@@ -120,5 +123,6 @@ class Runtime:
         return f"{connection.name}: {self.message(error).removeprefix(f'{connection.name}: ')}"
 
     def message(self, error: BaseException) -> str:
-        """Return what an error says, without any secret."""
-        return self.redactor.clean(str(error) or type(error).__name__)
+        """Return what an error says, without any secret and whatever it quotes, as a text the store can hold."""
+        said = self.redactor.clean(str(error) or type(error).__name__).replace("\0", "")
+        return said[:LONGEST_MESSAGE].encode("utf-8", "replace").decode()
