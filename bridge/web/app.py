@@ -66,7 +66,10 @@ def make_app(runtime: Runtime, metrics: Metrics) -> Starlette:
         )
 
     async def scrape(request: HttpRequest) -> Response:
-        body = await asyncio.to_thread(metrics.exposition)
+        try:
+            body = await asyncio.to_thread(metrics.exposition)
+        except StoreError as error:
+            return _json(503, {"error": runtime.message(error)})
         return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     methods = ["GET", "POST", "PUT", "DELETE", "PATCH"]
