@@ -13,7 +13,7 @@ from bridge.store import collected, runs
 from bridge.store import ledger as books
 from bridge.store.tables import node, participation
 from bridge.store.writer import Priority
-from bridge.sync.plan import Action
+from bridge.sync.plan_values import Action
 from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.waiting_list import waiting_list
 

@@ -20,7 +20,7 @@ from bridge.store.tables import WAITING, cursor, record
 from bridge.sync import deliver, resolve
 from bridge.sync.collect import collect
 from bridge.sync.deliver import Delivered
-from bridge.sync.plan import Destination
+from bridge.sync.plan_values import Destination
 from bridge.sync.project import project
 from bridge.sync.runtime import Connection, Runtime, log
 from bridge.sync.wanted import destination_of, plan_people

@@ -16,7 +16,7 @@ from bridge.store.tables import SKIPPED, alias, entity, participation, record
 from bridge.sync.entries import link_key
 from bridge.sync.interpret import OURS
 from bridge.sync.marks import alias_of
-from bridge.sync.plan import Action, Standing
+from bridge.sync.plan_values import Action, Standing
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
 
 

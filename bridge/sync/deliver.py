@@ -17,7 +17,7 @@ from bridge.store import ledger as books
 from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, Intent
 from bridge.store.writer import Priority
 from bridge.sync.adopted import take_over
-from bridge.sync.plan import Action
+from bridge.sync.plan_values import Action
 from bridge.sync.receipts import Delivered, file_receipts, plan_anew, put_back, refuse, stand
 from bridge.sync.runtime import Connection, Runtime, log
 

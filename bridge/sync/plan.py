@@ -6,124 +6,21 @@ A pure function from state to small actions; nothing here reads or writes.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import cast
 
-from bridge.config import Push
 from bridge.journey.interaction import Interaction as Body
 from bridge.journey.keys import marker
-from bridge.journey.text import Style, is_shown
-from bridge.mapping import Mapping as MappingFile
-from bridge.mapping import OwnedValue, PushInteraction
-from bridge.model import Json, Link, Write
+from bridge.journey.text import is_shown
+from bridge.mapping import PushInteraction
+from bridge.model import Link, Write
 from bridge.store.entities import Interaction
-from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, LINK_SLOT, FieldState, Filed
+from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, LINK_SLOT
 from bridge.sync.entries import Entry, group_entries, group_of, is_told, link_key
-
-Kind = Literal["create_contact", "entry", "link", "fields", "adopt", "skip", "hold", "moved"]
-
-EMPTY: tuple[Json, ...] = (None, "", [], {})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deal:
-    """A deal of a contact: open from `created_at` until `closed_at` (None: still open or unknown)."""
-
-    id: str
-    created_at: datetime | None
-    closed_at: datetime | None
-    is_open: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """
-    A CRM account that may be written to, with the rules of its mapping.
-
-    `lacking` are contact fields that the mapping owns and the CRM does not have yet.
-    """
-
-    account_pk: int
-    account_key: str
-    contact_stream: str
-    deal_stream: str
-    push: Push
-    mapping: MappingFile
-    style: Style
-    lacking: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What the CRM shows under one of our markers, `key`, that is not in the books; `contacts` are those it is on."""
-
-    key: str
-    entity_id: str
-    stream: str
-    ext_id: str
-    contacts: tuple[str, ...] = ()
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PersonState:
-    """
-    One person as a destination's plan needs to know them.
-
-    `contacts` are the ids of their contacts there, `candidates` those they might be when
-    nothing decides, `pending` the key of a contact being created. `entry_of` names the entry
-    each interaction already stands in, `filed` where an entry was filed, `standing` what stands
-    there unfiled, by marker. `shared` are, for an interaction with others, their contacts.
-    `present` are the CRM's values now, None while unread.
-    """
-
-    person_id: str
-    name: str
-    contacts: tuple[str, ...]
-    candidates: tuple[str, ...] = ()
-    pending: str | None = None
-    interactions: tuple[Interaction, ...] = ()
-    entry_of: Mapping[str, str] = field(default_factory=dict)
-    filed: Mapping[str, Filed] = field(default_factory=dict)
-    standing: Mapping[str, Standing] = field(default_factory=dict)
-    shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    view: Mapping[str, Any] = field(default_factory=dict)
-    written: Mapping[str, FieldState] = field(default_factory=dict)
-    present: Mapping[str, Json] | None = None
-    deals: tuple[Deal, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One field of a planned write: what it shows now and what it will show."""
-
-    field: str
-    before: Json
-    after: Json
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """
-    One line of the plan.
-
-    `write` is None where nothing will be written (adopt, skip, hold, moved) and `reason` says why.
-    `entity_ids` are the interactions it is about, `standing` is what is adopted.
-    """
-
-    kind: Kind
-    person_id: str
-    name: str
-    write: Write | None = None
-    slot: str = ""
-    entity_ids: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
-    title: str = ""
-    reason: str = ""
-    standing: Standing | None = None
+from bridge.sync.plan_contact import field_changes, target_of
+from bridge.sync.plan_values import Action, Deal, Destination, PersonState, Standing, no_write
 
 
 def markers_of(interactions: Iterable[Interaction], account_key: str) -> Iterator[str]:
@@ -131,13 +28,6 @@ def markers_of(interactions: Iterable[Interaction], account_key: str) -> Iterato
     for one in interactions:
         yield marker(account_key, one.entity_id, ENTRY_SLOT)
         yield marker(account_key, one.entity_id, CONTACT_SLOT)
-
-
-def fields_to_read(state: PersonState, destination: Destination) -> tuple[str, ...]:
-    """Return the contact fields whose present values the plan must know; empty when nothing changed."""
-    if len(state.contacts) != 1:
-        return ()
-    return tuple(sorted(_differing(state, destination)))
 
 
 def plan_person(state: PersonState, destination: Destination) -> list[Action]:
@@ -159,14 +49,14 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
                 continue
             reason = _why_not(interaction, destination)
             if reason:
-                actions.append(_nothing("skip", state, (interaction,), reason))
+                actions.append(no_write("skip", state, (interaction,), reason))
             else:
                 new.append(interaction)
         adopted = _adopted(state, destination, rules, new)
         actions += adopted
         taken = {entity_id for action in adopted for entity_id in action.entity_ids}
         new = [one for one in new if one.entity_id not in taken]
-    target, contact_action, hold = _target(state, destination, sorted([*new, *elsewhere], key=_order))
+    target, contact_action, hold = target_of(state, destination, sorted([*new, *elsewhere], key=_order))
     if contact_action is not None:
         actions.append(contact_action)
     if len(state.contacts) == 1:
@@ -175,7 +65,7 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
         new = [one for one in new if not state.shared.get(one.entity_id)]
     if hold:
         if new:
-            actions.append(_nothing("hold", state, new, hold))
+            actions.append(no_write("hold", state, new, hold))
         return actions
     if rules is not None and new and target:
         entries = group_entries(
@@ -187,7 +77,7 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
         )
         actions += [_entry_action(state, destination, rules, entry, target) for entry in entries]
     if contact_action is None:
-        actions += _fields(state, destination)
+        actions += field_changes(state, destination)
     return actions
 
 
@@ -221,7 +111,7 @@ def _adopted(
                 members.append(new[later])
         actions.append(
             replace(
-                _nothing("adopt", state, members, "stands in the CRM already, written before a backup"),
+                no_write("adopt", state, members, "stands in the CRM already, written before a backup"),
                 slot=ENTRY_SLOT,
                 standing=left,
             )
@@ -253,62 +143,6 @@ def _why_not(interaction: Interaction, destination: Destination) -> str:
     ):
         return "status without a message"
     return ""
-
-
-def _target(
-    state: PersonState, destination: Destination, interactions: Sequence[Interaction]
-) -> tuple[str, Action | None, str]:
-    """Return (contact id or key of its creation, the action that creates it, why the entries are held)."""
-    if len(state.contacts) == 1:
-        return state.contacts[0], None, ""
-    if state.contacts:
-        return "", None, f"contacts {', '.join(state.contacts)} are one person; merge them in the CRM"
-    if state.pending is not None:
-        return state.pending, None, ""
-    if state.candidates:
-        return "", None, f"could be {' or '.join(state.candidates)}; decide which"
-    if not interactions:
-        return "", None, ""
-    because = _may_create(state, destination.push)
-    if because:
-        return "", None, because
-    for one in interactions:
-        left = state.standing.get(marker(destination.account_key, one.entity_id, CONTACT_SLOT))
-        if left is not None:
-            reason = "stands in the CRM already, made before a backup"
-            found = replace(_nothing("adopt", state, (), reason), slot=CONTACT_SLOT, standing=left)
-            return "", found, ""
-    key = marker(destination.account_key, interactions[0].entity_id, CONTACT_SLOT)
-    values = {
-        name: owned.value for name, owned in _owned(state, destination).items() if owned.value not in EMPTY
-    }
-    write = Write(key=key, op="create", stream=destination.contact_stream, fields=values)
-    action = Action(
-        kind="create_contact",
-        person_id=state.person_id,
-        name=state.name,
-        write=write,
-        slot=CONTACT_SLOT,
-        changes=tuple(Change(field=name, before=None, after=value) for name, value in sorted(values.items())),
-        title=state.name,
-    )
-    return key, action, ""
-
-
-def _may_create(state: PersonState, push: Push) -> str:
-    """Return an empty text when a rule lets this person become a contact, else what is missing."""
-    waits = False
-    for interaction in state.interactions:
-        rule = push.create.get(interaction.body.get("channel", ""), "never")
-        if rule == "first_message" and interaction.body.get("direction") == "inbound":
-            return ""
-        if rule == "after_we_replied":
-            waits = True
-            if interaction.body.get("direction") == "outbound" and not interaction.body.get("is_automated"):
-                return ""
-    if waits:
-        return "not in the CRM; becomes a contact once we replied"
-    return "not in the CRM; no rule in push.create makes a contact of this channel"
 
 
 def _entry_action(
@@ -351,81 +185,6 @@ def _deal_at(deals: Sequence[Deal], at: datetime) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _owned(state: PersonState, destination: Destination) -> dict[str, OwnedValue]:
-    """Return the values the mapping wants in contact fields that exist and may be written."""
-    rules = destination.mapping.push_contact
-    if rules is None:
-        return {}
-    return {
-        name: owned
-        for name, owned in rules.fields(state.view).items()
-        if owned.owns != "never" and name not in destination.lacking
-    }
-
-
-def _differing(state: PersonState, destination: Destination) -> dict[str, OwnedValue]:
-    """Return the owned values that differ from what we last wrote."""
-    if not destination.push.fields:
-        return {}
-    found = {}
-    for name, owned in _owned(state, destination).items():
-        before = state.written.get(name)
-        if before is None and owned.value in EMPTY:
-            continue
-        if before is None or before.sent != owned.value:
-            found[name] = owned
-    return found
-
-
-def _fields(state: PersonState, destination: Destination) -> list[Action]:
-    wanted = _differing(state, destination)
-    if not wanted or len(state.contacts) != 1:
-        return []
-    if state.present is None:
-        return [_nothing("hold", state, (), "its present values could not be read")]
-    contact_id = state.contacts[0]
-    changes: list[Change] = []
-    actions: list[Action] = []
-    for name, owned in sorted(wanted.items()):
-        now = state.present.get(name)
-        if now == owned.value or (now in EMPTY and owned.value in EMPTY):
-            continue
-        if owned.owns == "if_empty" and now not in EMPTY:
-            continue
-        if owned.owns == "newest" and now not in EMPTY:
-            actions.append(
-                _nothing("skip", state, (), f"{name}: the CRM holds {now!r} and does not tell since when")
-            )
-            continue
-        changes.append(Change(field=name, before=now, after=owned.value))
-    if changes:
-        values = {change.field: change.after for change in changes}
-        digest = hashlib.blake2b(repr(sorted(values.items())).encode(), digest_size=8).hexdigest()
-        write = Write(
-            key=marker(
-                destination.account_key,
-                f"{destination.contact_stream}/{contact_id}",
-                f"{FIELDS_SLOT}:{digest}",
-            ),
-            op="update",
-            stream=destination.contact_stream,
-            id=contact_id,
-            fields=values,
-        )
-        actions.append(
-            Action(
-                kind="fields",
-                person_id=state.person_id,
-                name=state.name,
-                write=write,
-                slot=FIELDS_SLOT,
-                changes=tuple(changes),
-                title=state.name,
-            )
-        )
-    return actions
-
-
 def _placed(state: PersonState, destination: Destination) -> list[Action]:
     """
     Put entries of what others took part in on this person's contact too.
@@ -444,7 +203,7 @@ def _placed(state: PersonState, destination: Destination) -> list[Action]:
         if not filed.contacts & shared.get(key, set()):
             there = ", ".join(sorted(filed.contacts))
             reason = f"entry {key} stands on contact {there}, the person is now contact {here}; not moved"
-            actions.append(_nothing("moved", state, (), reason))
+            actions.append(no_write("moved", state, (), reason))
             continue
         write = Write(
             key=link_key(destination.account_key, key, here),
@@ -454,15 +213,5 @@ def _placed(state: PersonState, destination: Destination) -> list[Action]:
             links=(Link(stream=destination.contact_stream, to=here, role="contact"),),
         )
         title = f"{filed.stream} {filed.ext_id}, which others took part in"
-        actions.append(replace(_nothing("link", state, (), ""), write=write, slot=LINK_SLOT, title=title))
+        actions.append(replace(no_write("link", state, (), ""), write=write, slot=LINK_SLOT, title=title))
     return actions
-
-
-def _nothing(kind: Kind, state: PersonState, interactions: Sequence[Interaction], reason: str) -> Action:
-    return Action(
-        kind=kind,
-        person_id=state.person_id,
-        name=state.name,
-        entity_ids=tuple(interaction.entity_id for interaction in interactions),
-        reason=reason,
-    )

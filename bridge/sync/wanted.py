@@ -22,16 +22,9 @@ from bridge.store.ledger import CONTACT_SLOT
 from bridge.store.people import StoredNode
 from bridge.store.tables import journey
 from bridge.sync.adopted import any_standing, standing
-from bridge.sync.plan import (
-    Action,
-    Deal,
-    Destination,
-    PersonState,
-    Standing,
-    fields_to_read,
-    markers_of,
-    plan_person,
-)
+from bridge.sync.plan import markers_of, plan_person
+from bridge.sync.plan_contact import fields_to_read
+from bridge.sync.plan_values import Action, Deal, Destination, PersonState, Standing
 from bridge.sync.receipts import adopt
 from bridge.sync.runtime import Connection, Runtime
 

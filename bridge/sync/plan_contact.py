@@ -1,0 +1,156 @@
+"""The contact of a person: which one it is, whether one may be made, and which of its fields change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bridge.config import Push
+from bridge.journey.keys import marker
+from bridge.mapping import OwnedValue
+from bridge.model import Json, Write
+from bridge.store.entities import Interaction
+from bridge.store.ledger import CONTACT_SLOT, FIELDS_SLOT
+from bridge.sync.plan_values import Action, Change, Destination, PersonState, no_write
+
+EMPTY: tuple[Json, ...] = (None, "", [], {})
+
+
+def fields_to_read(state: PersonState, destination: Destination) -> tuple[str, ...]:
+    """Return the contact fields whose present values the plan must know; empty when nothing changed."""
+    if len(state.contacts) != 1:
+        return ()
+    return tuple(sorted(_differing(state, destination)))
+
+
+def target_of(
+    state: PersonState, destination: Destination, interactions: Sequence[Interaction]
+) -> tuple[str, Action | None, str]:
+    """Return (contact id or key of its creation, the action that creates it, why the entries are held)."""
+    if len(state.contacts) == 1:
+        return state.contacts[0], None, ""
+    if state.contacts:
+        return "", None, f"contacts {', '.join(state.contacts)} are one person; merge them in the CRM"
+    if state.pending is not None:
+        return state.pending, None, ""
+    if state.candidates:
+        return "", None, f"could be {' or '.join(state.candidates)}; decide which"
+    if not interactions:
+        return "", None, ""
+    because = _may_create(state, destination.push)
+    if because:
+        return "", None, because
+    for one in interactions:
+        left = state.standing.get(marker(destination.account_key, one.entity_id, CONTACT_SLOT))
+        if left is not None:
+            reason = "stands in the CRM already, made before a backup"
+            found = replace(no_write("adopt", state, (), reason), slot=CONTACT_SLOT, standing=left)
+            return "", found, ""
+    key = marker(destination.account_key, interactions[0].entity_id, CONTACT_SLOT)
+    values = {
+        name: owned.value for name, owned in _owned(state, destination).items() if owned.value not in EMPTY
+    }
+    write = Write(key=key, op="create", stream=destination.contact_stream, fields=values)
+    action = Action(
+        kind="create_contact",
+        person_id=state.person_id,
+        name=state.name,
+        write=write,
+        slot=CONTACT_SLOT,
+        changes=tuple(Change(field=name, before=None, after=value) for name, value in sorted(values.items())),
+        title=state.name,
+    )
+    return key, action, ""
+
+
+def _may_create(state: PersonState, push: Push) -> str:
+    """Return an empty text when a rule lets this person become a contact, else what is missing."""
+    waits = False
+    for interaction in state.interactions:
+        rule = push.create.get(interaction.body.get("channel", ""), "never")
+        if rule == "first_message" and interaction.body.get("direction") == "inbound":
+            return ""
+        if rule == "after_we_replied":
+            waits = True
+            if interaction.body.get("direction") == "outbound" and not interaction.body.get("is_automated"):
+                return ""
+    if waits:
+        return "not in the CRM; becomes a contact once we replied"
+    return "not in the CRM; no rule in push.create makes a contact of this channel"
+
+
+def field_changes(state: PersonState, destination: Destination) -> list[Action]:
+    """Return the update of a contact's fields, as their ownership allows, and what is left alone and why."""
+    wanted = _differing(state, destination)
+    if not wanted or len(state.contacts) != 1:
+        return []
+    if state.present is None:
+        return [no_write("hold", state, (), "its present values could not be read")]
+    contact_id = state.contacts[0]
+    changes: list[Change] = []
+    actions: list[Action] = []
+    for name, owned in sorted(wanted.items()):
+        now = state.present.get(name)
+        if now == owned.value or (now in EMPTY and owned.value in EMPTY):
+            continue
+        if owned.owns == "if_empty" and now not in EMPTY:
+            continue
+        if owned.owns == "newest" and now not in EMPTY:
+            actions.append(
+                no_write("skip", state, (), f"{name}: the CRM holds {now!r} and does not tell since when")
+            )
+            continue
+        changes.append(Change(field=name, before=now, after=owned.value))
+    if changes:
+        values = {change.field: change.after for change in changes}
+        digest = hashlib.blake2b(repr(sorted(values.items())).encode(), digest_size=8).hexdigest()
+        write = Write(
+            key=marker(
+                destination.account_key,
+                f"{destination.contact_stream}/{contact_id}",
+                f"{FIELDS_SLOT}:{digest}",
+            ),
+            op="update",
+            stream=destination.contact_stream,
+            id=contact_id,
+            fields=values,
+        )
+        actions.append(
+            Action(
+                kind="fields",
+                person_id=state.person_id,
+                name=state.name,
+                write=write,
+                slot=FIELDS_SLOT,
+                changes=tuple(changes),
+                title=state.name,
+            )
+        )
+    return actions
+
+
+def _differing(state: PersonState, destination: Destination) -> dict[str, OwnedValue]:
+    """Return the owned values that differ from what we last wrote."""
+    if not destination.push.fields:
+        return {}
+    found = {}
+    for name, owned in _owned(state, destination).items():
+        before = state.written.get(name)
+        if before is None and owned.value in EMPTY:
+            continue
+        if before is None or before.sent != owned.value:
+            found[name] = owned
+    return found
+
+
+def _owned(state: PersonState, destination: Destination) -> dict[str, OwnedValue]:
+    """Return the values the mapping wants in contact fields that exist and may be written."""
+    rules = destination.mapping.push_contact
+    if rules is None:
+        return {}
+    return {
+        name: owned
+        for name, owned in rules.fields(state.view).items()
+        if owned.owns != "never" and name not in destination.lacking
+    }
