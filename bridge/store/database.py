@@ -6,10 +6,11 @@ import fcntl
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
@@ -82,8 +83,8 @@ class Database:
         self.reader = create_engine(parsed, **arguments)
         self.writer = create_engine(parsed, **{**arguments, "pool_size": 1, "max_overflow": 0})
         if self.dialect == "sqlite":
-            _prepare_sqlite(self.reader, begin="BEGIN")
-            _prepare_sqlite(self.writer, begin="BEGIN IMMEDIATE")
+            _prepare_sqlite(self.reader, begin="BEGIN", cache=2_000)
+            _prepare_sqlite(self.writer, begin="BEGIN IMMEDIATE", cache=8_000)
 
     def migrate(self) -> None:
         """Bring the tables to this program's version; raises StoreError when the store is newer."""
@@ -142,7 +143,9 @@ def _insert_missing(connection: Connection, key: str, value: str) -> None:
         connection.execute(tables.meta.insert().values(key=key, value=value))
 
 
-def _prepare_sqlite(engine: Engine, *, begin: str) -> None:
+def _prepare_sqlite(engine: Engine, *, begin: str, cache: int) -> None:
+    """Set up each new connection; `cache` is in KiB, and every one of many readers has its own."""
+
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
@@ -151,7 +154,8 @@ def _prepare_sqlite(engine: Engine, *, begin: str) -> None:
             "synchronous=FULL",
             "busy_timeout=5000",
             "temp_store=MEMORY",
-            "cache_size=-16000",
+            f"cache_size=-{cache}",
+            "wal_autocheckpoint=4000",
             "journal_size_limit=67108864",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
@@ -164,12 +168,13 @@ def _prepare_sqlite(engine: Engine, *, begin: str) -> None:
 @cache
 def upsert_sql(dialect: str, table: Table, conflict: tuple[str, ...], update: tuple[str, ...]) -> str:
     """
-    Return INSERT ... ON CONFLICT as driver SQL with named parameters, one per column but `pk`.
+    Return INSERT ... ON CONFLICT as driver SQL with positional parameters, one per column but `pk`.
 
     No `conflict` columns means a plain INSERT, no `update` columns DO NOTHING. Used with
-    `exec_driver_sql`, which spares the 3 to 5 microseconds a row that Core adds.
+    `exec_driver_sql`, which spares the 3 to 5 microseconds a row that Core adds; named
+    parameters would cost one more.
     """
-    columns = [column.name for column in table.columns if column.name != "pk"]
+    columns = _columns(table)
     insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     statement = insert.values(dict.fromkeys(columns))
     if conflict and update:
@@ -179,11 +184,20 @@ def upsert_sql(dialect: str, table: Table, conflict: tuple[str, ...], update: tu
     elif conflict:
         statement = statement.on_conflict_do_nothing(index_elements=list(conflict))
     dialect_type: Any = (
-        postgresql.psycopg.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+        postgresql.psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
         if dialect == "postgresql"
-        else sqlite.dialect(paramstyle="named")
+        else sqlite.dialect(paramstyle="qmark")
     )
     return str(statement.compile(dialect=dialect_type))
+
+
+def _columns(table: Table) -> list[str]:
+    return [column.name for column in table.columns if column.name != "pk"]
+
+
+@cache
+def _values_of(table: Table) -> Callable[[Row], tuple[Any, ...]]:
+    return itemgetter(*_columns(table))
 
 
 def upsert(
@@ -198,13 +212,14 @@ def upsert(
     if not rows:
         return
     sql = upsert_sql(connection.dialect.name, table, tuple(conflict), tuple(update))
-    connection.exec_driver_sql(sql, list(rows))
+    connection.exec_driver_sql(sql, list(map(_values_of(table), rows)))
 
 
 def append(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert `rows` (each with every column but `pk`), none of which exists."""
     if rows:
-        connection.exec_driver_sql(upsert_sql(connection.dialect.name, table, (), ()), list(rows))
+        sql = upsert_sql(connection.dialect.name, table, (), ())
+        connection.exec_driver_sql(sql, list(map(_values_of(table), rows)))
 
 
 class Lock:
