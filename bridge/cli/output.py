@@ -14,6 +14,7 @@ import orjson
 import typer
 
 from bridge.errors import AuthError, BridgeError, ConfigError, RateLimited, StoreError, Unavailable
+from bridge.journey.text_format import in_zone
 from bridge.redact import Redactor
 
 OK = 0
@@ -101,7 +102,7 @@ def local_time(text: str | None, zone: Any) -> str:
     """Return an instant as `Fri 09:12`, or with its date when it is more than six days old."""
     if not text:
         return "never"
-    at = datetime.fromisoformat(text).astimezone(zone)
+    at = in_zone(text, zone)
     days = (datetime.now(zone) - at).days
     return at.strftime("%a %H:%M") if 0 <= days < 6 else at.strftime("%Y-%m-%d %H:%M")
 

@@ -15,7 +15,7 @@ from datetime import datetime, tzinfo
 from phonenumbers import NumberParseException, PhoneNumberFormat, format_number, parse
 
 from bridge.journey.interaction import Attachment, Attribution, Interaction, Participant, was_unanswered
-from bridge.journey.text_format import clock_time, duration, file_size, length, long_day, number
+from bridge.journey.text_format import clock_time, duration, file_size, in_zone, length, long_day, number
 from bridge.journey.text_words import Words, words_of
 
 LIMIT = 30_000
@@ -25,6 +25,11 @@ _SENDERS = ("from", "author", "caller", "organizer")
 _RECEIVERS = ("to", "callee", "attendee")
 _HEADER_ROOM = 400
 _HEADLINE = 100
+_MOST_FILES = 30
+_CONTROLS = dict.fromkeys(
+    [*range(9), *range(11, 32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+)
+"""What shows nothing, or turns the rest of a line around; line feeds and tabs stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +149,7 @@ def call_entry(call: Interaction, *, style: Style, key: str, limit: int = LIMIT)
     ours = _our_line(call, _SENDERS if outbound else _RECEIVERS, style)
     if ours:
         line += " " + (words.sent_from if outbound else words.to).format(ours)
-    files = " ".join(_file(file, words) for file in call.get("attachments", ()))
+    files = " ".join(_file(file, words) for file in call.get("attachments", [])[:_MOST_FILES])
     return _signed([line, files, _body(call, words, limit)], key)
 
 
@@ -156,7 +161,7 @@ def other_entry(
     channel = words.channels.get(interaction["channel"], interaction["channel"])
     label = words.kinds.get(interaction["kind"], channel)
     if interaction.get("subject"):
-        label = f'{label} "{interaction["subject"]}"'
+        label = f'{label} "{_named(interaction["subject"])}"'
     if interaction["direction"] == "inbound":
         label = words.by.format(label, _customer(interaction, _SENDERS, style))
     facts = [label, _moment(interaction, style)]
@@ -172,11 +177,16 @@ def _left_a_message(call: Interaction) -> bool:
 
 
 def _signed(lines: Sequence[str], key: str) -> str:
-    return "\n".join([*filter(None, lines), f"crmbridge {key}"])
+    return "\n".join([*filter(None, lines), f"crmbridge {key}"]).translate(_CONTROLS)
+
+
+def _named(text: str) -> str:
+    """Return a name that a stranger chose as a short part of one line, so that it cannot begin another."""
+    return " ".join(text.split())[:_HEADLINE]
 
 
 def _local(interaction: Interaction, style: Style) -> datetime:
-    return datetime.fromisoformat(interaction["occurred_at"]).astimezone(style.zone)
+    return in_zone(interaction["occurred_at"], style.zone)
 
 
 def _moment(interaction: Interaction, style: Style) -> str:
@@ -204,13 +214,13 @@ def _origin(interactions: Sequence[Interaction], style: Style, is_first_contact:
     told = next((one["attribution"] for one in interactions if one.get("attribution")), none)
     source, medium = told.get("source", ""), told.get("medium", "")
     if source in ("ad", "post"):
-        shown = f'"{told["headline"][:_HEADLINE]}"' if told.get("headline") else told.get("ad_id", "")
-        site = f"({words.channels.get(medium, medium)})" if medium else ""
+        shown = f'"{_named(told["headline"])}"' if told.get("headline") else _named(told.get("ad_id", ""))
+        site = f"({_named(words.channels.get(medium, medium))})" if medium else ""
         named = " ".join(filter(None, (shown, site)))
         phrase = (words.ad if source == "ad" else words.post).format(named).strip()
     else:
         steps = [words.channels.get(source, source), medium, told.get("campaign", "")]
-        shown = " / ".join(filter(None, steps))[:_HEADLINE]
+        shown = _named(" / ".join(filter(None, steps)))
         if not shown:
             return ""
         phrase = words.source.format(shown)
@@ -254,7 +264,7 @@ def _said(message: Interaction, words: Words, limit: int) -> str:
     if "deleted_at" in message:
         return f"[{words.removed}]"
     text = " / ".join(line.strip() for line in message.get("body_text", "").splitlines() if line.strip())
-    pieces = [_file(file, words) for file in message.get("attachments", ())]
+    pieces = [_file(file, words) for file in message.get("attachments", [])[:_MOST_FILES]]
     if text:
         pieces.append(_shortened(text, words, limit))
     if not pieces:
@@ -263,21 +273,29 @@ def _said(message: Interaction, words: Words, limit: int) -> str:
         pieces.append(f"({words.edited})")
     if message.get("state") == "failed":
         pieces.append(f"[{words.not_delivered}]")
-    emojis = " ".join(reaction["emoji"] for reaction in message.get("reactions", ()) if reaction.get("emoji"))
+    emojis = _named(" ".join(one["emoji"] for one in message.get("reactions", ()) if one.get("emoji")))
     if emojis:
         pieces.append(f"[{emojis}]")
     return " ".join(pieces)
 
 
 def _sender_name(message: Interaction, style: Style) -> str:
-    """Return a given name as one calls it in a chat; a name that isn't one word of letters stays whole."""
+    """
+    Return a given name as one calls it in a chat; a name that isn't one word of letters stays whole.
+
+    A customer who calls themselves what we call ourselves has no name here.
+    """
     name = next((p["display_name"] for p in _people(message, _SENDERS) if p.get("display_name")), "")
+    words = style.words
     if _side(message) == "customer":
         name = name or style.customer
     else:
         name = style.names.get(message.get("owner_ref", ""), name)
+    name = _named(name.replace(":", " "))
     given = name.partition(" ")[0]
-    return given if given.isalpha() and len(given) > 1 else name
+    name = given if given.isalpha() and len(given) > 1 else name
+    ours = {words.team_label.casefold(), words.automatic_label.casefold()}
+    return "" if _side(message) == "customer" and given.casefold() in ours else name
 
 
 def _people(interaction: Interaction, roles: Sequence[str]) -> list[Participant]:
@@ -291,16 +309,16 @@ def _phones(person: Participant) -> list[str]:
 def _customer(interaction: Interaction, roles: Sequence[str], style: Style) -> str:
     """Name whose journey it is: by the person's name, else as the channel knows them, else by number."""
     people = _people(interaction, roles)
-    names = [person["display_name"] for person in people if person.get("display_name")]
+    names = [_named(person["display_name"]) for person in people if person.get("display_name")]
     numbers = [shown for person in people for shown in _phones(person)]
-    return next(iter(filter(None, (style.customer, *names, *numbers))), style.words.customer_label)
+    return next(iter(filter(None, (_named(style.customer), *names, *numbers))), style.words.customer_label)
 
 
 def _our_line(call: Interaction, roles: Sequence[str], style: Style) -> str:
     """Name our end of a call with its number: `Sales +55 11 4000-1000`."""
     account = call.get("channel_account", "")
     for person in _people(call, roles):
-        shown = [person.get("display_name") or style.names.get(account, ""), *_phones(person)[:1]]
+        shown = [_named(person.get("display_name") or style.names.get(account, "")), *_phones(person)[:1]]
         if any(shown):
             return " ".join(filter(None, shown))
     return style.names.get(account, account)
@@ -334,11 +352,12 @@ def _why_no_text(interaction: Interaction, words: Words) -> str:
 
 def _attached(interaction: Interaction, words: Words) -> list[str]:
     named = []
-    for file in interaction.get("attachments", ()):
+    for file in interaction.get("attachments", [])[:_MOST_FILES]:
         if file.get("filename"):
             facts = [file_size(file["size"], words)] if "size" in file else []
             facts += [_verb(file, words.open, words)] if _verb(file, words.open, words) else []
-            named.append(f"{file['filename']} ({', '.join(facts)})" if facts else file["filename"])
+            name = _named(file["filename"])
+            named.append(f"{name} ({', '.join(facts)})" if facts else name)
     return [words.attached.format(", ".join(named))] if named else []
 
 
@@ -347,7 +366,11 @@ def _file(file: Attachment, words: Words) -> str:
     kind = file.get("content_type", "").partition("/")[0]
     is_heard = file.get("is_voice") or kind == "audio"
     known = {"audio": words.audio, "image": words.image, "video": words.video}
-    label = words.voice if file.get("is_voice") else known.get(kind) or file.get("filename") or words.file
+    label = (
+        words.voice
+        if file.get("is_voice")
+        else known.get(kind) or _named(file.get("filename", "")) or words.file
+    )
     if "duration_s" in file:
         label = f"{label} {length(file['duration_s'])}"
     elif kind not in known and "size" in file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from bridge.journey.text_words import Words
@@ -10,6 +10,15 @@ from bridge.journey.text_words import Words
 _SYMBOLS = {"BRL": "R$", "USD": "US$", "EUR": "€", "GBP": "£", "MXN": "MX$", "ARS": "AR$", "CLP": "CL$"}
 _WITHOUT_CENTS = frozenset({"CLP", "PYG", "JPY", "KRW", "ISK", "VND"})
 _UNITS = ("KB", "MB", "GB", "TB")
+
+
+def in_zone(instant: str, zone: tzinfo) -> datetime:
+    """Return an RFC 3339 instant as it is in a zone, or in UTC where the calendar ends before it is reached."""
+    moment = datetime.fromisoformat(instant)
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment
 
 
 def long_day(day: date, words: Words) -> str:

@@ -10,7 +10,7 @@ from typing import Any, cast
 from bridge.journey.interaction import Interaction as Body
 from bridge.journey.keys import marker
 from bridge.journey.text import Style, chat_entries, entry_text
-from bridge.journey.text_format import clock_time
+from bridge.journey.text_format import clock_time, in_zone
 from bridge.mapping import PushInteraction
 from bridge.store.entities import Interaction
 from bridge.store.ledger import ENTRY_SLOT, LINK_SLOT
@@ -74,7 +74,7 @@ def group_of(one: Interaction, rules: PushInteraction, style: Style) -> tuple[st
     """Return what an interaction shares with those of its entry: channel, thread and local day, or itself alone."""
     if rules.group_for(one.body) != "thread_day":
         return (one.entity_id,)
-    day = _at(one).astimezone(style.zone).date().isoformat()
+    day = in_zone(one.body["occurred_at"], style.zone).date().isoformat()
     return one.body.get("channel", ""), one.body.get("thread_id", ""), day
 
 
@@ -92,7 +92,7 @@ def is_told(one: Interaction, text: str, style: Style) -> bool:
     said = one.body.get("body_text", "").strip().partition("\n")[0].split()
     if not said:
         return True
-    start = clock_time(_at(one).astimezone(style.zone))
+    start = clock_time(in_zone(one.body["occurred_at"], style.zone))
     told = " ".join(said)[:SHOWN]
     return any(
         line.strip().startswith(start) and told in " ".join(line.split()) for line in text.splitlines()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, cast
 
 import orjson
@@ -11,7 +10,7 @@ from sqlalchemy import func, or_, select
 
 from bridge.journey.handles import Own, normalise
 from bridge.journey.interaction import Interaction, was_unanswered
-from bridge.journey.text_format import duration
+from bridge.journey.text_format import duration, in_zone
 from bridge.store import entities, people
 from bridge.store.tables import journey, node, node_handle
 from bridge.sync.runtime import Runtime
@@ -88,7 +87,7 @@ def history(runtime: Runtime, person_id: str) -> dict[str, Any]:
     interactions = []
     for one in sorted(found.values(), key=lambda one: (one.body.get("occurred_at", ""), one.entity_id)):
         body = dict(one.body)
-        at = datetime.fromisoformat(body["occurred_at"]).astimezone(zone)
+        at = in_zone(body["occurred_at"], zone)
         interactions.append(
             {
                 "id": one.entity_id,
