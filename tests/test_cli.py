@@ -125,6 +125,13 @@ def test_the_list_of_commands_cuts_no_sentence_short(office: Office) -> None:
 JSON_COMMANDS = [words for words, command in COMMANDS if any(p.name == "as_json" for p in command.params)]
 
 
+def test_no_command_but_the_daemon_waits_for_the_web_server_to_load() -> None:
+    show = "import sys, bridge.cli.app; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout
+    assert "bridge.cli.work" in loaded.split()
+    assert not {"uvicorn", "starlette", "bridge.web"} & set(loaded.split())
+
+
 def test_only_commands_that_talk_to_people_alone_have_no_json() -> None:
     assert [" ".join(words) for words, _ in COMMANDS if words not in JSON_COMMANDS] == ["init", "run"]
 

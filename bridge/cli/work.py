@@ -22,12 +22,9 @@ from bridge.errors import AuthError, BridgeError, StoreError
 from bridge.redact import Redactor
 from bridge.store import entities, runs
 from bridge.store.writer import Priority
-from bridge.sync.plan import Action
+from bridge.sync.plan_values import Action
 from bridge.sync.runtime import Connection, Runtime, log
 from bridge.sync.wanted import destination_of, plan_people
-from bridge.web.app import make_app
-from bridge.web.metrics import Metrics
-from bridge.web.serving import Server
 
 SWITCH_SECONDS = 0.001
 """How long a busy thread of the daemon may keep the interpreter from the webhook receiver; Python's own is 5 ms."""
@@ -218,6 +215,11 @@ def run(config: ConfigPath = DEFAULT, verbose: Verbose = False) -> None:
 
     It collects, resolves and delivers until SIGTERM or Ctrl-C ends it cleanly.
     """
+    # The web server is the daemon's alone; without it every other command starts half a second faster.
+    from bridge.web.app import make_app
+    from bridge.web.metrics import Metrics
+    from bridge.web.serving import Server
+
     redactor = Redactor()
     output.start_logging(redactor, verbose=verbose)
     loaded = read_config(config)
