@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from bridge.config import Push
 from bridge.connector import Describer, Sink
+from bridge.errors import MappingError
 from bridge.journey.handles import spellings
 from bridge.journey.text import Style
 from bridge.model import Json, Person
@@ -108,7 +109,7 @@ def plan_people(
     states = _read_present(sink, destination, states)
     claimed: dict[str, str] = {}
     for state in sorted(states, key=lambda state: len(state.contacts) != 1):
-        planned.actions += plan_person(replace(state, entry_of={**state.entry_of, **claimed}), destination)
+        planned.actions += _plan_or_hold(replace(state, entry_of={**state.entry_of, **claimed}), destination)
         claimed |= {
             entity_id: action.write.key
             for action in planned.actions
@@ -120,10 +121,25 @@ def plan_people(
     return planned
 
 
+def _plan_or_hold(state: PersonState, destination: Destination) -> list[Action]:
+    """Plan one person; whom the mapping refuses is held and shown, and everybody else goes on."""
+    try:
+        return plan_person(state, destination)
+    except MappingError as error:
+        return [Action(kind="hold", person_id=state.person_id, name=state.name, reason=str(error))]
+
+
+def _fields_to_read(state: PersonState, destination: Destination) -> tuple[str, ...]:
+    try:
+        return fields_to_read(state, destination)
+    except MappingError:
+        return ()  # their plan says why
+
+
 def _read_present(sink: Sink, destination: Destination, states: list[PersonState]) -> list[PersonState]:
     """Read the present values of the fields that are about to change, just before they are."""
     wanted = {
-        state.contacts[0]: fields_to_read(state, destination) for state in states if len(state.contacts) == 1
+        state.contacts[0]: _fields_to_read(state, destination) for state in states if len(state.contacts) == 1
     }
     wanted = {contact_id: names for contact_id, names in wanted.items() if names}
     if not wanted:
@@ -159,10 +175,12 @@ def _look_up(
         nodes = people.nodes_of(c, creations)
     asked = [_person(person_id, nodes.get(person_id, [])) for person_id in creations]
     asked = [person for person in asked if person.emails or person.phones]
+    unanswered = {person.key for person in asked}
     for match in sink.find(asked) if asked else ():
-        if not match.ids:
+        creation = creations.get(match.key)
+        unanswered.discard(match.key)
+        if creation is None or not match.ids:
             continue
-        creation = creations[match.key]
         others = [action for action in planned.actions if action.person_id != match.key]
         if len(match.ids) == 1:
             planned.adopted.add(match.key)
@@ -176,6 +194,10 @@ def _look_up(
             reason = f"the CRM has contacts {', '.join(match.ids)}; merge them or decide which"
         hold = replace(creation, kind="skip" if len(match.ids) == 1 else "hold", write=None, reason=reason)
         planned.actions = [*others, hold]
+    for person_id in sorted(unanswered):
+        reason = f"connector {connection.spec.name} did not say whether the CRM has this contact; update it"
+        others = [action for action in planned.actions if action.person_id != person_id]
+        planned.actions = [*others, replace(creations[person_id], kind="hold", write=None, reason=reason)]
 
 
 def _take_over_contacts(runtime: Runtime, connection: Connection, planned: Planned, *, dry: bool) -> None:
