@@ -20,6 +20,7 @@ from bridge.store.tables import WAITING, cursor, record
 from bridge.sync import deliver, resolve
 from bridge.sync.collect import collect
 from bridge.sync.deliver import Delivered
+from bridge.sync.own import forget_own
 from bridge.sync.plan_values import Destination
 from bridge.sync.project import project
 from bridge.sync.runtime import Connection, Runtime, log
@@ -188,7 +189,8 @@ def settle_inbox(
             time.sleep(runtime.rest())
             count = resolve.resolve(runtime, connection, stream)
             if stream_has_users(connection, stream):
-                runtime.own = own_of(runtime.config, runtime.database)
+                before, runtime.own = runtime.own, own_of(runtime.config, runtime.database)
+                forget_own(runtime, before)
             done += count
             total += count
             progress("resolved", count)

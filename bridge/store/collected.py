@@ -30,6 +30,7 @@ from bridge.store.tables import (
     reject,
 )
 from bridge.store.tables import connection as connections
+from bridge.store.texts import key_text
 
 STATE_NAMES = {WAITING: "waiting", MAPPED: "mapped", SKIPPED: "skipped", REJECTED: "rejected"}
 
@@ -47,12 +48,13 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A raw record on its way through resolve."""
+    """A raw record on its way through resolve; `lost` says why its body cannot be read, empty where it can."""
 
     pk: int
     record: Record
     received_at: datetime
     run: int
+    lost: str = ""
 
 
 def save_account(c: Connection, connection: str, connector: str, found: Account, now: datetime) -> int:
@@ -202,8 +204,8 @@ def record_rows(
         row: dict[str, Any] = {
             "account_pk": account_pk,
             "stream": item.stream,
-            "ext_id": item.id,
-            "version": item.version,
+            "ext_id": key_text(item.id),
+            "version": key_text(item.version),
             "modified_at": None,
             "received_at": received_at,
             "run": run,
@@ -225,7 +227,7 @@ def record_rows(
             row["is_json"] = is_json
             row["modified_at"] = micros(item.modified_at)
             row["deleted"] = item.deleted
-            row["actor"] = item.actor
+            row["actor"] = key_text(item.actor) if item.actor is not None else None
             row["state"] = WAITING
         rows.append(row)
     return rows
@@ -275,11 +277,12 @@ def next_waiting(
 
 
 def _stored(stream: str, row: Any, blobs: Blobs) -> Stored:
-    body = blobs.load(row.body, row.blob)
+    body, lost = _body(row, blobs)
     received_at = instant(row.received_at)
     assert received_at is not None
     return Stored(
         pk=row.pk,
+        lost=lost,
         received_at=received_at,
         run=row.run,
         record=Record(
@@ -292,6 +295,14 @@ def _stored(stream: str, row: Any, blobs: Blobs) -> Stored:
             actor=row.actor,
         ),
     )
+
+
+def _body(row: Any, blobs: Blobs) -> tuple[bytes, str]:
+    """Return a stored body, or nothing and why its file cannot be read: one lost file must not stop the others."""
+    try:
+        return blobs.load(row.body, row.blob), ""
+    except OSError as error:
+        return b"", f"its body cannot be read: {error.strerror}: {error.filename}"
 
 
 def load_records(
@@ -369,27 +380,29 @@ _TAKEN = select(delivery.c.connection, delivery.c.sender, delivery.c.idempotency
 
 def next_deliveries(
     c: Connection, connection: str, *, limit: int, blobs: Blobs
-) -> list[tuple[int, Delivery]]:
-    """Return the oldest unread webhook bodies of a connection."""
+) -> list[tuple[int, Delivery, str]]:
+    """Return the oldest unread webhook bodies of a connection, each with why its body is lost, if it is."""
     query = (
         select(delivery)
         .where(delivery.c.connection == connection, DELIVERY_WAITS)
         .order_by(delivery.c.pk)
         .limit(limit)
     )
-    return [(row.pk, _delivery(row, blobs)) for row in c.execute(query)]
+    return [(row.pk, *_delivery(row, blobs)) for row in c.execute(query)]
 
 
-def _delivery(row: Any, blobs: Blobs) -> Delivery:
+def _delivery(row: Any, blobs: Blobs) -> tuple[Delivery, str]:
+    body, lost = _body(row, blobs)
     received_at = instant(row.received_at)
     assert received_at is not None
-    return Delivery(
+    delivery = Delivery(
         id=str(row.pk),
-        body=blobs.load(row.body, row.blob),
+        body=body,
         headers=orjson.loads(row.headers),
         received_at=received_at,
         sender=row.sender,
     )
+    return delivery, lost
 
 
 def waiting_deliveries(c: Connection) -> dict[str, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 
 from bridge.journey.fold import Part, fold
 from bridge.store.among import among
@@ -120,6 +120,40 @@ def move_entity(c: Connection, old: str, new: str) -> None:
     c.execute(delete(participation).where(participation.c.entity_id == old))
 
 
+def move_alias(c: Connection, old: str, new: str) -> None:
+    """Let every key that led to `old` lead to `new`."""
+    c.execute(update(alias).where(alias.c.entity_id == old).values(entity_id=new))
+
+
+def first_record(c: Connection, entity_id: str) -> int | None:
+    """Return the first record to come of those that tell of a thing."""
+    query = select(func.min(entity.c.record_pk)).where(
+        entity.c.entity_id == entity_id, entity.c.deleted.is_(False)
+    )
+    return c.execute(query).scalar()
+
+
+def forget_participants(c: Connection, entity_ids: Iterable[str]) -> None:
+    """Take everybody out of the interactions that one record alone tells of, before it is entered anew."""
+    listed = sorted(entity_ids)
+    if not listed:
+        return
+    query = (
+        select(entity.c.entity_id)
+        .where(among(entity.c.entity_id, listed), entity.c.deleted.is_(False))
+        .group_by(entity.c.entity_id)
+        .having(func.count() == 1)
+    )
+    alone = list(c.execute(query).scalars())
+    if alone:
+        c.execute(delete(participation).where(among(participation.c.entity_id, alone)))
+
+
+def forget_nodes(c: Connection, node_keys: Iterable[str]) -> None:
+    """Take these nodes out of every interaction."""
+    c.execute(delete(participation).where(among(participation.c.node_key, node_keys)))
+
+
 def save_participations(c: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Note who took part in what."""
     upsert(c, participation, rows, conflict=["entity_id", "node_key"], update=["occurred_at"])
@@ -198,6 +232,17 @@ def people_in(c: Connection, account_pk: int, keys: Iterable[str]) -> set[str]:
         .join(participation, participation.c.node_key == node.c.key)
         .join(member, member.c.entity_id == participation.c.entity_id)
         .where(member.c.account_pk == account_pk, among(member.c.key, keys))
+    )
+    return set(c.execute(query).scalars())
+
+
+def people_of(c: Connection, entity_ids: Iterable[str]) -> set[str]:
+    """Return the people who took part in these interactions."""
+    query = (
+        select(node.c.person_id)
+        .distinct()
+        .join(participation, participation.c.node_key == node.c.key)
+        .where(among(participation.c.entity_id, entity_ids))
     )
     return set(c.execute(query).scalars())
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, delete, func, select, update
 from bridge.model import Json, Link, Op, Write
 from bridge.store.among import among
 from bridge.store.database import dumps, instant, micros, upsert
-from bridge.store.people import chunks
-from bridge.store.tables import field_ledger, intent, ledger, member, node, person
+from bridge.store.people import chunks, current_person
+from bridge.store.tables import field_ledger, intent, ledger, member
 
 CONTACT_SLOT = "contact"
 ENTRY_SLOT = "entry"
@@ -343,13 +343,11 @@ def filed_under(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str
 def contacts_on_their_way(c: Connection, account_pk: int) -> dict[str, str]:
     """Return the keys of contacts that are to be made, by the person who is meant today."""
     query = (
-        select(node.c.person_id, intent.c.key)
-        .join(person, person.c.id == intent.c.person_id)
-        .join(node, node.c.key == person.c.founder)
+        select(intent.c.person_id, intent.c.key)
         .where(intent.c.account_pk == account_pk, intent.c.slot == CONTACT_SLOT)
         .order_by(intent.c.seq.desc())
     )
-    return {row.person_id: row.key for row in c.execute(query)}
+    return {current_person(c, row.person_id) or row.person_id: row.key for row in c.execute(query).all()}
 
 
 def field_states(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from bridge.journey.handles import Handle
 from bridge.store.among import among
@@ -23,7 +23,8 @@ class StoredNode:
     """
     A node as the store knows it; `handles` maps a handle's key to (handle, made by us).
 
-    `candidates` are the nodes it could belong to where the evidence does not decide.
+    `name_at` is when a sender called themselves `name`, None for a contact's. `candidates` are the nodes
+    it could belong to where the evidence does not decide.
     """
 
     key: str
@@ -31,6 +32,7 @@ class StoredNode:
     contact_of: int | None
     contact_id: str | None
     name: str | None
+    name_at: int | None
     since: int | None
     aliases: tuple[str, ...]
     candidates: tuple[str, ...]
@@ -59,6 +61,7 @@ def load_nodes(c: Connection, keys: Collection[str]) -> dict[str, StoredNode]:
             contact_of=row.contact_of,
             contact_id=row.contact_id,
             name=row.name,
+            name_at=row.name_at,
             since=row.since,
             aliases=tuple(orjson.loads(row.aliases)) if row.aliases else (),
             candidates=tuple(orjson.loads(row.candidates)) if row.candidates else (),
@@ -85,6 +88,7 @@ def node_row(stored: StoredNode) -> dict[str, Any]:
         "contact_of": stored.contact_of,
         "contact_id": stored.contact_id,
         "name": stored.name,
+        "name_at": stored.name_at,
         "since": stored.since,
         "aliases": orjson.dumps(stored.aliases) if stored.aliases else None,
         "candidates": orjson.dumps(stored.candidates) if stored.candidates else None,
@@ -123,10 +127,10 @@ def save_nodes(
         node,
         nodes,
         conflict=["key"],
-        update=["person_id", "contact_of", "contact_id", "name", "since", "aliases", "candidates"],
+        update=["person_id", "contact_of", "contact_id", "name", "name_at", "since", "aliases", "candidates"],
     )
     upsert(c, node_handle, handles, conflict=["node_key", "handle_key"], update=["strength", "made"])
-    upsert(c, person, persons, conflict=["id"])
+    upsert(c, person, persons, conflict=["id"], update=["founder"])
 
 
 def remove_node(c: Connection, key: str) -> None:
@@ -137,6 +141,8 @@ def remove_node(c: Connection, key: str) -> None:
 
 def current_person(c: Connection, person_id: str) -> str | None:
     """Return the person who is meant today by an id published at any time, None if it never existed."""
+    if c.execute(select(node.c.key).where(node.c.person_id == person_id).limit(1)).first() is not None:
+        return person_id
     founder = c.execute(select(person.c.founder).where(person.c.id == person_id)).scalar()
     if founder is None:
         return None
@@ -145,12 +151,7 @@ def current_person(c: Connection, person_id: str) -> str | None:
 
 def current_people(c: Connection, person_ids: Iterable[str]) -> set[str]:
     """Return the people who are meant today by these ids."""
-    query = (
-        select(node.c.person_id)
-        .join(person, person.c.founder == node.c.key)
-        .where(among(person.c.id, person_ids))
-    )
-    return set(c.execute(query).scalars())
+    return {now for one in person_ids if (now := current_person(c, one)) is not None}
 
 
 def persons_at(c: Connection, keys: Iterable[str]) -> dict[str, str]:
@@ -179,6 +180,15 @@ def nodes_of(c: Connection, person_ids: Iterable[str]) -> dict[str, list[StoredN
     for members in grouped.values():
         members.sort(key=lambda stored: stored.key)
     return grouped
+
+
+def hand_on_founder(c: Connection, key: str) -> None:
+    """Let ids that were published for the person of a node that goes away resolve through another node of theirs."""
+    here = select(node.c.person_id).where(node.c.key == key).scalar_subquery()
+    other = select(func.min(node.c.key)).where(node.c.person_id == here, node.c.key != key)
+    heir = c.execute(other).scalar()
+    if heir is not None:
+        move_founder(c, key, heir)
 
 
 def move_founder(c: Connection, old: str, new: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, select, update
 
 from bridge.store.among import among
 from bridge.store.database import instant, micros
@@ -93,6 +93,31 @@ def close_for_records(c: Connection, pks: Sequence[int]) -> None:
             .where(among(reject.c.record_pk, pks), reject.c.state == "open")
             .values(state="solved")
         )
+
+
+def close_older(c: Connection, pks: Sequence[int]) -> list[int]:
+    """Mark the rejects of older versions of these records, and return the keys of those versions."""
+    is_open = (reject.c.state == "open", reject.c.step == "map")
+    if not pks or c.execute(select(reject.c.pk).where(*is_open).limit(1)).first() is None:
+        return []
+    newer = record.alias()
+    query = (
+        select(reject.c.record_pk)
+        .distinct()
+        .join(record, record.c.pk == reject.c.record_pk)
+        .join(
+            newer,
+            and_(
+                newer.c.account_pk == record.c.account_pk,
+                newer.c.stream == record.c.stream,
+                newer.c.ext_id == record.c.ext_id,
+            ),
+        )
+        .where(*is_open, among(newer.c.pk, pks), record.c.pk < newer.c.pk)
+    )
+    found = list(c.execute(query).scalars())
+    close_for_records(c, found)
+    return found
 
 
 def close_for_delivery(c: Connection, pk: int) -> None:

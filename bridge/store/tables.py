@@ -199,6 +199,7 @@ node = Table(
     Column("contact_of", BigInteger),
     Column("contact_id", Key),
     Column("name", String),
+    Column("name_at", BigInteger),
     Column("since", BigInteger),
     Column("aliases", LargeBinary),
     Column("candidates", LargeBinary),

@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy import Connection as Transaction
 
 from bridge.connector import Source
-from bridge.errors import BridgeError, CursorExpired, RateLimited, Unavailable
+from bridge.errors import BridgeError, CursorExpired, PluginError, RateLimited, Unavailable
 from bridge.model import Page, Phase, Record, Skip
 from bridge.store import collected
 from bridge.store.bodies import json_bytes
@@ -70,6 +70,7 @@ def collect(
         now = runtime.clock()
         assert connection.account_pk is not None
         account_pk = connection.account_pk
+        check_streams(connection, page.records)
         items = leave_out(runtime, page.records, out)
         rows = collected.record_rows(items, account_pk=account_pk, run=run, now=now, blobs=runtime.blobs)
         watermark = min(page.watermark, now - lookback) if page.watermark else None
@@ -153,6 +154,18 @@ def _note_failure(
         ),
         priority=Priority.LIVE,
     )
+
+
+def check_streams(connection: Connection, items: Sequence[Record | Skip]) -> None:
+    """Raise PluginError for a record of a stream that its connector does not declare: nobody would ever read it."""
+    declared = {spec.name for spec in connection.spec.streams}
+    for item in items:
+        if item.stream not in declared:
+            raise PluginError(
+                f"connector {connection.spec.name} brought {item.id!r} of stream {item.stream!r}, which it does"
+                f" not declare; it declares {', '.join(sorted(declared))}. Nothing of it was stored; update the"
+                " connector."
+            )
 
 
 def leave_out(

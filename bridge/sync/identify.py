@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from bridge.journey.handles import Handle
 from bridge.journey.identity import Node, partition
+from bridge.journey.keys import person_id as id_of_founder
 from bridge.store.people import StoredNode, carriers, handle_row, load_nodes, node_row
 
 LINKING = frozenset({"certain", "strong"})
@@ -22,8 +23,8 @@ class Incoming:
     """
     What a batch says of one node.
 
-    A CRM contact (`contact_of` set) states all its handles anew; a sender of a channel only
-    ever adds to what its platform asserted before.
+    A CRM contact (`contact_of` set) states all its handles and its name anew; a sender of a channel
+    only ever adds to what its platform asserted before, and is called as they were last (`name_at`).
     """
 
     key: str
@@ -31,6 +32,7 @@ class Incoming:
     contact_of: int | None = None
     contact_id: str | None = None
     name: str | None = None
+    name_at: int | None = None
     since: int | None = None
     aliases: tuple[str, ...] = ()
     made: tuple[Handle, ...] = ()
@@ -38,11 +40,12 @@ class Incoming:
 
 @dataclass(slots=True, kw_only=True)
 class IdentityChange:
-    """Rows to write, and whose journeys to look at again."""
+    """Rows to write, and whose journeys to look at again; `former` are values that nodes no longer carry."""
 
     nodes: list[dict[str, Any]] = field(default_factory=list)
     handles: list[dict[str, Any]] = field(default_factory=list)
     dropped: list[tuple[str, str]] = field(default_factory=list)
+    former: dict[str, set[str]] = field(default_factory=dict)
     persons: list[dict[str, Any]] = field(default_factory=list)
     person_of: dict[str, str] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
@@ -66,6 +69,7 @@ def identify(
     spread: set[str] = set()
     for key in gone & set(known):
         change.touched.add(known[key].person_id)
+        change.former[key] = {handle.value for handle, made in known[key].handles.values() if not made}
         spread.update(_linking(known[key]))
     for key, item in incoming.items():
         before = known.get(key)
@@ -85,12 +89,12 @@ def identify(
             stored = replace(stored, candidates=tuple(sorted(found.candidates.get(key, ()))))
         if person_id != stored.person_id:
             change.touched |= {person_id, stored.person_id} - {""}
-            change.persons.append({"id": person_id, "founder": key})
+            if person_id == id_of_founder(key):
+                change.persons.append({"id": person_id, "founder": key})
             change.nodes.append(node_row(replace(stored, person_id=person_id)))
         elif (known[key] if key in after and key in known else component.get(key)) != stored:
             change.touched.add(person_id)
             change.nodes.append(node_row(stored))
-    _keep_one_founder(change)
     return change
 
 
@@ -102,24 +106,40 @@ def _merge(before: StoredNode | None, item: Incoming, change: IdentityChange) ->
             handles = {**before.handles, **handles}
         else:
             handles |= {key: pair for key, pair in before.handles.items() if pair[1] and key not in handles}
-            change.dropped += [(item.key, key) for key in before.handles if key not in handles]
+            lost = [key for key in before.handles if key not in handles]
+            if lost:
+                change.dropped += [(item.key, key) for key in lost]
+                change.former[item.key] = {before.handles[key][0].value for key in lost}
     for key, (handle, made) in handles.items():
         if before is None or before.handles.get(key) != (handle, made):
             change.handles.append(handle_row(item.key, handle, made=made))
     since = item.since
     if before is not None and before.since is not None:
         since = before.since if since is None else min(since, before.since)
+    name, name_at = item.name, item.name_at
+    if item.contact_of is None and before is not None:
+        name, name_at = newest_name((before.name, before.name_at), (name, name_at))
     return StoredNode(
         key=item.key,
         person_id=before.person_id if before else "",
         contact_of=item.contact_of,
         contact_id=item.contact_id,
-        name=item.name or (before.name if before else None),
+        name=name,
+        name_at=name_at,
         since=since,
         aliases=item.aliases,
         candidates=before.candidates if before else (),
         handles=handles,
     )
+
+
+def newest_name(*said: tuple[str | None, int | None]) -> tuple[str | None, int | None]:
+    """Return the name somebody used last, with its time; the greatest of names used at the same time."""
+    named = [(at or 0, name) for name, at in said if name]
+    if not named:
+        return None, None
+    at, name = max(named)
+    return name, at
 
 
 def _matters(stored: StoredNode) -> tuple[Any, ...]:
@@ -168,11 +188,3 @@ def _node(stored: StoredNode) -> Node:
         aliases=stored.aliases,
         since=since,
     )
-
-
-def _keep_one_founder(change: IdentityChange) -> None:
-    """Leave one row per new person; any member will do, since an id is resolved through a member's node."""
-    founders: dict[str, str] = {}
-    for row in change.persons:
-        founders[row["id"]] = min(row["founder"], founders.get(row["id"], row["founder"]))
-    change.persons = [{"id": person_id, "founder": key} for person_id, key in founders.items()]

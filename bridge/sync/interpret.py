@@ -180,7 +180,11 @@ class Reader:
             handles = tuple(self._handles(participant.get("handles", ())))
             if handles:
                 yield Incoming(
-                    key=handles[0].key, handles=handles, name=participant.get("display_name"), since=since
+                    key=handles[0].key,
+                    handles=handles,
+                    name=participant.get("display_name"),
+                    name_at=since,
+                    since=since,
                 )
 
     def _contact(self, stored: Stored, part: int, view: Record, body: dict[str, Any]) -> Outcome:

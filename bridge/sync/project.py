@@ -18,6 +18,7 @@ from bridge.store.entities import Interaction
 from bridge.store.people import StoredNode
 from bridge.store.tables import journey
 from bridge.store.writer import Priority
+from bridge.sync.identify import newest_name
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
 
 TEXT_LENGTH = 120
@@ -128,8 +129,7 @@ def _names(
     joined = " ".join(filter(None, (contact.get("given_name"), contact.get("family_name"))))
     display = contact.get("display_name") or joined
     if not display:
-        named = sorted((node.key, node.name) for node in nodes if node.name)
-        display = named[0][1] if named else ""
+        display = newest_name(*((node.name, node.name_at) for node in nodes))[0] or ""
     given, _, family = display.partition(" ") if display else ("", "", "")
     if not display:
         display = _first_handle(nodes, "email") or _first_handle(nodes, "phone") or ""

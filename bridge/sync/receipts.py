@@ -277,6 +277,7 @@ def _know_contact(
             contact_of=connection.account_pk,
             contact_id=contact_id,
             name=known.name if known else None,
+            name_at=known.name_at if known else None,
             since=known.since if known else None,
             aliases=known.aliases if known else (),
             made=(ours,),
@@ -289,6 +290,7 @@ def _know_contact(
                 key=node.key,
                 handles=tuple(pair[0] for pair in node.handles.values() if not pair[1]),
                 name=node.name,
+                name_at=node.name_at,
                 since=node.since,
                 made=(ours,),
             )

@@ -266,6 +266,7 @@ def upgrade() -> None:
             "contact_id", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=True
         ),
         sa.Column("name", sa.String(), nullable=True),
+        sa.Column("name_at", sa.BigInteger(), nullable=True),
         sa.Column("since", sa.BigInteger(), nullable=True),
         sa.Column("aliases", sa.LargeBinary(), nullable=True),
         sa.Column("candidates", sa.LargeBinary(), nullable=True),

@@ -1,0 +1,129 @@
+"""Entering what a page of records does into the store, in one transaction."""
+
+from __future__ import annotations
+
+import orjson
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import select, update
+
+from bridge.store import collected, entities, people, rejects
+from bridge.store.collected import Stored
+from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, ledger, record
+from bridge.store.traces import add_mentions, save_mentions
+from bridge.sync.interpret import Refused
+from bridge.sync.page import Change, Removal, tombstone
+from bridge.sync.runtime import JOURNEY, Connection, Runtime
+
+SUPERSEDED = "replaced by a newer version"
+
+
+def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Change) -> None:
+    """Write the entities, who took part, who is who, and what became of each record."""
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    now = runtime.clock()
+    for old, new in change.moves.items():
+        entities.move_entity(c, old, new)
+    _index_former(c, runtime, connection, change)
+    for loser, winner in change.merged.items():
+        change.aliases[f"merged:{loser}"] = winner
+        _follow_merge(c, account_pk, loser, winner)
+    for removal in change.removed:
+        _remove(c, connection, removal)
+    aliases = [{"key": key, "entity_id": entity_id} for key, entity_id in change.aliases.items()]
+    entities.save_entities(c, change.rows, aliases)
+    entities.save_marked(c, change.marked)
+    entities.forget_participants(c, change.renewed)
+    entities.save_participations(
+        c,
+        [
+            {"entity_id": entity_id, "node_key": node_key, "occurred_at": at}
+            for (entity_id, node_key), at in change.participations.items()
+        ],
+    )
+    if change.references:
+        entities.save_references(c, account_pk, change.references)
+    found = change.identity
+    people.save_nodes(c, found.nodes, found.handles, found.dropped, found.persons)
+    collected.set_states(c, [(pk, state, rule) for pk, (state, rule) in change.states.items()])
+    for stored, refused in change.refused:
+        rejects.save(c, _reject(connection, stored, refused), now)
+        save_mentions(c, runtime.traces, "record", stored.pk, _bytes(stored))
+    for stored in change.left:
+        save_mentions(c, runtime.traces, "record", stored.pk, _bytes(stored))
+    _close_rejects(c, change)
+    entities.touch(c, JOURNEY, change.touched, runtime.sequence())
+    entities.count_unknown_words(c, connection.spec.name, "", change.words)
+
+
+def _close_rejects(c: Transaction, change: Change) -> None:
+    """Close the rejects of records that went through, and of older versions of them."""
+    rejects.close_for_records(c, [pk for pk, (state, _) in change.states.items() if state != REJECTED])
+    through = [pk for pk, (state, _) in change.states.items() if state == MAPPED]
+    older = rejects.close_older(c, through)
+    collected.set_states(c, [(pk, SKIPPED, SUPERSEDED) for pk in older])
+
+
+def _index_former(c: Transaction, runtime: Runtime, connection: Connection, change: Change) -> None:
+    """Keep contacts findable under handles that they lose now: their older records still name them."""
+    start = f"{connection.account_key}:"
+    for key, values in change.identity.former.items():
+        stream, _, ext_id = key.removeprefix(start).partition(":")
+        query = select(record.c.pk).where(
+            record.c.account_pk == connection.account_pk,
+            record.c.stream == stream,
+            record.c.ext_id == ext_id,
+        )
+        records = c.execute(query).scalars().all()
+        add_mentions(c, runtime.traces.of_handles(values), "record", records)
+
+
+def _remove(c: Transaction, connection: Connection, removal: Removal) -> None:
+    """Mark the entities of an object that stands no more; a contact that is gone carries no handles any more."""
+    stream, ext_id = removal.place
+    marked = update(entity).where(
+        entity.c.account_pk == connection.account_pk, entity.c.stream == stream, entity.c.ext_id == ext_id
+    )
+    gone = {"deleted": True, "modified_at": removal.at, "record_pk": removal.stored.pk}
+    if removal.parts is not None:
+        c.execute(marked.where(entity.c.part.in_(removal.parts)).values(**gone))
+        return
+    if not c.execute(marked.values(**gone)).rowcount:
+        entities.save_entities(c, [tombstone(connection, removal)], [])
+    key = connection.node_key(stream, ext_id)
+    people.hand_on_founder(c, key)
+    people.remove_node(c, key)
+
+
+def _follow_merge(c: Transaction, account_pk: int, loser: str, winner: str) -> None:
+    """Move what was filed under a contact that its CRM merged into another."""
+    loser_id, winner_id = loser.rsplit(":", 1)[1], winner.rsplit(":", 1)[1]
+    people.remove_node(c, loser)
+    c.execute(
+        update(ledger)
+        .where(ledger.c.account_pk == account_pk, ledger.c.contact_id == loser_id)
+        .values(contact_id=winner_id)
+    )
+    people.move_founder(c, loser, winner)
+    entities.move_alias(c, loser, winner)
+
+
+def _reject(connection: Connection, stored: Stored, refused: Refused) -> rejects.Reject:
+    return rejects.Reject(
+        step="map",
+        connection=connection.name,
+        account_pk=connection.account_pk,
+        stream=stored.record.stream,
+        ext_id=stored.record.id,
+        record_pk=stored.pk,
+        code=refused.code,
+        message=refused.message,
+        hint=refused.hint,
+        field=refused.field,
+        place=f"{connection.mapping.file}:{refused.line}" if refused.line else "",
+    )
+
+
+def _bytes(stored: Stored) -> bytes:
+    data = stored.record.data
+    return data if isinstance(data, bytes) else orjson.dumps(data)
