@@ -20,9 +20,8 @@ from bridge.connector import Budget
 from bridge.errors import AuthError, BridgeError, ConfigError, RateLimited, Rejected, Unavailable
 from bridge.model import Json
 from bridge.redact import Redactor, secrets_in
-from bridge.refusals import Policy
 
-__all__ = ["Budgets", "MemoryTokens", "Policy", "Redactor", "Session", "json_of", "secrets_in"]
+__all__ = ["Budgets", "MemoryTokens", "Redactor", "Session", "json_of", "secrets_in"]
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
@@ -61,7 +60,6 @@ class Session:
         budgets: Sequence[Budget] = (),
         shared: Budgets | None = None,
         redactor: Redactor | None = None,
-        policy: Policy | None = None,
         timeouts: tuple[float, float] = (CONNECT_TIMEOUT, READ_TIMEOUT),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -69,7 +67,6 @@ class Session:
         self._budgets = tuple(budgets)
         self._shared = shared or Budgets()
         self._redactor = redactor or Redactor()
-        self._policy = policy or Policy()
         self._connect, self._read = timeouts
         self._sleep = sleep
         self._session = requests.Session()
@@ -199,7 +196,7 @@ class Session:
                 missing_scopes=missing,
             )
         if status == 429:
-            wait = self._policy.rate_limit_wait(response)
+            wait = refusals.rate_limit_wait(response)
             wait = UNKNOWN_RESET if wait is None else wait
             return RateLimited(
                 self._say(f"{call}, too many calls{said}; the next one in {wait:g} s"), wait=wait
@@ -212,7 +209,7 @@ class Session:
         return Rejected(
             self._say(f"{call}{said or ', refused without a reason'}"),
             code=refusals.code(body, "category", "code", "errorCode", "error_code"),
-            existing_id=self._policy.existing_id(body),
+            existing_id=refusals.existing_id(body),
             trace=refusals.code(
                 body, "correlationId", "correlation_id", "requestId", "request_id", "fbtrace_id"
             ),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -41,14 +39,6 @@ def existing_id(body: Json) -> str | None:
     """Return the id that a conflict names, as HubSpot words it: `Existing ID: 151`."""
     found = re.search(r"[Ee]xisting ID:? *([\w-]+)", message(body))
     return found.group(1) if found else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How a vendor words its refusals; the defaults read what most vendors send."""
-
-    rate_limit_wait: Callable[[requests.Response], float | None] = rate_limit_wait
-    existing_id: Callable[[Json], str | None] = existing_id
 
 
 def retry_after(response: requests.Response) -> float | None:

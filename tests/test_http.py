@@ -12,7 +12,7 @@ import pytest
 import responses
 
 from bridge import AuthError, Budget, ConfigError, PluginError, RateLimited, Rejected, Unavailable
-from bridge.http import Budgets, MemoryTokens, Policy, Redactor, Session, json_of
+from bridge.http import Budgets, MemoryTokens, Redactor, Session, json_of
 
 URL = "https://crm.example/v1/things"
 SECRET = "s3cr3t/key+with=signs"
@@ -218,16 +218,6 @@ def test_a_graph_style_error_object_is_read_too(wire: responses.RequestsMock, ti
     with pytest.raises(Rejected, match="Unsupported get request") as caught:
         session(time).request("GET", URL)
     assert (caught.value.code, caught.value.trace) == ("100", "Az8")
-
-
-def test_a_policy_of_the_vendor_comes_before_the_usual_headers(
-    wire: responses.RequestsMock, time: Time
-) -> None:
-    wire.get(URL, status=429, headers={"Retry-After": "7"})
-    policy = Policy(rate_limit_wait=lambda response: 99.0)
-    with pytest.raises(RateLimited) as caught:
-        session(time, policy=policy).request("GET", URL)
-    assert caught.value.wait == 99.0
 
 
 def test_a_page_of_html_where_json_was_expected_is_unavailable(

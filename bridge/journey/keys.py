@@ -1,9 +1,8 @@
-"""The keys of our making: the marker a write leaves at the vendor, entity ids and person ids."""
+"""The keys of our making: the marker that a write leaves at the vendor, and person ids."""
 
 from __future__ import annotations
 
 import re
-import secrets
 from hashlib import blake2b
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -22,7 +21,8 @@ def marker(account_key: str, entity_id: str, slot: str) -> str:
     """
     parts = "\0".join((account_key, entity_id, slot)).encode()
     digest = blake2b(parts, digest_size=8, person=b"marker").digest()
-    return _base32(int.from_bytes(digest) >> 4, _MARKER_LENGTH)
+    number = int.from_bytes(digest) >> 4
+    return "".join([_ALPHABET[number >> shift & 31] for shift in range(5 * (_MARKER_LENGTH - 1), -1, -5)])
 
 
 def person_id(founder: str) -> str:
@@ -30,15 +30,6 @@ def person_id(founder: str) -> str:
     return f"p_{blake2b(founder.encode(), digest_size=10, person=b'person').hexdigest()}"
 
 
-def new_entity_id() -> str:
-    """Return a fresh random entity id: `e_` and 16 characters (80 bits)."""
-    return f"e_{_base32(secrets.randbits(80), 16)}"
-
-
 def find_markers(text: str) -> set[str]:
     """Return the markers that stand in a plain or HTML text, as in `crmbridge 7F3A2C9KQ0XT`."""
     return set(_find_markers(text))
-
-
-def _base32(number: int, length: int) -> str:
-    return "".join([_ALPHABET[number >> shift & 31] for shift in range(5 * (length - 1), -1, -5)])
