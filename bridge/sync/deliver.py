@@ -10,7 +10,7 @@ from datetime import timedelta
 from sqlalchemy import Connection as Transaction
 
 from bridge.connector import Sink
-from bridge.errors import BridgeError, PluginError, RateLimited
+from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
 from bridge.model import Found, Receipt, Unknown, Write
 from bridge.store import entities
 from bridge.store import ledger as books
@@ -140,7 +140,7 @@ def _send(runtime: Runtime, connection: Connection, batch: Sequence[Intent], del
                 log.warning("%s: a receipt for no write: %s", connection.name, receipt.key)
                 continue
             answered.add(receipt.key)
-            waiting.append(receipt)
+            waiting.append(_with_id(receipt, by_key[receipt.key], connection))
             if len(waiting) >= FILE_EVERY or time.monotonic() - since > FILE_SECONDS:
                 file_receipts(runtime, connection, by_key, waiting, delivered)
                 waiting, since = [], time.monotonic()
@@ -153,7 +153,7 @@ def _send(runtime: Runtime, connection: Connection, batch: Sequence[Intent], del
             raise
         delivered.wait = error.wait
         return
-    except Exception as error:  # a third party's code: what it did is asked for later, the rest goes on
+    except (Exception, SystemExit) as error:  # a third party's code: what it did is asked for later
         if waiting:
             file_receipts(runtime, connection, by_key, waiting, delivered)
         name = connection.spec.name
@@ -165,6 +165,14 @@ def _send(runtime: Runtime, connection: Connection, batch: Sequence[Intent], del
         file_receipts(runtime, connection, by_key, waiting, delivered)
     if len(answered) < len(by_key):
         delivered.counts["unanswered"] += len(by_key) - len(answered)
+
+
+def _with_id(receipt: Receipt, item: Intent, connection: Connection) -> Receipt:
+    """Return a receipt that can be filed: one that does not say what was made leaves the outcome unknown."""
+    if receipt.error is not None or receipt.id or item.write.op != "create":
+        return receipt
+    said = f"connector {connection.spec.name} reports {item.write.stream} as made without an id; it is looked for"
+    return Receipt(key=receipt.key, error=Unavailable(said))
 
 
 def put_back_updates(runtime: Runtime, connection: Connection) -> None:
@@ -195,9 +203,14 @@ def settle(runtime: Runtime, connection: Connection) -> Delivered:
         return delivered
     now = runtime.clock()
     by_key = {item.write.key: replace(item, write=_resolved(item.write, stands)) for item in uncertain}
+    ahead = [key for key, item in by_key.items() if item.sent_at is not None and item.sent_at > now]
+    if ahead:  # the clock was set back: how long ago they were sent is not known, so they settle from now on
+        runtime.writer.run(books.mark_sent, account_pk, ahead, now, priority=Priority.DELIVERY, durable=True)
     for location in sink.locate([item.write for item in by_key.values()]):
-        item = by_key[location.key]
-        if isinstance(location, Found):
+        item = by_key.pop(location.key, None)
+        if item is None:
+            log.warning("%s: an answer about no write that was asked for: %s", connection.name, location.key)
+        elif isinstance(location, Found):
             stand(runtime, connection, item, location.id)
             delivered.written += 1
             delivered.counts[item.slot] += 1
@@ -217,7 +230,8 @@ def settle(runtime: Runtime, connection: Connection) -> Delivered:
             )
             delivered.counts["held"] += 1
         else:
-            rest = ((item.sent_at or now) - now + timedelta(seconds=connection.spec.settle)).total_seconds()
+            sent_at = min(item.sent_at or now, now)
+            rest = (sent_at - now + timedelta(seconds=connection.spec.settle)).total_seconds()
             if rest > 0:
                 delivered.settles = max(delivered.settles or 0.0, rest)
                 delivered.counts["unsettled"] += 1

@@ -1,0 +1,81 @@
+"""A CRM, or its connector, that answers nonsense: nothing is lost, doubled, or written to somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bridge.model import Absent, Found, Location, Receipt, Write
+from bridge.store.tables import ledger
+from bridge_memory import Memory
+from tests.sync_world import SETTLE, World
+
+ANA, EVA = "5511973914862", "5511973914999"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(f"sqlite:///{tmp_path / 'store.db'}", tmp_path) as made:
+        yield made
+
+
+def test_an_answer_about_a_write_that_nobody_asked_for_changes_nothing(world: World) -> None:
+    def locate(memory: Memory, writes: Sequence[Write]) -> Iterator[Location]:
+        yield Found(key="ZZZZZZZZZZZZ", id="99")
+        yield from Memory.locate(memory, writes)
+        yield from (Absent(key=write.key) for write in writes)
+
+    world.acts["crm"]["locate"] = locate
+    world.levers["crm"].lose = 1
+    world.message("m1", ANA)
+    world.message("m2", EVA)
+    world.settled()
+    assert world.told() == {"m1": 1, "m2": 1}
+    assert "99" not in {row.ext_id for row in world.rows(ledger)}
+
+
+def test_a_contact_that_is_made_without_an_id_is_looked_for_before_anything_is_filed_on_it(
+    world: World,
+) -> None:
+    def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        for receipt in Memory.push(memory, writes):
+            yield Receipt(key=receipt.key)
+
+    world.acts["crm"]["push"] = push
+    world.message("m1", ANA)
+    world.message("m2", EVA)
+    world.settled()
+    contacts = {thing["phone"]: thing["id"] for thing in world.there("contacts")}
+    assert len(contacts) == 2
+    where = {entry["text"].split()[-3]: entry["contact"] for entry in world.there("entries")}
+    assert where == {"m1": contacts[f"+{ANA}"], "m2": contacts[f"+{EVA}"]}
+
+
+def test_receipts_for_nothing_and_twice_for_one_are_passed_over(world: World) -> None:
+    def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        yield Receipt(key="ZZZZZZZZZZZZ", id="99")
+        for receipt in Memory.push(memory, writes):
+            yield receipt
+            yield Receipt(key=receipt.key, id="99")
+
+    world.acts["crm"]["push"] = push
+    world.message("m1", ANA)
+    world.settled()
+    assert world.told() == {"m1": 1}
+    assert "99" not in {row.ext_id for row in world.rows(ledger)}
+
+
+def test_a_clock_that_is_set_back_delays_a_lost_answer_by_no_more_than_settling(world: World) -> None:
+    world.clock.sleep(86_400 * 365)
+    world.message("m1", ANA, at="2026-11-20T11:00:00Z")
+    world.acts["crm"]["push"] = lambda memory, writes: iter(())
+    world.sync()
+    del world.acts["crm"]["push"]
+    assert world.pending()["uncertain"]
+    world.clock.sleep(-86_400 * 365)
+    world.deliver()
+    world.clock.sleep(SETTLE + 1)
+    world.deliver()
+    assert world.told() == {"m1": 1}
