@@ -53,6 +53,7 @@ class Writer:
         )
         self._sequence = itertools.count()
         self._closed = False
+        self._durable: bool | None = None
         self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -140,9 +141,11 @@ class Writer:
 
     def _begin(self, connection: Connection, durable: bool) -> None:
         if self._database.dialect == "sqlite":
-            driver: Any = connection.connection.driver_connection
-            driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}").close()
-            connection.exec_driver_sql("SELECT 1")
+            if durable != self._durable:
+                driver: Any = connection.connection.driver_connection
+                driver.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}").close()
+                self._durable = durable
+            connection.begin()
             return
         if not durable:
             connection.exec_driver_sql("SET LOCAL synchronous_commit TO off")

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
 import orjson
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge.connector import Receiver
 from bridge.engine.opening import fault_of
@@ -24,6 +25,10 @@ from bridge.web.inbox import Inbox
 from bridge.web.metrics import Metrics
 
 T = TypeVar("T")
+Answer = tuple[int, bytes, Mapping[str, str]]
+"""Status, body, headers with lower-case names."""
+
+METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"])
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes of one webhook; a history webhook of WhatsApp is the largest known, at a few megabytes."""
@@ -35,9 +40,13 @@ SLOW_BODY = 64 * 1024
 """Above this many bytes checking a body would hold up the other requests; a thread does it."""
 
 
-def make_app(runtime: Runtime, metrics: Metrics) -> Starlette:
-    """Return the ASGI application of a daemon."""
-    inbox = Inbox(runtime.writer)
+def make_app(runtime: Runtime, metrics: Metrics) -> ASGIApp:
+    """
+    Return the ASGI application of a daemon.
+
+    Webhooks are taken as plain ASGI: routing, middleware and request objects would be half of what one costs.
+    """
+    inbox = Inbox(runtime.writer, stored=lambda: runtime.wake("resolve"))
     by_path = {
         path: (connection, connection.connector)
         for connection in runtime.connections.values()
@@ -46,22 +55,38 @@ def make_app(runtime: Runtime, metrics: Metrics) -> Starlette:
     }
     receiving = _Receiving(runtime, metrics, inbox)
     runtime.rest = inbox.rest
+    pages = _pages(runtime, metrics)
 
-    async def hook(request: HttpRequest) -> Response:
-        found = by_path.get(request.scope["path"])
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        found = by_path.get(scope["path"]) if scope["type"] == "http" else None
         if found is None:
-            return _json(404, {"error": f"no connection listens at {request.scope['path']}"})
-        return await receiving.answer(*found, request)
+            await pages(scope, receive, send)
+            return
+        status, body, headers = await receiving.answer(*found, scope, receive)
+        if "content-length" not in headers and status not in (204, 304):
+            headers = {**headers, "content-length": str(len(body))}
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+def _pages(runtime: Runtime, metrics: Metrics) -> Starlette:
+    """Return what is answered beside the webhooks."""
+
+    async def nobody(request: HttpRequest) -> Response:
+        return _page(404, {"error": f"no connection listens at {request.scope['path']}"})
 
     async def health(request: HttpRequest) -> Response:
-        return _json(200, {"status": "ok"})
+        return _page(200, {"status": "ok"})
 
     async def ready(request: HttpRequest) -> Response:
         try:
             problems = await asyncio.to_thread(metrics.problems)
         except StoreError as error:
             problems = [runtime.message(error)]
-        return _json(
+        return _page(
             503 if problems else 200, {"status": "not ready" if problems else "ok", "problems": problems}
         )
 
@@ -69,19 +94,21 @@ def make_app(runtime: Runtime, metrics: Metrics) -> Starlette:
         try:
             body = await asyncio.to_thread(metrics.exposition)
         except StoreError as error:
-            return _json(503, {"error": runtime.message(error)})
+            return _page(503, {"error": runtime.message(error)})
         return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    methods = ["GET", "POST", "PUT", "DELETE", "PATCH"]
     return Starlette(
         routes=[
             Route("/healthz", health),
             Route("/readyz", ready),
             Route("/metrics", scrape),
-            *(Route(path, hook, methods=methods) for path in by_path),
-            Route("/hooks/{connection}", hook, methods=methods),
+            Route("/hooks/{connection}", nobody, methods=sorted(METHODS)),
         ]
     )
+
+
+def _page(status: int, content: Mapping[str, object]) -> Response:
+    return Response(orjson.dumps(content), status_code=status, media_type="application/json")
 
 
 class _Receiving:
@@ -93,23 +120,31 @@ class _Receiving:
         self._inbox = inbox
         self._failing = False
 
-    async def answer(self, connection: Connection, receiver: Receiver, request: HttpRequest) -> Response:
+    async def answer(
+        self, connection: Connection, receiver: Receiver, scope: Scope, receive: Receive
+    ) -> Answer:
+        if scope["method"] not in METHODS:
+            return _json(
+                405, {"error": f"{scope['method']} is not taken"}, {"allow": ", ".join(sorted(METHODS))}
+            )
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                body = await _body(request)
-        except ClientDisconnect:
-            return Response(status_code=400)
+                body = await _body(headers, receive)
+        except ConnectionResetError:
+            return 400, b"", {}
         except TimeoutError:
             self._metrics.refused(connection.name)
             return _json(408, {"error": f"the body did not come within {BODY_SECONDS:g} s"})
         if body is None:
             self._metrics.refused(connection.name)
             return _json(413, {"error": f"bodies above {MAX_BODY} bytes are not taken"})
+        query = scope["query_string"].decode("latin-1")
         received = Request(
-            method=request.method,
-            url=_public_url(self._runtime, request),
-            query=dict(request.query_params),
-            headers={name.lower(): value for name, value in request.headers.items()},
+            method=scope["method"],
+            url=_public_url(self._runtime, scope, headers, query),
+            query=dict(parse_qsl(query, keep_blank_values=True)) if query else {},
+            headers=headers,
             body=body,
             received_at=self._runtime.clock(),
         )
@@ -126,7 +161,7 @@ class _Receiving:
             stands = await self._store(connection, received, reply)
         except Exception as error:  # whatever it is, the vendor must hear that nothing was stored
             self._say(error)
-            return _json(503, {"error": "not stored; send it again"}, {"Retry-After": "5"})
+            return _json(503, {"error": "not stored; send it again"}, {"retry-after": "5"})
         self._say(None)
         if not stands:
             self._metrics.refused(connection.name)
@@ -138,7 +173,6 @@ class _Receiving:
                 },
             )
         self._metrics.received(connection.name)
-        self._runtime.wake("resolve")
         return _answer(reply)
 
     async def _store(self, connection: Connection, received: Request, reply: Reply) -> bool:
@@ -168,34 +202,37 @@ async def _in_thread(slow: bool, work: Callable[..., T], *arguments: object) -> 
     return await asyncio.to_thread(work, *arguments) if slow else work(*arguments)
 
 
-async def _body(request: HttpRequest) -> bytes | None:
-    """Return the raw body, None when it is longer than what is taken."""
-    length = request.headers.get("content-length", "")
+async def _body(headers: Mapping[str, str], receive: Receive) -> bytes | None:
+    """Return the raw body, None when it is longer than what is taken; ConnectionResetError when the sender left."""
+    length = headers.get("content-length", "")
     if length.isdigit() and int(length) > MAX_BODY:
         return None
-    chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > MAX_BODY:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > MAX_BODY:
             return None
-    return bytes(chunks)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
 
 
-def _public_url(runtime: Runtime, request: HttpRequest) -> str:
-    public = runtime.config.web.public_url
-    if public is None:
-        return str(request.url)
-    query = f"?{request.url.query}" if request.url.query else ""
-    return f"{public.rstrip('/')}{request.url.path}{query}"
+def _public_url(runtime: Runtime, scope: Scope, headers: Mapping[str, str], query: str) -> str:
+    start = runtime.config.web.public_url
+    if start is None:
+        server = scope.get("server") or ("localhost", None)
+        start = f"{scope['scheme']}://{headers.get('host', server[0])}"
+    return f"{start.rstrip('/')}{scope['path']}{'?' if query else ''}{query}"
 
 
-def _answer(reply: Reply) -> Response:
-    return Response(
-        reply.body, status_code=reply.status, media_type=reply.content_type, headers=dict(reply.headers)
-    )
+def _answer(reply: Reply) -> Answer:
+    headers = {name.lower(): value for name, value in reply.headers.items()}
+    return reply.status, reply.body, {"content-type": reply.content_type, **headers}
 
 
-def _json(status: int, content: Mapping[str, object], headers: Mapping[str, str] | None = None) -> Response:
-    return Response(
-        orjson.dumps(content), status_code=status, media_type="application/json", headers=dict(headers or {})
-    )
+def _json(status: int, content: Mapping[str, object], headers: Mapping[str, str] | None = None) -> Answer:
+    return status, orjson.dumps(content), {"content-type": "application/json", **(headers or {})}

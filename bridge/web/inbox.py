@@ -29,11 +29,12 @@ class Inbox:
     Stores webhook bodies durably in group commits.
 
     Whatever arrives while one commit is on its way shares the next, so that the rate follows
-    the number of waiting requests and not the disk's flushes.
+    the number of waiting requests and not the disk's flushes. `stored` is called after each commit.
     """
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, *, stored: Callable[[], None] = lambda: None) -> None:
         self._writer = writer
+        self._stored = stored
         self._lock = threading.Lock()
         self._waiting: list[Waiting] = []
         self._scheduled = False
@@ -54,14 +55,18 @@ class Inbox:
             schedule = not self._scheduled
             self._scheduled = True
         if schedule:
-            taken: list[Waiting] = []
-            try:
-                job = self._submit(lambda c: self._insert(c, taken))
-            except StoreError as error:
-                self._refuse(self._take(), error)
-            else:
-                job.add_done_callback(lambda done: loop.call_soon_threadsafe(self._answer, done, taken))
+            loop.call_soon(self._hand_over, loop)
         return await future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Queue one insert for all that waits by then; a turn of the loop later, as more requests lie ready."""
+        taken: list[Waiting] = []
+        try:
+            job = self._submit(lambda c: self._insert(c, taken))
+        except StoreError as error:
+            self._refuse(self._take(), error)
+        else:
+            job.add_done_callback(lambda done: loop.call_soon_threadsafe(self._answer, done, taken))
 
     def rest(self) -> float:
         """
@@ -96,6 +101,7 @@ class Inbox:
             for (_, future), stands in zip(taken, done.result(), strict=True):
                 if not future.done():
                     future.set_result(stands)
+            self._stored()
         elif isinstance(error, StoreError) or len(taken) < 2:
             self._refuse(taken or self._take(), error)  # nothing was taken where not even a transaction began
         else:

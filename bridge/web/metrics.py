@@ -35,11 +35,12 @@ class Metrics:
             ["connection"],
             registry=self._registry,
         )
+        self._received_by = {name: self._received.labels(name) for name in runtime.connections}
         self._registry.register(_StoreGauges(runtime))
 
     def received(self, connection: str) -> None:
         """Count a stored webhook."""
-        self._received.labels(connection).inc()
+        self._received_by[connection].inc()
 
     def refused(self, connection: str) -> None:
         """Count a refused webhook."""

@@ -7,7 +7,7 @@ import threading
 import time
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from bridge.errors import ConfigError, Problem, StoreError
 
@@ -21,7 +21,7 @@ BACKLOG = 2048
 class Server:
     """Uvicorn in a thread; it takes no signals, the daemon does."""
 
-    def __init__(self, app: Starlette, *, host: str, port: int, file: str) -> None:
+    def __init__(self, app: ASGIApp, *, host: str, port: int, file: str) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
