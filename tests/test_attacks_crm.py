@@ -79,3 +79,19 @@ def test_a_clock_that_is_set_back_delays_a_lost_answer_by_no_more_than_settling(
     world.clock.sleep(SETTLE + 1)
     world.deliver()
     assert world.told() == {"m1": 1}
+
+
+def test_ids_with_colons_and_slashes_are_ids_like_any_other(world: World) -> None:
+    for number in (1, 2):
+        world.contact(id=f"crm:contacts/{number}", name="Ana", email=f"ana{number}@one.example", phone="")
+    world.message("m1", {"email": "ana1@one.example"})
+    world.settled()
+    assert [entry["contact"] for entry in world.there("entries")] == ["crm:contacts/1"]
+    world.change("crm", "contacts", "crm:contacts/1", deleted=True)
+    both = "ana2@one.example;ana1@one.example"
+    world.change("crm", "contacts", "crm:contacts/2", email=both, merged=["crm:contacts/1"])
+    world.sync()
+    world.message("m2", {"email": "ana1@one.example"}, thread="t2")
+    world.settled()
+    assert {row.contact_id for row in world.rows(ledger)} == {"crm:contacts/2"}
+    assert world.told() == {"m1": 1, "m2": 1}

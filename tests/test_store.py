@@ -209,7 +209,7 @@ def test_an_idempotency_key_stands_for_one_body(database: Database, writer: Writ
     assert deliver(b"one", None)
     with database.read() as c:
         found = collected.next_deliveries(c, "inbound", limit=10, blobs=blobs)
-    assert [delivery.body for _, delivery in found] == [b"one", b"two", b"one", b"one"]
+    assert [delivery.body for _, delivery, _ in found] == [b"one", b"two", b"one", b"one"]
 
 
 def test_headers_with_secrets_are_not_stored(database: Database, writer: Writer, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_headers_with_secrets_are_not_stored(database: Database, writer: Writer,
     row = collected.delivery_row("inbound", a_request(b"{}"), blobs, sender="", key=None)
     writer.run(collected.insert_deliveries, [row], priority=Priority.INBOX, durable=True)
     with database.read() as c:
-        ((_, delivery),) = collected.next_deliveries(c, "inbound", limit=10, blobs=blobs)
+        ((_, delivery, _),) = collected.next_deliveries(c, "inbound", limit=10, blobs=blobs)
     assert delivery.headers == {"content-type": "application/json"}
 
 

@@ -27,7 +27,7 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     _index_former(c, runtime, connection, change)
     for loser, winner in change.merged.items():
         change.aliases[f"merged:{loser}"] = winner
-        _follow_merge(c, account_pk, loser, winner)
+        _follow_merge(c, connection, loser, winner)
     for removal in change.removed:
         _remove(c, connection, removal)
     aliases = [{"key": key, "entity_id": entity_id} for key, entity_id in change.aliases.items()]
@@ -95,13 +95,14 @@ def _remove(c: Transaction, connection: Connection, removal: Removal) -> None:
     people.remove_node(c, key)
 
 
-def _follow_merge(c: Transaction, account_pk: int, loser: str, winner: str) -> None:
+def _follow_merge(c: Transaction, connection: Connection, loser: str, winner: str) -> None:
     """Move what was filed under a contact that its CRM merged into another."""
-    loser_id, winner_id = loser.rsplit(":", 1)[1], winner.rsplit(":", 1)[1]
+    start = f"{connection.account_key}:"
+    loser_id, winner_id = (key.removeprefix(start).partition(":")[2] for key in (loser, winner))
     people.remove_node(c, loser)
     c.execute(
         update(ledger)
-        .where(ledger.c.account_pk == account_pk, ledger.c.contact_id == loser_id)
+        .where(ledger.c.account_pk == connection.account_pk, ledger.c.contact_id == loser_id)
         .values(contact_id=winner_id)
     )
     people.move_founder(c, loser, winner)
