@@ -15,7 +15,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	@.ci/install-servers
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .
