@@ -37,7 +37,7 @@ from bridge.model import (
     Write,
 )
 from bridge.store import runs
-from bridge.store.collected import delivery_row, insert_deliveries
+from bridge.store.deliveries import delivery_row, insert_deliveries
 from bridge.store.writer import Priority, Writer
 from bridge.sync.deliver import Delivered
 from bridge.sync.runtime import Connection, Runtime

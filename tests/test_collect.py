@@ -14,7 +14,7 @@ import pytest
 from bridge.engine import cycle
 from bridge.errors import AuthError, RateLimited, Unavailable
 from bridge.model import Hint, Json, Page, Phase, Record
-from bridge.store import collected, traces
+from bridge.store import collected, cursors, traces
 from bridge.store.blobs import THRESHOLD
 from bridge.store.tables import account, cursor, delivery, record
 from bridge.store.writer import Priority
@@ -91,7 +91,7 @@ def test_the_same_version_read_again_is_not_counted_again(small: World) -> None:
     account_pk = small.chat.account_pk
     assert account_pk is not None
     small.runtime.writer.run(
-        lambda c: collected.save_cursor(
+        lambda c: cursors.save_cursor(
             c, account_pk, "messages", "live", value=None, fields=[], now=small.clock()
         ),
         priority=Priority.LIVE,

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, select
 
 from bridge import Record, Request, Skip
 from bridge.errors import StoreError
-from bridge.store import collected
+from bridge.store import collected, deliveries
 from bridge.store.blobs import THRESHOLD, Blobs
 from bridge.store.database import Database, Lock, upsert
 from bridge.store.tables import meta, metadata, record
@@ -198,8 +198,8 @@ def test_an_idempotency_key_stands_for_one_body(database: Database, writer: Writ
     blobs = Blobs(tmp_path / "blobs")
 
     def deliver(body: bytes, key: str | None, sender: str = "n8n") -> bool:
-        row = collected.delivery_row("inbound", a_request(body), blobs, sender=sender, key=key)
-        return writer.run(collected.insert_deliveries, [row], priority=Priority.INBOX, durable=True)[0]
+        row = deliveries.delivery_row("inbound", a_request(body), blobs, sender=sender, key=key)
+        return writer.run(deliveries.insert_deliveries, [row], priority=Priority.INBOX, durable=True)[0]
 
     assert deliver(b"one", "k1")
     assert deliver(b"one", "k1")
@@ -208,16 +208,16 @@ def test_an_idempotency_key_stands_for_one_body(database: Database, writer: Writ
     assert deliver(b"one", None)
     assert deliver(b"one", None)
     with database.read() as c:
-        found = collected.next_deliveries(c, "inbound", limit=10, blobs=blobs)
+        found = deliveries.next_deliveries(c, "inbound", limit=10, blobs=blobs)
     assert [delivery.body for _, delivery, _ in found] == [b"one", b"two", b"one", b"one"]
 
 
 def test_headers_with_secrets_are_not_stored(database: Database, writer: Writer, tmp_path: Path) -> None:
     blobs = Blobs(tmp_path / "blobs")
-    row = collected.delivery_row("inbound", a_request(b"{}"), blobs, sender="", key=None)
-    writer.run(collected.insert_deliveries, [row], priority=Priority.INBOX, durable=True)
+    row = deliveries.delivery_row("inbound", a_request(b"{}"), blobs, sender="", key=None)
+    writer.run(deliveries.insert_deliveries, [row], priority=Priority.INBOX, durable=True)
     with database.read() as c:
-        ((_, delivery, _),) = collected.next_deliveries(c, "inbound", limit=10, blobs=blobs)
+        ((_, delivery, _),) = deliveries.next_deliveries(c, "inbound", limit=10, blobs=blobs)
     assert delivery.headers == {"content-type": "application/json"}
 
 

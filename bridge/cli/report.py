@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from bridge.cli import output
-from bridge.store import collected, runs
+from bridge.store import collected, deliveries, runs
 from bridge.store import ledger as books
 from bridge.store.tables import node, participation
 from bridge.store.writer import Priority
@@ -136,8 +136,8 @@ def finish_sync(
         if row["state"] == "skipped":
             rules[row["rule"] or "no rule"] += row["count"]
     with runtime.database.read() as c:
-        read["waiting"] += sum(collected.waiting_deliveries(c).values())
-        read["rejected"] += sum(collected.refused_deliveries(c, since=runs.started_at(c, number)).values())
+        read["waiting"] += sum(deliveries.waiting_deliveries(c).values())
+        read["rejected"] += sum(deliveries.refused_deliveries(c, since=runs.started_at(c, number)).values())
     pending: Counter[str] = Counter()
     for connection in runtime.destinations():
         assert connection.account_pk is not None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bridge.errors import StoreError
-from bridge.store import collected, rejects, runs
+from bridge.store import cursors, rejects, runs
 from bridge.store.writer import Priority
 from bridge.sync import remap
 from bridge.sync.runtime import Runtime
@@ -20,7 +20,7 @@ def sync(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
     count = 0
     for connection in runtime.connections.values():
         if connection.account_pk is not None:
-            runtime.writer.run(collected.make_due, connection.account_pk, priority=Priority.LIVE)
+            runtime.writer.run(cursors.make_due, connection.account_pk, priority=Priority.LIVE)
         runtime.wake(f"collect:{connection.name}")
         count += 1
     return {"connections": count}

@@ -14,7 +14,7 @@ from bridge.connector import Receiver, Source
 from bridge.engine.opening import fault_of, own_of
 from bridge.errors import AuthError, BridgeError, CursorExpired, StoreError
 from bridge.model import Phase
-from bridge.store import collected, entities
+from bridge.store import cursors, entities
 from bridge.store import ledger as books
 from bridge.store.tables import WAITING, cursor, record
 from bridge.sync import deliver, resolve
@@ -66,7 +66,7 @@ def phases_due(runtime: Runtime, connection: Connection, *, force: bool) -> Iter
     for spec in connection.streams():
         for phase in spec.phases:
             with runtime.database.read() as c:
-                at = collected.load_cursor(c, connection.account_pk, spec.name, phase)
+                at = cursors.load_cursor(c, connection.account_pk, spec.name, phase)
             if at is not None and at.not_before is not None and now < at.not_before:
                 continue
             if phase == "backfill":

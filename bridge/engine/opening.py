@@ -20,7 +20,7 @@ from bridge.mapping import load_mapping
 from bridge.model import Account
 from bridge.plugins import mapping_file
 from bridge.redact import Redactor
-from bridge.store import collected
+from bridge.store import accounts
 from bridge.store.blobs import Blobs
 from bridge.store.database import Database, Lock
 from bridge.store.entities import entities_of_type
@@ -183,14 +183,14 @@ def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | Non
     except BridgeError as error:
         note_error(runtime, connection, error)
         with runtime.database.read() as c:
-            known = collected.known_account(c, connection.name, connection.spec.name)
+            known = accounts.known_account(c, connection.name, connection.spec.name)
             if known is not None:
                 connection.account_pk = known
-                connection.account = collected.load_account(c, known)
+                connection.account = accounts.load_account(c, known)
         return error
     connection.account = account
     connection.account_pk = runtime.writer.run(
-        lambda c: collected.save_account(c, connection.name, connection.spec.name, account, now),
+        lambda c: accounts.save_account(c, connection.name, connection.spec.name, account, now),
         priority=Priority.LIVE,
     )
     return None
@@ -202,7 +202,7 @@ def note_error(runtime: Runtime, connection: Connection, error: BridgeError) -> 
     kind = "auth" if isinstance(error, AuthError) else "unavailable"
     message = runtime.told(connection, error)
     runtime.writer.run(
-        lambda c: collected.save_connection_error(
+        lambda c: accounts.save_connection_error(
             c, connection.name, connection.spec.name, kind, message, now
         ),
         priority=Priority.LIVE,
@@ -213,7 +213,7 @@ def recall_accounts(runtime: Runtime) -> None:
     """Take every connection's account from the store, without asking anybody; for commands that only read."""
     with runtime.database.read() as c:
         for connection in runtime.connections.values():
-            known = collected.known_account(c, connection.name, connection.spec.name)
+            known = accounts.known_account(c, connection.name, connection.spec.name)
             if known is not None:
                 connection.account_pk = known
-                connection.account = collected.load_account(c, known)
+                connection.account = accounts.load_account(c, known)

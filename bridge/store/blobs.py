@@ -60,5 +60,12 @@ class Blobs:
             return body
         return self.get(blob) if blob else b""
 
+    def load_or_say(self, body: bytes | None, blob: str | None) -> tuple[bytes, str]:
+        """Return a body, or nothing and why its file cannot be read: one lost file must not stop the others."""
+        try:
+            return self.load(body, blob), ""
+        except OSError as error:
+            return b"", f"its body cannot be read: {error.strerror}: {error.filename}"
+
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name[2:]

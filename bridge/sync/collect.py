@@ -11,7 +11,7 @@ from sqlalchemy import Connection as Transaction
 from bridge.connector import Source
 from bridge.errors import BridgeError, CursorExpired, PluginError, RateLimited, Unavailable
 from bridge.model import Page, Phase, Record, Skip
-from bridge.store import collected
+from bridge.store import collected, cursors
 from bridge.store.bodies import json_bytes
 from bridge.store.traces import suppressed
 from bridge.store.writer import Priority
@@ -53,7 +53,7 @@ def collect(
     rule = connection.mapping.pull.get(stream)
     fields = sorted(rule.fields_read) if rule else []
     with runtime.database.read() as c:
-        at = collected.load_cursor(c, connection.account_pk, stream, phase)
+        at = cursors.load_cursor(c, connection.account_pk, stream, phase)
         out = suppressed(c)
     value = at.value if at else None
     asked = at.fields if at else frozenset(fields)
@@ -77,7 +77,7 @@ def collect(
 
         def work(c: Transaction) -> None:
             collected.insert_records(c, rows)
-            collected.save_cursor(
+            cursors.save_cursor(
                 c, account_pk, stream, phase, value=page.cursor, fields=fields, now=now, watermark=watermark
             )
 
@@ -107,7 +107,7 @@ def collect(
     now = runtime.clock()
     account_pk = connection.account_pk
     runtime.writer.run(
-        lambda c: collected.save_cursor(
+        lambda c: cursors.save_cursor(
             c,
             account_pk,
             stream,
@@ -141,7 +141,7 @@ def _note_failure(
     account_pk = connection.account_pk
     assert account_pk is not None
     runtime.writer.run(
-        lambda c: collected.save_cursor(
+        lambda c: cursors.save_cursor(
             c,
             account_pk,
             stream,

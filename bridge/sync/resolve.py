@@ -11,7 +11,7 @@ from sqlalchemy import Connection as Transaction
 from bridge.connector import Receiver
 from bridge.errors import MappingError, StoreError
 from bridge.model import Hint, Record, Skip
-from bridge.store import collected, rejects
+from bridge.store import collected, cursors, deliveries, rejects
 from bridge.store.collected import Stored
 from bridge.store.tables import MAPPED, REJECTED
 from bridge.store.texts import key_text
@@ -42,7 +42,7 @@ def split(runtime: Runtime, connection: Connection, *, run: int, limit: int = 50
     assert connection.account_pk is not None and isinstance(connection.connector, Receiver)
     account_pk = connection.account_pk
     with runtime.database.read() as c:
-        found = collected.next_deliveries(c, connection.name, limit=limit, blobs=runtime.blobs)
+        found = deliveries.next_deliveries(c, connection.name, limit=limit, blobs=runtime.blobs)
         out = suppressed(c) if found else frozenset()
     for pk, delivery, lost in found:
         now = runtime.clock()
@@ -101,13 +101,13 @@ def split(runtime: Runtime, connection: Connection, *, run: int, limit: int = 50
         ) -> str | None:
             collected.insert_records(c, rows)
             for stream in hinted:
-                collected.make_due(c, account_pk, stream)
+                cursors.make_due(c, account_pk, stream)
             if failure is not None:
                 rejects.save(c, failure, now)
                 save_mentions(c, runtime.traces, "delivery", pk, body)
             else:
                 rejects.close_for_delivery(c, pk)
-            return collected.set_delivery(c, pk, REJECTED if failure else MAPPED, drop_body=drop)
+            return deliveries.set_delivery(c, pk, REJECTED if failure else MAPPED, drop_body=drop)
 
         unneeded = runtime.writer.run(work, priority=Priority.RESOLVE)
         if unneeded is not None:
@@ -162,7 +162,7 @@ def apply(runtime: Runtime, connection: Connection, stored: Sequence[Stored]) ->
     outcomes = [outcome for item in stored for outcome in _guarded(runtime, reader, item)]
     with runtime.identity_lock:
         with runtime.database.read() as c:
-            change = work_out(c, connection, outcomes)
+            change = work_out(c, reader, outcomes)
         _count_words(connection, stored, change)
         runtime.writer.run(lambda c: enter(c, runtime, connection, change), priority=Priority.RESOLVE)
     runtime.wake("project")

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from bridge.connector import Receiver, Source
-from bridge.store import collected
+from bridge.store import collected, deliveries
 from bridge.store import ledger as books
 from bridge.store.database import instant
 from bridge.store.tables import connection as connections
@@ -37,7 +37,7 @@ def overview(runtime: Runtime) -> dict[str, Any]:
         if row["state"] == "skipped":
             found["rules"][row["rule"] or ""] = found["rules"].get(row["rule"] or "", 0) + row["count"]
     with runtime.database.read() as c:
-        unread, refused = collected.waiting_deliveries(c), collected.refused_deliveries(c)
+        unread, refused = deliveries.waiting_deliveries(c), deliveries.refused_deliveries(c)
         states = {row.name: row for row in c.execute(select(connections))}
         cursors = {(row.account_pk, row.stream, row.phase): row for row in c.execute(select(cursor))}
         listed = []

@@ -19,7 +19,7 @@ from bridge.connector import Receiver
 from bridge.engine.opening import fault_of
 from bridge.errors import StoreError
 from bridge.model import Reply, Request
-from bridge.store.collected import delivery_row
+from bridge.store.deliveries import delivery_row
 from bridge.sync.runtime import Connection, Runtime, log
 from bridge.web.inbox import Inbox
 from bridge.web.metrics import Metrics

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bridge.errors import StoreError
-from bridge.store.collected import insert_deliveries
+from bridge.store.deliveries import insert_deliveries
 from bridge.store.writer import Priority, Writer
 
 BUSY = 500.0

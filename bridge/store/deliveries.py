@@ -1,0 +1,130 @@
+"""Webhook bodies: stored as they came, once for each idempotency key, until they are split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, func, select, update
+
+from bridge.model import Delivery, Request
+from bridge.store.among import among
+from bridge.store.blobs import Blobs
+from bridge.store.database import append, instant, micros
+from bridge.store.tables import DELIVERY_WAITS, WAITING, delivery, reject
+
+_TAKEN = select(delivery.c.connection, delivery.c.sender, delivery.c.idempotency_key, delivery.c.body_hash)
+
+
+def delivery_row(
+    connection: str, request: Request, blobs: Blobs, *, sender: str, key: str | None
+) -> dict[str, Any]:
+    """Return the table row of a verified webhook body; headers that carry a secret are left out."""
+    kept = {
+        name: value
+        for name, value in request.headers.items()
+        if name not in {"authorization", "cookie", "proxy-authorization"}
+    }
+    body, blob = blobs.keep(request.body, shared=False)
+    return {
+        "connection": connection,
+        "received_at": micros(request.received_at),
+        "headers": orjson.dumps(kept),
+        "body": body,
+        "blob": blob,
+        "body_hash": hashlib.sha256(request.body).digest(),
+        "sender": sender,
+        "idempotency_key": key,
+        "state": WAITING,
+    }
+
+
+def insert_deliveries(c: Connection, rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """
+    Store webhook bodies; for each say whether it stands (True) or its key was used for another body (False).
+
+    The same key with the same body again is a repeat and is stored once.
+    """
+    keyed = [row for row in rows if row["idempotency_key"] is not None]
+    taken: dict[tuple[str, str, str], bytes] = {}
+    if keyed:
+        keys = {row["idempotency_key"] for row in keyed}
+        for found in c.execute(_TAKEN.where(among(delivery.c.idempotency_key, keys))):
+            taken[found.connection, found.sender, found.idempotency_key] = found.body_hash
+    fresh: list[Mapping[str, Any]] = []
+    verdicts: list[bool] = []
+    for row in rows:
+        if row["idempotency_key"] is None:
+            fresh.append(row)
+            verdicts.append(True)
+            continue
+        key = (row["connection"], row["sender"], row["idempotency_key"])
+        if key not in taken:
+            taken[key] = row["body_hash"]
+            fresh.append(row)
+        verdicts.append(taken[key] == row["body_hash"])
+    append(c, delivery, fresh)
+    return verdicts
+
+
+def next_deliveries(
+    c: Connection, connection: str, *, limit: int, blobs: Blobs
+) -> list[tuple[int, Delivery, str]]:
+    """Return the oldest unread webhook bodies of a connection, each with why its body is lost, if it is."""
+    query = (
+        select(delivery)
+        .where(delivery.c.connection == connection, DELIVERY_WAITS)
+        .order_by(delivery.c.pk)
+        .limit(limit)
+    )
+    return [(row.pk, *_delivery(row, blobs)) for row in c.execute(query)]
+
+
+def _delivery(row: Any, blobs: Blobs) -> tuple[Delivery, str]:
+    body, lost = blobs.load_or_say(row.body, row.blob)
+    received_at = instant(row.received_at)
+    assert received_at is not None
+    delivery = Delivery(
+        id=str(row.pk),
+        body=body,
+        headers=orjson.loads(row.headers),
+        received_at=received_at,
+        sender=row.sender,
+    )
+    return delivery, lost
+
+
+def waiting_deliveries(c: Connection) -> dict[str, int]:
+    """Return how many webhook bodies each connection still has to read; each counts as one waiting."""
+    query = select(delivery.c.connection, func.count()).where(DELIVERY_WAITS).group_by(delivery.c.connection)
+    return {row[0]: row[1] for row in c.execute(query)}
+
+
+def refused_deliveries(c: Connection, *, since: datetime | None = None) -> dict[str, int]:
+    """Return how many webhook bodies of each connection could not be read, at all or in a try after `since`."""
+    query = (
+        select(reject.c.connection, func.count())
+        .where(reject.c.state == "open", reject.c.step == "split")
+        .group_by(reject.c.connection)
+    )
+    if since is not None:
+        query = query.where(reject.c.last_at >= micros(since))
+    return {row[0]: row[1] for row in c.execute(query)}
+
+
+def set_delivery(c: Connection, pk: int, state: int, *, drop_body: bool = False) -> str | None:
+    """
+    Set the state of a webhook body; `drop_body` forgets what capture rules do not allow to keep.
+
+    Returns the name of its file, if it is one, for the caller to remove once this is committed.
+    """
+    same = delivery.c.pk == pk
+    if not drop_body:
+        c.execute(update(delivery).where(same).values(state=state))
+        return None
+    name = c.execute(select(delivery.c.blob).where(same)).scalar()
+    c.execute(update(delivery).where(same).values(state=state, body=b"", blob=None))
+    return None if name is None else str(name)
