@@ -69,7 +69,7 @@ SPEC = ConnectorSpec(
     mapping="api.yaml",
     open=open_api,
     paths=("/v1/interactions", "/v1/openapi.json"),
-    docs="docs/connectors.md",
+    docs="docs/api.md",
 )
 
 

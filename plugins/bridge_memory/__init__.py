@@ -132,7 +132,7 @@ SPEC = ConnectorSpec(
     mapping="memory.yaml",
     open=open_folder,
     contact_stream="contacts",
-    docs="docs/connectors.md",
+    docs="docs/memory.md",
 )
 
 

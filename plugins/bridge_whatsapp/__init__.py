@@ -79,7 +79,7 @@ SPEC = ConnectorSpec(
     mapping="whatsapp.yaml",
     open=open_whatsapp,
     budgets=(Budget(name=BUDGET, calls=200, seconds=3600.0),),
-    docs="docs/connectors.md",
+    docs="docs/whatsapp.md",
 )
 
 
