@@ -78,7 +78,8 @@ def phases_due(runtime: Runtime, connection: Connection, *, force: bool) -> Iter
             every = spec.every.get(phase, 60.0)
             if phase == "live" and connection.config.every is not None:
                 every = connection.config.every
-            due = at is None or at.pulled_at is None or now >= at.pulled_at + timedelta(seconds=every)
+            last = None if at is None or at.broken_off else at.pulled_at
+            due = last is None or now >= last + timedelta(seconds=every)
             if due or (force and phase == "live"):
                 yield spec.name, phase
     yield from backfills

@@ -185,14 +185,15 @@ def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | Non
         with runtime.database.read() as c:
             known = accounts.known_account(c, connection.name, connection.spec.name)
             if known is not None:
-                connection.account_pk = known
                 connection.account = accounts.load_account(c, known)
+                connection.account_pk = known
         return error
-    connection.account = account
-    connection.account_pk = runtime.writer.run(
+    account_pk = runtime.writer.run(
         lambda c: accounts.save_account(c, connection.name, connection.spec.name, account, now),
         priority=Priority.LIVE,
     )
+    connection.account = account
+    connection.account_pk = account_pk  # last: the other threads take it as the sign that both are known
     return None
 
 
@@ -215,5 +216,5 @@ def recall_accounts(runtime: Runtime) -> None:
         for connection in runtime.connections.values():
             known = accounts.known_account(c, connection.name, connection.spec.name)
             if known is not None:
-                connection.account_pk = known
                 connection.account = accounts.load_account(c, known)
+                connection.account_pk = known
