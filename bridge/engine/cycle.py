@@ -24,6 +24,7 @@ from bridge.sync.own import forget_own
 from bridge.sync.plan_values import Destination
 from bridge.sync.project import project
 from bridge.sync.runtime import Connection, Runtime, log
+from bridge.sync.split import split
 from bridge.sync.wanted import destination_of, plan_people
 
 PEOPLE = 200
@@ -185,7 +186,7 @@ def settle_inbox(
         for connection in runtime.connections.values():
             known = connection.account_pk is not None and not unread_crms(runtime, connection)
             if known and isinstance(connection.connector, Receiver):
-                done += resolve.split(runtime, connection, run=run)
+                done += split(runtime, connection, run=run)
         for connection, stream in resolve.waiting_work(runtime):
             time.sleep(runtime.rest())
             count = resolve.resolve(runtime, connection, stream)

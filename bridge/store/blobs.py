@@ -11,6 +11,8 @@ from pathlib import Path
 THRESHOLD = 256 * 1024
 """Bodies above this many bytes become files; below, a database row is faster and simpler to back up."""
 
+LOST_HINT = "Restore the folder of bodies that belongs to the store, then replay."
+
 
 class Blobs:
     """A folder of content-addressed files; the same body twice is one file."""
