@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from bridge.store.among import among
 from bridge.store.database import Database, upsert
+from bridge.store.deliveries import used_keys
 from bridge.store.tables import (
     DELIVERY_WAITS,
     RECORD_WAITS,
@@ -34,6 +36,11 @@ def opened(url: str, folder: Path) -> Iterator[Connection]:
 def c(store_url: str, tmp_path: Path) -> Iterator[Connection]:
     with opened(store_url, tmp_path) as connection:
         yield connection
+
+
+def plan_of(c: Connection, query: Select[Any]) -> str:
+    compiled = query.compile(dialect=c.dialect)
+    return "; ".join(row[3] for row in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", compiled.params))
 
 
 @pytest.fixture
@@ -85,7 +92,10 @@ def test_waiting_work_is_found_through_its_index(sqlite: Connection) -> None:
     records = select(record.c.pk).where(record.c.account_pk == 1, record.c.stream == "s", RECORD_WAITS)
     deliveries = select(delivery.c.pk).where(delivery.c.connection == "c", DELIVERY_WAITS)
     for query, index in ((records, "record_waiting"), (deliveries, "delivery_waiting")):
-        compiled = query.order_by("pk").compile(dialect=sqlite.dialect)
-        plan = sqlite.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", compiled.params).all()
-        assert [row[3] for row in plan if index in row[3]]
-        assert not [row[3] for row in plan if "TEMP B-TREE" in row[3]]
+        plan = plan_of(sqlite, query.order_by("pk"))
+        assert index in plan
+        assert "TEMP B-TREE" not in plan
+
+
+def test_used_idempotency_keys_are_found_through_their_index(sqlite: Connection) -> None:
+    assert "USING INDEX delivery_once" in plan_of(sqlite, used_keys("whatsapp", "", ["k1", "k2"]))

@@ -95,19 +95,7 @@ def next_waiting(
 ) -> list[Stored]:
     """Return the oldest waiting records of a stream whose key is above `after`."""
     query = (
-        select(
-            record.c.pk,
-            record.c.ext_id,
-            record.c.version,
-            record.c.modified_at,
-            record.c.received_at,
-            record.c.is_json,
-            record.c.body,
-            record.c.blob,
-            record.c.deleted,
-            record.c.actor,
-            record.c.run,
-        )
+        select(*_STORED)
         .where(
             record.c.account_pk == account_pk,
             record.c.stream == stream,
@@ -117,26 +105,42 @@ def next_waiting(
         .order_by(record.c.pk)
         .limit(limit)
     )
-    return [_stored(stream, row, blobs) for row in c.execute(query)]
+    return [_stored(stream, row, blobs) for row in c.execute(query).all()]
+
+
+_STORED = (
+    record.c.pk,
+    record.c.received_at,
+    record.c.run,
+    record.c.ext_id,
+    record.c.version,
+    record.c.modified_at,
+    record.c.is_json,
+    record.c.body,
+    record.c.blob,
+    record.c.deleted,
+    record.c.actor,
+)
 
 
 def _stored(stream: str, row: Any, blobs: Blobs) -> Stored:
-    body, lost = blobs.load_or_say(row.body, row.blob)
-    received_at = instant(row.received_at)
+    pk, micros_received, run, ext_id, version, modified_at, is_json, body, blob, deleted, actor = row
+    data, lost = blobs.load_or_say(body, blob)
+    received_at = instant(micros_received)
     assert received_at is not None
     return Stored(
-        pk=row.pk,
+        pk=pk,
         lost=lost,
         received_at=received_at,
-        run=row.run,
+        run=run,
         record=Record(
             stream=stream,
-            id=row.ext_id,
-            version=row.version,
-            modified_at=instant(row.modified_at),
-            data=(orjson.loads(body) if body else None) if row.is_json else body,
-            deleted=row.deleted,
-            actor=row.actor,
+            id=ext_id,
+            version=version,
+            modified_at=instant(modified_at),
+            data=(orjson.loads(data) if data else None) if is_json else data,
+            deleted=deleted,
+            actor=actor,
         ),
     )
 
@@ -145,8 +149,9 @@ def load_records(
     c: Connection, account_pk: int, stream: str, pks: Sequence[int], blobs: Blobs
 ) -> list[Stored]:
     """Return stored records by key, in that order of storing."""
-    query = select(record).where(among(record.c.pk, pks)).order_by(record.c.pk)
-    return [_stored(stream, row, blobs) for row in c.execute(query) if row.account_pk == account_pk]
+    where = (record.c.account_pk == account_pk, among(record.c.pk, pks))
+    query = select(*_STORED).where(*where).order_by(record.c.pk)
+    return [_stored(stream, row, blobs) for row in c.execute(query).all()]
 
 
 def set_states(c: Connection, states: Sequence[tuple[int, int, str | None]]) -> None:

@@ -8,15 +8,13 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from bridge.model import Delivery, Request
 from bridge.store.among import among
 from bridge.store.blobs import Blobs
 from bridge.store.database import append, instant, micros
 from bridge.store.tables import DELIVERY_WAITS, WAITING, delivery, reject
-
-_TAKEN = select(delivery.c.connection, delivery.c.sender, delivery.c.idempotency_key, delivery.c.body_hash)
 
 
 def delivery_row(
@@ -48,12 +46,14 @@ def insert_deliveries(c: Connection, rows: Sequence[Mapping[str, Any]]) -> list[
 
     The same key with the same body again is a repeat and is stored once.
     """
-    keyed = [row for row in rows if row["idempotency_key"] is not None]
+    keys_of: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["idempotency_key"] is not None:
+            keys_of.setdefault((row["connection"], row["sender"]), []).append(row["idempotency_key"])
     taken: dict[tuple[str, str, str], bytes] = {}
-    if keyed:
-        keys = {row["idempotency_key"] for row in keyed}
-        for found in c.execute(_TAKEN.where(among(delivery.c.idempotency_key, keys))):
-            taken[found.connection, found.sender, found.idempotency_key] = found.body_hash
+    for (connection, sender), keys in keys_of.items():
+        for key, body_hash in c.execute(used_keys(connection, sender, keys)):
+            taken[connection, sender, key] = body_hash
     fresh: list[Mapping[str, Any]] = []
     verdicts: list[bool] = []
     for row in rows:
@@ -68,6 +68,15 @@ def insert_deliveries(c: Connection, rows: Sequence[Mapping[str, Any]]) -> list[
         verdicts.append(taken[key] == row["body_hash"])
     append(c, delivery, fresh)
     return verdicts
+
+
+def used_keys(connection: str, sender: str, keys: Sequence[str]) -> Select[Any]:
+    """Return the query for those of a sender's idempotency keys that are used, with the hash of each one's body."""
+    return select(delivery.c.idempotency_key, delivery.c.body_hash).where(
+        delivery.c.connection == connection,
+        delivery.c.sender == sender,
+        among(delivery.c.idempotency_key, keys),
+    )
 
 
 def next_deliveries(
