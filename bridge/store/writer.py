@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
 from bridge.errors import StoreError
 from bridge.store.database import EPOCH, Database
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 _EPOCH_NOW = select(meta.c.value).where(meta.c.key == EPOCH).with_for_update(read=True)
 Work = Callable[[Connection], Any]
+
+STOPPING = "closed, because crmbridge is stopping"
 
 GROUP_SECONDS = 0.010
 """How long one transaction keeps taking further waiting work; what came meanwhile waits for the next."""
@@ -52,7 +55,8 @@ class Writer:
             queue.PriorityQueue()
         )
         self._sequence = itertools.count()
-        self._closed = False
+        self._gate = threading.Lock()
+        self._closed: str | None = None
         self._durable: bool | None = None
         self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
         self._thread.start()
@@ -63,13 +67,15 @@ class Writer:
         """
         Queue `work(connection, *arguments)`.
 
-        The future resolves after its commit, or raises what the work raised.
+        The future resolves after its commit, or raises what the work raised. Raises StoreError once the
+        writer has ended.
         """
-        if self._closed:
-            raise StoreError("store: closed, because crmbridge is stopping; nothing was written.")
         future: Future[T] = Future()
         piece = (lambda connection: work(connection, *arguments)) if arguments else work
-        self._queue.put((priority, next(self._sequence), durable, piece, future))
+        with self._gate:
+            if self._closed is not None:
+                raise StoreError(f"store: {self._closed}; nothing was written.")
+            self._queue.put((priority, next(self._sequence), durable, piece, future))
         return future
 
     def run(self, work: Callable[..., T], *arguments: Any, priority: Priority, durable: bool = False) -> T:
@@ -83,48 +89,57 @@ class Writer:
 
     def close(self) -> None:
         """Finish what is queued and stop."""
-        if self._closed:
-            return
-        self._closed = True
-        self._queue.put((99, next(self._sequence), False, None, Future()))
+        with self._gate:
+            if self._closed is None:
+                self._closed = STOPPING
+                self._queue.put((99, next(self._sequence), False, None, Future()))
         self._thread.join()
 
     def _loop(self) -> None:
-        connection = self._database.writer.connect()
+        """Work until closed; whatever ends this thread, nobody waits for it in vain."""
+        reason = STOPPING
         try:
-            while True:
-                first = self._queue.get()
-                if first[3] is None:
-                    return
-                self._commit_group(connection, first)
-        finally:
-            connection.close()
+            with self._database.writer.connect() as connection:
+                while (first := self._queue.get())[3] is not None:
+                    self._commit_group(connection, first)
+        except BaseException as error:
+            reason = f"its writer ended: {_cause(error)}"
+        with self._gate:
+            self._closed = reason
+        while not self._queue.empty():
+            self._queue.get()[4].set_exception(StoreError(f"store: {reason}; nothing was written."))
 
     def _commit_group(self, connection: Connection, first: Any) -> None:
-        done: list[tuple[Future[Any], Any, BaseException | None]] = []
+        taken = [first]
+        done: list[tuple[Any, BaseException | None]] = []
         durable = first[2]
         stop = None
         try:
-            self._begin(connection, durable)
-            until = time.monotonic() + GROUP_SECONDS
-            item = first
-            while item is not None:
-                done.append(self._attempt(connection, item))
-                item = self._next(durable, until)
-                if item is not None and item[3] is None:
-                    stop, item = item, None
-            connection.commit()
-        except BaseException as error:  # whatever broke the transaction, every waiting caller must hear of it
-            connection.rollback()
-            failure = error if isinstance(error, StoreError) else StoreError(f"store: {error}")
-            done = [(future, None, failure) for future, _, _ in done] or [(first[4], None, failure)]
-        for future, result, raised in done:
-            if raised is not None:
-                future.set_exception(raised)
-            else:
-                future.set_result(result)
-        if stop is not None:
-            self._queue.put(stop)
+            try:
+                self._begin(connection, durable)
+                until = time.monotonic() + GROUP_SECONDS
+                while len(done) < len(taken):
+                    done.append(self._attempt(connection, taken[-1][3]))
+                    item = self._next(durable, until)
+                    if item is not None and item[3] is None:
+                        stop = item
+                    elif item is not None:
+                        taken.append(item)
+                connection.commit()
+            except (
+                BaseException
+            ) as error:  # whatever broke the transaction, every waiting caller must hear of it
+                failure = error if isinstance(error, StoreError) else StoreError(f"store: {_cause(error)}")
+                done = [(None, failure)] * len(taken)
+                connection.rollback()
+        finally:
+            for (*_, future), (result, raised) in zip(taken, done, strict=True):
+                if raised is not None:
+                    future.set_exception(raised)
+                else:
+                    future.set_result(result)
+            if stop is not None:
+                self._queue.put(stop)
 
     def _next(self, durable: bool, until: float) -> Any:
         """Return the next waiting piece that may share this transaction, or None."""
@@ -158,14 +173,22 @@ class Writer:
                 )
 
     @staticmethod
-    def _attempt(connection: Connection, item: Any) -> tuple[Future[Any], Any, BaseException | None]:
-        _, _, _, work, future = item
+    def _attempt(connection: Connection, work: Work) -> tuple[Any, BaseException | None]:
         connection.exec_driver_sql("SAVEPOINT piece")
         try:
             result = work(connection)
         except Exception as error:  # the piece's own fault: its future carries it, its neighbours go on
-            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT piece")
+            try:
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT piece")
+            except DBAPIError:
+                raise error from None  # it broke the whole transaction, as a full disk does
             connection.exec_driver_sql("RELEASE SAVEPOINT piece")
-            return future, None, error
+            return None, error
         connection.exec_driver_sql("RELEASE SAVEPOINT piece")
-        return future, result, None
+        return result, None
+
+
+def _cause(error: BaseException) -> str:
+    """Return what the database said, without SQL and what customers wrote."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return f"{said or type(error).__name__}"
