@@ -13,8 +13,8 @@ import orjson
 
 SEED = 20261121
 PAGE = 100
-GIVEN = "Ana Rui Marta João Carla Pedro Inês Luís Sofia Tiago Zoë Jürgen Ava Liam Nina Omar".split()
-FAMILY = "Souza Lima Dias Alves Costa Silva Rocha Reis Müller Okafor Smith Novak Rossi Dubois".split()
+GIVEN = ["Ana", "Rui", "Marta", "João", "Carla", "Pedro", "Inês", "Luís", "Sofia", "Zoë", "Jürgen", "Liam"]
+FAMILY = ["Souza", "Lima", "Dias", "Alves", "Costa", "Silva", "Rocha", "Reis", "Müller", "Okafor", "Novak"]
 STAGES = ["subscriber", "lead", "marketingqualifiedlead", "opportunity", "customer"]
 CITIES = ["São Paulo", "Santos", "Lisboa", "Porto", "Madrid", "Berlin", "Wien", "Genève"]
 
@@ -23,14 +23,21 @@ def contact(number: int) -> dict[str, Any]:
     """Return one contact-like object with 25 properties."""
     rng = random.Random(SEED * 1_000_003 + number)
     given, family = rng.choice(GIVEN), rng.choice(FAMILY)
-    stamp = f"2026-{rng.randint(1, 11):02d}-{rng.randint(1, 28):02d}T{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}:00Z"
+    day = f"2026-{rng.randint(1, 11):02d}-{rng.randint(1, 28):02d}"
+    stamp = f"{day}T{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}:00Z"
     properties = {
         "firstname": given,
         "lastname": family,
-        "email": f"{given}.{family}.{number}@kunde{number % 5000}.example".lower().encode("ascii", "ignore").decode(),
+        "email": f"{given}.{family}.{number}@kunde{number % 5000}.example".lower()
+        .encode("ascii", "ignore")
+        .decode(),
         "hs_additional_emails": f"p{number}@mail.example" if rng.random() < 0.1 else None,
-        "phone": f"+55 11 9{rng.randint(1000, 9999)}-{rng.randint(1000, 9999)}" if rng.random() < 0.8 else None,
-        "mobilephone": f"(21) 9{rng.randint(1000, 9999)}-{rng.randint(1000, 9999)}" if rng.random() < 0.3 else None,
+        "phone": f"+55 11 9{rng.randint(1000, 9999)}-{rng.randint(1000, 9999)}"
+        if rng.random() < 0.8
+        else None,
+        "mobilephone": f"(21) 9{rng.randint(1000, 9999)}-{rng.randint(1000, 9999)}"
+        if rng.random() < 0.3
+        else None,
         "jobtitle": rng.choice(["Owner", "Buyer", "Chef", "CFO", None]),
         "company": f"Padaria {family} {number % 900}",
         "lifecyclestage": rng.choice(STAGES),

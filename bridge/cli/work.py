@@ -90,6 +90,7 @@ def sync(
             opened(config, lock_as="crmbridge sync", verbose=verbose) as runtime,
             output.progress(not as_json) as show,
         ):
+            said = [str(problem) for problem in runtime.config.left_out]
             result = sync_once(runtime, deliver=not collect_only, progress=show)
     except StoreError as error:
         if "in use by crmbridge run" not in str(error):
@@ -103,7 +104,7 @@ def sync(
     if as_json:
         output.emit(result)
     else:
-        report.show_sync(result)
+        report.show_sync(result, said=said)
     if result["outcome"] != "ok":
         causes = {"auth": output.AUTH, "unavailable": output.UNAVAILABLE, None: output.PARTIAL}
         output.stop(causes[result["cause"]])
@@ -123,7 +124,8 @@ def sync_once(
                 strict=True,
             )
         )
-    errors = [
+    errors = [str(problem) for problem in runtime.config.left_out]
+    errors += [
         runtime.told(runtime.connections[name], problem) for name, problem in problems.items() if problem
     ]
     reached = [connection for name, connection in runtime.connections.items() if problems[name] is None]
