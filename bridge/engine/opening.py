@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from bridge.budgets import Budgets
 from bridge.capture import UNKNOWN_REGION, RuledCapture
-from bridge.config import Config, ConnectionConfig
-from bridge.connector import Closer
+from bridge.config import Config, ConnectionConfig, load_config
+from bridge.connector import Closer, Connector, ConnectorSpec, Context, Receiver
 from bridge.engine.lend import Lent, knows
 from bridge.errors import AuthError, BridgeError, ConfigError, PluginError, Problem
 from bridge.http import MemoryTokens, Session
@@ -90,6 +91,7 @@ def open_runtime(
             connections=connections,
             own=own_of(config, database),
             clock=clock,
+            renew=lambda connection: _renew(config, connection, database, budgets, redactor, clock),
         )
         yield runtime
     finally:
@@ -134,17 +136,64 @@ def _open(
         own_domains=config.identity.own_domains,
         now=clock,
     )
+    return Connection(
+        name=settings.name,
+        spec=spec,
+        connector=_open_connector(spec, settings, context, redactor),
+        mapping=mapping,
+        config=settings,
+        region=region,
+        session=session,
+    )
+
+
+def _open_connector(
+    spec: ConnectorSpec, settings: ConnectionConfig, context: Context, redactor: Redactor
+) -> Connector:
     try:
-        connector = spec.open(settings.settings, context)
+        return spec.open(settings.settings, context)
     except BridgeError:
         raise
     except Exception as error:  # a third party's constructor; say whose it is
         raise ConfigError(
             f"connections.{settings.name}: connector {spec.name} cannot be opened: {redactor.clean(str(error))}."
         ) from error
-    return Connection(
-        name=settings.name, spec=spec, connector=connector, mapping=mapping, config=settings, region=region
+
+
+def _renew(
+    config: Config,
+    connection: Connection,
+    database: Database,
+    budgets: Budgets,
+    redactor: Redactor,
+    clock: Callable[[], datetime],
+) -> bool:
+    """
+    Read a refused connection's secrets again, and open it anew where they changed.
+
+    So a token that a command or a file hands out may end at any time. Only its settings are taken
+    from the file; every other edit waits for a restart. A receiver is left as it is: the web server holds it.
+    """
+    if isinstance(connection.connector, Receiver):
+        return False
+    try:
+        found = load_config(Path(config.file))
+    except ConfigError as error:
+        log.warning("%s: its key cannot be read again: %s", connection.name, redactor.clean(str(error)))
+        return False
+    settings = found.connections.get(connection.name)
+    if settings is None or settings.settings == connection.config.settings:
+        return False
+    redactor.add(*found.secrets)
+    renewed = replace(connection.config, settings=settings.settings)
+    fresh = _open(
+        config, renewed, connection.mapping, database, budgets=budgets, redactor=redactor, clock=clock
     )
+    old = connection.connector
+    connection.connector, connection.config, connection.session = fresh.connector, renewed, fresh.session
+    if isinstance(old, Closer):
+        old.close()
+    return True
 
 
 def ask_account(connection: Connection) -> Account:
@@ -179,7 +228,7 @@ def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | Non
     """
     now = runtime.clock()
     try:
-        account = ask_account(connection)
+        account = _ask_with_fresh_key(runtime, connection)
     except BridgeError as error:
         note_error(runtime, connection, error)
         with runtime.database.read() as c:
@@ -192,9 +241,21 @@ def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | Non
         lambda c: accounts.save_account(c, connection.name, connection.spec.name, account, now),
         priority=Priority.LIVE,
     )
+    if connection.session is not None:
+        connection.session.account = f"{connection.spec.name}:{account.id}"
     connection.account = account
     connection.account_pk = account_pk  # last: the other threads take it as the sign that both are known
     return None
+
+
+def _ask_with_fresh_key(runtime: Runtime, connection: Connection) -> Account:
+    """Ask for the account; a refused key is read again from where it is kept, and tried once more if it changed."""
+    try:
+        return ask_account(connection)
+    except AuthError:
+        if not runtime.renew(connection):
+            raise
+    return ask_account(connection)
 
 
 def note_error(runtime: Runtime, connection: Connection, error: BridgeError) -> None:

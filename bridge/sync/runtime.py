@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from bridge.config import Config, ConnectionConfig
 from bridge.connector import Connector, ConnectorSpec, StreamSpec
+from bridge.http import Session
 from bridge.journey.handles import Own
 from bridge.mapping import Mapping as MappingFile
 from bridge.model import Account
@@ -54,6 +55,7 @@ class Connection:
     account_pk: int | None = None
     account: Account | None = None
     lacking: frozenset[str] | None = None
+    session: Session | None = None
 
     @property
     def account_key(self) -> str:
@@ -92,6 +94,7 @@ class Runtime:
     clock: Callable[[], datetime] = utc_now
     identity_lock: threading.Lock = field(default_factory=threading.Lock)
     wake: Callable[[str], None] = lambda step: None
+    renew: Callable[[Connection], bool] = lambda connection: False
     rest: Callable[[], float] = lambda: 0.0
     _sequence: itertools.count[int] = field(default_factory=lambda: itertools.count(time.time_ns()))
 
