@@ -17,6 +17,7 @@ from bridge.cli import output, report
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, opened, read_config
 from bridge.engine import commands, cycle
 from bridge.engine.local import Daemon
+from bridge.engine.memory import spare_what_stays
 from bridge.engine.opening import fault_of, learn_account, note_error, open_runtime, recall_accounts
 from bridge.errors import AuthError, BridgeError, StoreError
 from bridge.redact import Redactor
@@ -90,6 +91,7 @@ def sync(
             opened(config, lock_as="crmbridge sync", verbose=verbose) as runtime,
             output.progress(not as_json) as show,
         ):
+            spare_what_stays()
             said = [str(problem) for problem in runtime.config.left_out]
             result = sync_once(runtime, deliver=not collect_only, progress=show)
     except StoreError as error:
@@ -233,6 +235,7 @@ def run(config: ConfigPath = DEFAULT, verbose: Verbose = False) -> None:
         recall_accounts(runtime)
         failed: str | None = None
         daemon = Daemon(runtime)
+        spare_what_stays()
         server = Server(
             make_app(runtime, Metrics(runtime, daemon.alive)),
             host=loaded.web.host,
