@@ -38,6 +38,7 @@ from bridge.model import (
 )
 from bridge.store import runs
 from bridge.store.deliveries import delivery_row, insert_deliveries
+from bridge.store.ledger import intent_counts
 from bridge.store.writer import Priority, Writer
 from bridge.sync.deliver import Delivered
 from bridge.sync.runtime import Connection, Runtime
@@ -368,7 +369,9 @@ class World:
 
     def pending(self) -> dict[str, int]:
         """Return how many writes wait, by state."""
-        return cycle.outstanding(self.runtime, self.crm)
+        assert self.crm.account_pk is not None
+        with self.runtime.database.read() as c:
+            return intent_counts(c, self.crm.account_pk)
 
     def rows(self, table: Table) -> list[Any]:
         """Return all rows of a table."""

@@ -45,7 +45,7 @@ def action_json(action: Action) -> dict[str, Any]:
     }
 
 
-def show_plan(runtime: Runtime, name: str, actions: Sequence[Action], *, details: bool) -> None:
+def show_plan(actions: Sequence[Action], *, details: bool) -> None:
     """Print a plan: per person what is created, changed, held and skipped, then the sum."""
     by_person: dict[str, list[Action]] = {}
     for action in actions:
@@ -56,7 +56,7 @@ def show_plan(runtime: Runtime, name: str, actions: Sequence[Action], *, details
             output.say(found[0].name or found[0].person_id)
             for line in lines:
                 output.say(f"  {line}")
-    output.say(plan_line(actions, name))
+    output.say(_plan_line(actions))
 
 
 def _lines(action: Action, *, details: bool) -> list[str]:
@@ -87,7 +87,7 @@ def _shown(value: Any) -> str:
     return "(empty)" if value in (None, "") else str(value)
 
 
-def plan_line(actions: Sequence[Action], name: str) -> str:
+def _plan_line(actions: Sequence[Action]) -> str:
     """Return the one-line sum of a plan."""
     kinds = Counter(action.kind for action in actions)
     overwritten = sum(

@@ -59,7 +59,7 @@ def plan(
             output.say("There is nothing to plan: no CRM was reached yet.")
             output.say("Collect first with: crmbridge sync")
         for name, actions in found.items():
-            report.show_plan(runtime, name, actions, details=details)
+            report.show_plan(actions, details=details)
             report.show_limits(runtime.connections[name])
 
 

@@ -15,7 +15,6 @@ from bridge.engine.opening import fault_of, own_of
 from bridge.errors import AuthError, BridgeError, CursorExpired, StoreError
 from bridge.model import Phase
 from bridge.store import cursors, entities
-from bridge.store import ledger as books
 from bridge.store.tables import WAITING, cursor, record
 from bridge.sync import deliver, resolve
 from bridge.sync.collect import collect
@@ -282,10 +281,3 @@ def _add(total: Delivered, found: Delivered, progress: Progress) -> None:
     total.stopped = found.stopped or total.stopped
     if found.written:
         progress("written", found.written)
-
-
-def outstanding(runtime: Runtime, connection: Connection) -> dict[str, int]:
-    """Return how many writes of a destination wait, by state."""
-    assert connection.account_pk is not None
-    with runtime.database.read() as c:
-        return books.intent_counts(c, connection.account_pk)

@@ -226,7 +226,6 @@ def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | Non
 
     Returns the error, None when all is well.
     """
-    now = runtime.clock()
     try:
         account = _ask_with_fresh_key(runtime, connection)
     except BridgeError as error:
@@ -238,7 +237,7 @@ def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | Non
                 connection.account_pk = known
         return error
     account_pk = runtime.writer.run(
-        lambda c: accounts.save_account(c, connection.name, connection.spec.name, account, now),
+        lambda c: accounts.save_account(c, connection.name, connection.spec.name, account),
         priority=Priority.LIVE,
     )
     if connection.session is not None:
@@ -261,12 +260,9 @@ def _ask_with_fresh_key(runtime: Runtime, connection: Connection) -> Account:
 def note_error(runtime: Runtime, connection: Connection, error: BridgeError) -> None:
     """Keep what is wrong with a connection for `status`; it stands until its account is learnt again."""
     now = runtime.clock()
-    kind = "auth" if isinstance(error, AuthError) else "unavailable"
     message = runtime.told(connection, error)
     runtime.writer.run(
-        lambda c: accounts.save_connection_error(
-            c, connection.name, connection.spec.name, kind, message, now
-        ),
+        lambda c: accounts.save_connection_error(c, connection.name, connection.spec.name, message, now),
         priority=Priority.LIVE,
     )
 

@@ -12,7 +12,7 @@ from bridge.store.tables import account
 from bridge.store.tables import connection as connections
 
 
-def save_account(c: Connection, connection: str, connector: str, found: Account, now: datetime) -> int:
+def save_account(c: Connection, connection: str, connector: str, found: Account) -> int:
     """Note which account a connection belongs to and return the account's key."""
     row = {
         "connector": connector,
@@ -37,23 +37,17 @@ def save_account(c: Connection, connection: str, connector: str, found: Account,
         "name": connection,
         "connector": connector,
         "account_pk": pk,
-        "checked_at": micros(now),
-        "error_kind": None,
         "error": None,
         "error_since": None,
     }
     upsert(
-        c,
-        connections,
-        [state],
-        conflict=["name"],
-        update=["connector", "account_pk", "checked_at", "error_kind", "error", "error_since"],
+        c, connections, [state], conflict=["name"], update=["connector", "account_pk", "error", "error_since"]
     )
     return pk
 
 
 def save_connection_error(
-    c: Connection, connection: str, connector: str, kind: str, message: str, now: datetime
+    c: Connection, connection: str, connector: str, message: str, now: datetime
 ) -> None:
     """Note that a connection is in trouble; the time it began is kept."""
     since = c.execute(select(connections.c.error_since).where(connections.c.name == connection)).scalar()
@@ -61,12 +55,10 @@ def save_connection_error(
         "name": connection,
         "connector": connector,
         "account_pk": None,
-        "checked_at": None,
-        "error_kind": kind,
         "error": message,
         "error_since": since or micros(now),
     }
-    upsert(c, connections, [row], conflict=["name"], update=["error_kind", "error", "error_since"])
+    upsert(c, connections, [row], conflict=["name"], update=["error", "error_since"])
 
 
 def known_account(c: Connection, connection: str, connector: str) -> int | None:

@@ -58,8 +58,6 @@ connection = Table(
     Column("name", Key, primary_key=True),
     Column("connector", Key, nullable=False),
     Column("account_pk", BigInteger),
-    Column("checked_at", BigInteger),
-    Column("error_kind", String),
     Column("error", String),
     Column("error_since", BigInteger),
 )
@@ -287,9 +285,7 @@ intent = Table(
     Column("state", Key, nullable=False),
     Column("reason", String),
 )
-
-INTENT_STATES = ("open", "uncertain", "held", "rejected")
-"""open: not sent, or surely not executed; uncertain: sent, outcome unknown; held: a person must look; rejected."""
+"""States: open (not sent, or surely not executed), uncertain (sent, outcome unknown), held (for a person), rejected."""
 
 ledger = Table(
     "ledger",

@@ -69,7 +69,7 @@ def _row(
     found = waiting(touch_of(cast(Body, one.body)) for one in ordered)
     body: dict[str, Any] = {
         "person_id": person_id,
-        **_names(contact, nodes, ordered),
+        **_names(contact, nodes),
         "email": _first_handle(nodes, "email"),
         "phone": _first_handle(nodes, "phone"),
         "owner": owner,
@@ -122,9 +122,7 @@ def _contact(
     return {}, None
 
 
-def _names(
-    contact: Mapping[str, Any], nodes: Sequence[StoredNode], interactions: Sequence[Interaction]
-) -> dict[str, str | None]:
+def _names(contact: Mapping[str, Any], nodes: Sequence[StoredNode]) -> dict[str, str | None]:
     """Return the person's names: the CRM's, else what they call themselves, else a handle."""
     joined = " ".join(filter(None, (contact.get("given_name"), contact.get("family_name"))))
     display = contact.get("display_name") or joined

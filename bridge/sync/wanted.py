@@ -102,7 +102,7 @@ def plan_people(
     skip. Raises what the connector raised.
     """
     with runtime.database.read() as c:
-        states = load_states(c, runtime, connection, person_ids)
+        states = load_states(c, connection, person_ids)
     sink = connection.connector
     assert isinstance(sink, Sink)
     planned = Planned()
@@ -116,7 +116,7 @@ def plan_people(
             if action.kind == "entry" and action.write is not None
             for entity_id in action.entity_ids
         }
-    _look_up(runtime, connection, sink, planned, states, dry=dry)
+    _look_up(runtime, connection, sink, planned, dry=dry)
     _take_over_contacts(runtime, connection, planned, dry=dry)
     return planned
 
@@ -158,15 +158,7 @@ def _read_present(sink: Sink, destination: Destination, states: list[PersonState
     ]
 
 
-def _look_up(
-    runtime: Runtime,
-    connection: Connection,
-    sink: Sink,
-    planned: Planned,
-    states: Sequence[PersonState],
-    *,
-    dry: bool,
-) -> None:
+def _look_up(runtime: Runtime, connection: Connection, sink: Sink, planned: Planned, *, dry: bool) -> None:
     """Before a contact is made, ask the CRM whether it has one under any spelling of any handle."""
     creations = {action.person_id: action for action in planned.actions if action.kind == "create_contact"}
     if not creations:
@@ -221,9 +213,7 @@ def _person(person_id: str, nodes: Iterable[StoredNode]) -> Person:
     )
 
 
-def load_states(
-    c: Transaction, runtime: Runtime, connection: Connection, person_ids: Sequence[str]
-) -> list[PersonState]:
+def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str]) -> list[PersonState]:
     """Read from the store what the plan must know of these people, all from one state of it."""
     account_pk = connection.account_pk
     assert account_pk is not None

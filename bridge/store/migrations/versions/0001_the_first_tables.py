@@ -56,8 +56,6 @@ def upgrade() -> None:
             "connector", sa.String().with_variant(sa.String(collation="C"), "postgresql"), nullable=False
         ),
         sa.Column("account_pk", sa.BigInteger(), nullable=True),
-        sa.Column("checked_at", sa.BigInteger(), nullable=True),
-        sa.Column("error_kind", sa.String(), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
         sa.Column("error_since", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("name"),
