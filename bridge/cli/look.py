@@ -11,7 +11,7 @@ from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened
 from bridge.store import runs
 from bridge.sync.history import find_people, history
 from bridge.sync.runtime import Runtime
-from bridge.sync.status import overview
+from bridge.sync.status import overview, unknown_words
 from bridge.sync.waiting_list import waiting_list
 
 
@@ -96,6 +96,7 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
         found = overview(runtime)
         with runtime.database.read() as c:
             found["last_sync"] = runs.latest_run(c, "sync")
+        found["unknown_words"] = unknown_words(runtime)
         if as_json:
             output.emit(found)
             return
@@ -121,6 +122,11 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
                     ", ".join(f"{count} {state}" for state, count in sorted(writes.items())) or "none pending"
                 )
                 output.say(f"  written {connection['written']}, {pending}")
+        for word in found["unknown_words"]:
+            output.say(
+                f"{word['connector']}: the word {word['word']!r} of {word['field']} was seen {word['seen']} times"
+                " and no rule of its mapping knows it"
+            )
 
 
 def _stream_line(stream: dict[str, Any], zone: Any) -> str:

@@ -13,7 +13,7 @@ from bridge.store import collected, deliveries
 from bridge.store import ledger as books
 from bridge.store.database import instant
 from bridge.store.tables import connection as connections
-from bridge.store.tables import cursor, delivery, record
+from bridge.store.tables import cursor, delivery, record, unknown_word
 from bridge.sync.runtime import Connection, Runtime
 
 STATES = ("mapped", "skipped", "rejected", "waiting")
@@ -109,6 +109,16 @@ def _streams(
             }
         )
     return streams
+
+
+def unknown_words(runtime: Runtime, limit: int = 20) -> list[dict[str, Any]]:
+    """Return the vendor words that no rule of a mapping knows, most seen first: connector, field, word, seen."""
+    query = select(unknown_word).order_by(unknown_word.c.seen.desc(), unknown_word.c.word).limit(limit)
+    with runtime.database.read() as c:
+        return [
+            {"connector": row.connector, "field": row.field, "word": row.word, "seen": row.seen}
+            for row in c.execute(query)
+        ]
 
 
 def _last_event(c: Any, connection: Connection, account_pk: int | None) -> str | None:
