@@ -95,12 +95,15 @@ class Office:
         """Run a command as `crmbridge` does, in this process."""
         out, err = io.StringIO(), io.StringIO()
         self._monkeypatch.setattr(sys, "argv", ["crmbridge", *arguments])
+        kept = signal.getsignal(signal.SIGINT)
         with redirect_stdout(out), redirect_stderr(err):
             try:
                 main()
                 code = 0
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 0
+            finally:
+                signal.signal(signal.SIGINT, kept)
         said = Said(code=code, out=out.getvalue(), err=err.getvalue())
         assert KEY not in said.out + said.err
         return said

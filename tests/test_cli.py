@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing, redirect_stderr
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +21,8 @@ import pytest
 import typer
 
 from bridge.cli import app, output
+from bridge.config import load_config
+from bridge.engine.opening import open_runtime
 from bridge.errors import (
     AuthError,
     BridgeError,
@@ -30,7 +37,8 @@ from bridge.errors import (
 )
 from bridge_hubspot.sandbox import HubSpotSandbox
 from bridge_memory import Memory
-from tests.outside import KEY, Office, running
+from tests.conftest import new_postgres_database
+from tests.outside import KEY, Office, running, until
 
 ANA = "+5511973914862"
 
@@ -306,13 +314,89 @@ def test_a_fault_of_the_program_shows_its_trace_and_no_secret(
     )
 
 
-def test_ctrl_c_says_that_nothing_is_lost(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+def test_ctrl_c_ends_a_sync_after_the_page_at_hand_and_the_next_goes_on(office: Office) -> None:
+    lines = 400
+    for _ in range(2):
+        office.message("Oi", ANA)
+    with (office.home / "chat" / "messages.jsonl").open("a") as file:
+        for number in range(lines):
+            at = "2026-11-20T10:00:00Z"
+            thing = {"id": f"n{number}", "from": ANA, "at": at, "channel": "whatsapp", "modified": at}
+            file.write(json.dumps(thing) + "\n")
+    office.connections["chat"]["settings"]["page_size"] = 1
+    office.write()
+    command = [sys.executable, "-m", "bridge.cli", "sync"]
+    sync = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: _read(office) > 5)
+    sync.send_signal(signal.SIGINT)
+    out, err = sync.communicate(timeout=20)
+    assert (sync.returncode, out) == (130, "")
+    assert err == "Stopped. Run the same command again: it goes on where it was.\n"
+    assert 5 < _read(office) < lines
+    assert office.run("sync", "--json").json["outcome"] == "ok"
+    assert _read(office) == lines + 2
 
-    monkeypatch.setattr("bridge.cli.look.overview", interrupted)
-    found = office.run("status")
-    assert found.code == 130 or "Aborted" in found.err
+
+def _read(office: Office) -> int:
+    database = office.home / "crmbridge.db"
+    if not database.exists():
+        return 0
+    with closing(sqlite3.connect(database)) as reader:
+        try:
+            return int(reader.execute("SELECT count(*) FROM record").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_store_held_by_another_command_ends_with_4(
+    kind: str, office: Office, request: pytest.FixtureRequest
+) -> None:
+    if kind == "postgresql":
+        office.more["store"] = new_postgres_database(request.getfixturevalue("postgres_server"))
+        office.write()
+    assert office.run("sync").code == 0
+    config = load_config(office.config)
+    with open_runtime(config, lock_as="crmbridge demo"):
+        found = office.run("sync")
+        assert (found.code, found.out) == (4, "")
+        assert f"in use by crmbridge demo, process {os.getpid()} on " in found.err
+        assert office.run("status").code == 0
+    assert office.run("sync").code == 0
+
+
+BROKEN = """
+raise RuntimeError("no licence")
+"""
+
+
+def test_a_broken_plugin_is_named_by_every_command_and_the_rest_runs(
+    office: Office, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path_factory.mktemp("site")
+    (site / "acme_broken.py").write_text(BROKEN)
+    described = site / "acme_shop-1.2.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-shop\nVersion: 1.2\n")
+    (described / "entry_points.txt").write_text("[bridge.plugins]\nshop = acme_broken\n")
+    monkeypatch.syspath_prepend(str(site))
+    office.connections["till"] = {"connector": "shop", "settings": {"anything": 1}}
+    office.write()
+    named = 'connections.till.connector: connector "shop" from acme-shop 1.2 was left out: RuntimeError: no licence\n'
+    office.put("crm", "contacts", name="Ana Souza", phone=ANA)
+    said = office.run("sync")
+    assert said.code == 1
+    assert "Read 1 = 1 mapped" in said.out
+    assert said.err.count(named) == 1
+    for words in (["status"], ["waiting"], ["plan"]):
+        found = office.run(*words)
+        assert (found.code, found.err.count(named)) == (0, 1)
+    assert office.run("check").code == 1
+    assert 'connector "shop" from acme-shop 1.2' in office.run("connectors").err
+    office.connections["chat"]["capture"] = {"only_with": "contacts"}
+    office.write()
+    waits = office.run("sync").err
+    assert "chat: waits until the contacts of till are read" in waits, "what was left out may be the CRM"
 
 
 # -- init, check, connectors, setup, mapping test --------------------------------------------------
@@ -324,6 +408,8 @@ def test_init_writes_a_configuration_that_check_accepts_once_it_is_filled_in(
     office.config.unlink()
     said = office.run("init")
     assert (said.code, said.out) == (0, "Wrote config.yaml. Fill in your accounts, then: crmbridge check\n")
+    schema = office.config.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    assert json.loads(Path(schema).read_text())["title"] == "crmbridge configuration"
     unfilled = office.run("check")
     assert unfilled.code == 3
     assert "${env:HUBSPOT_TOKEN} is not set. Set it: export HUBSPOT_TOKEN=..." in unfilled.err
@@ -894,6 +980,17 @@ def test_a_terminal_that_lacks_letters_gets_question_marks(synced: Office) -> No
     said = synced.command("waiting", PYTHONIOENCODING="latin-1")
     assert (said.code, said.err) == (0, "")
     assert '"Olá ??"' in said.out
+
+
+def test_on_a_terminal_the_progress_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    with redirect_stderr(terminal), output.progress(True) as show:
+        show("crm contacts", 1000)
+        show("crm contacts", 234)
+    shown = terminal.getvalue()
+    assert "crm contacts: 1,234" in shown
+    assert shown.endswith("\r\x1b[2K")
 
 
 def test_piped_output_holds_no_progress(office: Office) -> None:

@@ -138,7 +138,7 @@ def test_what_was_answered_survives_a_kill_and_is_read_once(office: Office) -> N
     done.set()
     for one in senders:
         one.join()
-    with running(office) as again:
+    with running(office, "-v") as again:
         assert post(again, said(stored[0])) == 200
         until(lambda: counts(office, "chat", "webhook")["waiting"] == 0, seconds=30)
         found = counts(office, "chat", "messages")
@@ -147,7 +147,7 @@ def test_what_was_answered_survives_a_kill_and_is_read_once(office: Office) -> N
 
 
 def test_a_long_pull_is_interrupted_killed_and_goes_on_where_it_was(office: Office) -> None:
-    lines = 1500
+    lines = 600
     office.message("Oi", ANA)
     with (office.home / "chat" / "messages.jsonl").open("a") as file:
         for number in range(lines):

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import requests
 from bridge import Account, Delivery, Record, Reply, Request
 from bridge.config import parse_config
 from bridge.engine.opening import open_runtime
-from bridge.errors import ConfigError, StoreError
+from bridge.errors import ConfigError, Problem, StoreError
 from bridge.store.writer import Writer
 from bridge.sync.runtime import Runtime
 from bridge.web import app as web_app
@@ -285,6 +285,18 @@ def test_two_thousand_posts_over_32_connections_are_each_stored_once(tmp_path: P
             codes = [code for found in pool.map(lane, range(lanes)) for code in found]
         assert codes == [200] * posts
         assert sorted(receiver.stored()) == sorted(b'{"events": [%d]}' % number for number in range(posts))
+
+
+def test_a_connection_whose_plugin_was_left_out_asks_to_be_sent_again(tmp_path: Path) -> None:
+    def change(runtime: Runtime) -> None:
+        left_out = Problem(path="connections.till.connector", message="was left out")
+        runtime.config = replace(runtime.config, left_out=(left_out,))
+
+    with receiving(tmp_path, change=change) as receiver:
+        assert receiver.post("/hooks/till", b"x").status_code == 503
+        assert requests.get(f"{receiver.url}/readyz", timeout=10).json()["problems"] == [
+            "connections.till.connector: was left out"
+        ]
 
 
 # -- when something is wrong -----------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import signal
 import sys
 from typing import Annotated
 
@@ -45,8 +46,17 @@ rejects.add_to(app)
 mappings.add_to(app)
 
 
+class _Stopped(BaseException):
+    """Ctrl-C; a class of our own, as the one of Python ends in the library that reads the command line."""
+
+
+def _stop(*_: object) -> None:
+    raise _Stopped
+
+
 def main() -> None:
     """Run the command line; every error becomes a clear message and an exit code."""
+    signal.signal(signal.SIGINT, _stop)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter gets ? for it
             stream.reconfigure(errors="replace")
@@ -55,7 +65,7 @@ def main() -> None:
     except BridgeError as error:
         output.warn(str(error))
         sys.exit(output.exit_code(error))
-    except KeyboardInterrupt:
+    except _Stopped:
         output.warn("Stopped. Run the same command again: it goes on where it was.")
         sys.exit(130)
     except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -189,8 +189,8 @@ def people_counts(runtime: Runtime) -> dict[str, int]:
     return {"total": total, "matched": matched, "new": total - matched - open_ones, "to_decide": open_ones}
 
 
-def show_sync(result: Mapping[str, Any]) -> None:
-    """Print what a sync did."""
+def show_sync(result: Mapping[str, Any], *, said: Collection[str] = ()) -> None:
+    """Print what a sync did; errors that were `said` before it began are not repeated."""
     output.say(read_line(result))
     output.say(people_line(result["people"]))
     show_waiting(result["waiting_for_us"])
@@ -199,7 +199,8 @@ def show_sync(result: Mapping[str, Any]) -> None:
     more = "".join(f", {count} {state}" for state, count in sorted(pending.items()))
     output.say(f"SYNC {output.plural(writes, 'write')}{more}")
     for error in result["errors"]:
-        output.warn(error)
+        if error not in said:
+            output.warn(error)
     if result["rejected"] or pending.get("rejected"):
         output.say("Look at the rejects: crmbridge rejects")
 

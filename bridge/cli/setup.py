@@ -10,6 +10,7 @@ import typer
 
 from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, opened, read_config
+from bridge.config import SCHEMA_FILE
 from bridge.connector import Describer, Sink
 from bridge.engine.opening import ask_account, load_mappings, open_runtime
 from bridge.errors import AuthError, BridgeError
@@ -42,7 +43,7 @@ def init(
     """Write a commented configuration to start from. A file that exists is left alone."""
     try:
         with path.open("x") as file:
-            file.write(example_file().read_text())
+            file.write(example_file().read_text().replace("bridge/config.schema.json", str(SCHEMA_FILE)))
     except FileExistsError:
         output.warn(f"{path}: exists already and was left alone. Move it away, or name another file.")
         output.stop(output.USAGE)

@@ -75,7 +75,11 @@ def make_app(runtime: Runtime, metrics: Metrics) -> ASGIApp:
 def _pages(runtime: Runtime, metrics: Metrics) -> Starlette:
     """Return what is answered beside the webhooks."""
 
+    left_out = {f"/hooks/{problem.path.split('.')[1]}" for problem in runtime.config.left_out}
+
     async def nobody(request: HttpRequest) -> Response:
+        if request.scope["path"] in left_out:
+            return _page(503, {"error": "the connector of this connection was left out; send it again"})
         return _page(404, {"error": f"no connection listens at {request.scope['path']}"})
 
     async def health(request: HttpRequest) -> Response:

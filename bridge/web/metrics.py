@@ -50,6 +50,7 @@ class Metrics:
         """Return why the daemon is not ready, nothing when it is."""
         return [
             *self._alive(),
+            *(str(problem) for problem in self._runtime.config.left_out),
             *(
                 f"{connection['name']}: {error.removeprefix(connection['name'] + ': ')}"
                 for connection in overview(self._runtime)["connections"]
