@@ -152,9 +152,7 @@ def _target(folder: Folder, link: Link, ours: set[str], made: Mapping[str, str |
 def _done(folder: Folder, thing: Thing, write: Write) -> bool:
     if write.op == "archive":
         return bool(thing.get("deleted"))
-    there = [
-        bool(_ids(folder, link) & set(linked(thing, LINKS.get(link.stream)))) for link in write.links
-    ]
+    there = [bool(_ids(folder, link) & set(linked(thing, LINKS.get(link.stream)))) for link in write.links]
     if write.op == "unlink":
         return not any(there)
     return all(there) and all(thing.get(name) == _kept(value) for name, value in write.fields.items())
