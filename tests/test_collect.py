@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection as Transaction
 
 from bridge.engine import cycle
 from bridge.errors import AuthError, RateLimited, Unavailable
@@ -17,8 +18,8 @@ from bridge.model import Hint, Json, Page, Phase, Record
 from bridge.store import collected, cursors, traces
 from bridge.store.blobs import THRESHOLD
 from bridge.store.tables import account, cursor, delivery, record
-from bridge.store.writer import Priority
-from bridge.sync.collect import ERASED_RULE
+from bridge.store.writer import Priority, Writer
+from bridge.sync.collect import ERASED_RULE, collect
 from bridge.sync.status import overview
 from bridge_memory import SPEC, Memory
 from tests.sync_world import MAPPING, START, World, dies, party
@@ -99,6 +100,34 @@ def test_the_same_version_read_again_is_not_counted_again(small: World) -> None:
     small.sync()
     assert counts(small.stream("messages"))["read"] == 3
     assert small.told() == {"m0": 1, "m1": 1, "m2": 1}
+
+
+def test_pages_with_nothing_new_share_one_write_of_the_cursor(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed(small, range(12))
+    small.sync()
+    account_pk = small.chat.account_pk
+    assert account_pk is not None
+
+    def start_over(c: Transaction) -> None:
+        cursors.save_cursor(c, account_pk, "messages", "live", value=None, fields=[], now=small.clock())
+
+    small.runtime.writer.run(start_over, priority=Priority.LIVE)
+    small.message("m12", ANA, thread="t12")
+    written: list[Priority] = []
+    run = Writer.run
+
+    def counted(writer: Writer, work: Any, *arguments: Any, priority: Priority, durable: bool = False) -> Any:
+        written.append(priority)
+        return run(writer, work, *arguments, priority=priority, durable=durable)
+
+    monkeypatch.setattr(Writer, "run", counted)
+    found = collect(small.runtime, small.chat, "messages", "live", run=small.run)
+    assert (found.pages, found.records, found.finished) == (5, 13, True)
+    assert written == [Priority.LIVE, Priority.LIVE]  # the new record, and the end of the pull
+    (place,) = [row for row in small.rows(cursor) if (row.account_pk, row.stream) == (account_pk, "messages")]
+    assert json.loads(place.value) == {"offset": (small.home / "chat" / "messages.jsonl").stat().st_size}
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,9 @@ from bridge.store.writer import Priority
 from bridge.sync.runtime import Connection, Runtime, log
 
 ERASED_RULE = "erased person"
+LAGGING_CURSOR = 1.0
+"""Seconds that a cursor may stay behind pages with nothing new: they are read again after a crash, not lost."""
+
 OUTAGE_WAIT = 30.0
 """Seconds a stream rests after an outage whose end the vendor does not tell."""
 
@@ -65,15 +69,20 @@ def collect(
     count = records = 0
     priority = Priority.LIVE if phase == "live" else Priority.BACKFILL
     lookback = timedelta(seconds=spec.lookback)
+    account_pk = connection.account_pk
+    saved = time.monotonic()
 
-    def store(page: Page) -> None:
+    def store(page: Page, *, last: bool) -> None:
+        nonlocal saved
         now = runtime.clock()
-        assert connection.account_pk is not None
-        account_pk = connection.account_pk
         check_streams(connection, page.records)
-        items = leave_out(runtime, page.records, out)
+        with runtime.database.read() as c:
+            fresh = collected.unseen(c, account_pk, page.records)
+        items = leave_out(runtime, fresh, out)
         rows = collected.record_rows(items, account_pk=account_pk, run=run, now=now, blobs=runtime.blobs)
         watermark = min(page.watermark, now - lookback) if page.watermark else None
+        if not rows and watermark is None and not last and time.monotonic() - saved < LAGGING_CURSOR:
+            return
 
         def work(c: Transaction) -> None:
             collected.insert_records(c, rows)
@@ -82,16 +91,18 @@ def collect(
             )
 
         runtime.writer.run(work, priority=priority)
+        saved = time.monotonic()
+        if rows:
+            runtime.wake("resolve")
 
     try:
         for page in connection.connector.pull(stream, phase, value, fields):
-            store(page)
-            value = page.cursor
             count += 1
+            last = stopping() or (pages is not None and count >= pages)
+            store(page, last=last)
+            value = page.cursor
             records += len(page.records)
-            if page.records:
-                runtime.wake("resolve")
-            if stopping() or (pages is not None and count >= pages):
+            if last:
                 return Collected(pages=count, records=records, finished=False)
     except BridgeError as error:
         _note_failure(
@@ -105,7 +116,6 @@ def collect(
         )
         raise
     now = runtime.clock()
-    account_pk = connection.account_pk
     runtime.writer.run(
         lambda c: cursors.save_cursor(
             c,
