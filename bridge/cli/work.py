@@ -21,8 +21,9 @@ from bridge.engine.memory import spare_what_stays
 from bridge.engine.opening import fault_of, learn_account, note_error, open_runtime, recall_accounts
 from bridge.errors import AuthError, BridgeError, StoreError
 from bridge.redact import Redactor
-from bridge.store import entities, runs
+from bridge.store import runs
 from bridge.store.writer import Priority
+from bridge.sync.anew import people_due
 from bridge.sync.plan_values import Action
 from bridge.sync.runtime import Connection, Runtime, log
 from bridge.sync.wanted import destination_of, plan_people
@@ -67,7 +68,7 @@ def plan_all(runtime: Runtime, connection: Connection) -> list[Action]:
     """Plan everybody in a destination's queue without changing anything."""
     assert connection.account_pk is not None
     with runtime.database.read() as c:
-        people = list(entities.next_touched(c, connection.account_pk, 1_000_000))
+        people = people_due(c, connection)
     destination = destination_of(runtime, connection)
     actions: list[Action] = []
     for start in range(0, len(people), cycle.PEOPLE):

@@ -17,6 +17,7 @@ from bridge.model import Phase
 from bridge.store import cursors, entities
 from bridge.store.tables import WAITING, cursor, record
 from bridge.sync import deliver, resolve
+from bridge.sync.anew import queue_everybody
 from bridge.sync.collect import collect
 from bridge.sync.deliver import Delivered
 from bridge.sync.own import forget_own
@@ -221,6 +222,7 @@ def deliver_all(
     Raises what the connector raised.
     """
     assert connection.account_pk is not None
+    queue_everybody(runtime, connection)
     deliver.put_back_updates(runtime, connection)
     total = Delivered()
     for _ in range(ROUNDS):

@@ -228,7 +228,7 @@ class Daemon:
         step = f"deliver:{connection.name}"
         failures = 0
         while not self._stop.is_set():
-            if connection.account_pk is None:
+            if not connection.asked:
                 self._sleep(step, 1.0)
                 continue
             wait = SWEEP

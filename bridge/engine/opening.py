@@ -230,21 +230,49 @@ def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | Non
         account = _ask_with_fresh_key(runtime, connection)
     except BridgeError as error:
         note_error(runtime, connection, error)
-        with runtime.database.read() as c:
-            known = accounts.known_account(c, connection.name, connection.spec.name)
-            if known is not None:
-                connection.account = accounts.load_account(c, known)
-                connection.account_pk = known
+        if connection.account is None:
+            _recall(runtime, connection)
         return error
-    account_pk = runtime.writer.run(
-        lambda c: accounts.save_account(c, connection.name, connection.spec.name, account),
-        priority=Priority.LIVE,
+    with runtime.identity_lock:
+        twin = _twin(runtime, connection, account)
+        if twin is None:
+            account_pk = runtime.writer.run(
+                lambda c: accounts.save_account(c, connection.name, connection.spec.name, account),
+                priority=Priority.LIVE,
+            )
+            if connection.session is not None:
+                connection.session.account = f"{connection.spec.name}:{account.id}"
+            connection.account = account
+            connection.account_pk = account_pk
+            connection.asked = True  # last: other threads take these as the sign that all is known
+            return None
+        connection.account_pk, connection.account, connection.asked = None, None, False
+    doubled = ConfigError(
+        f"{connection.name}: is the same account as {twin.name} ({connection.spec.name} {account.id})."
+        " Everything would be read and written twice; keep one of the two, with the settings of both."
     )
-    if connection.session is not None:
-        connection.session.account = f"{connection.spec.name}:{account.id}"
-    connection.account = account
-    connection.account_pk = account_pk  # last: the other threads take it as the sign that both are known
+    note_error(runtime, connection, doubled)
+    return doubled
+
+
+def _twin(runtime: Runtime, connection: Connection, account: Account) -> Connection | None:
+    """Return the other connection that works on this account already."""
+    for other in runtime.connections.values():
+        known = other.account
+        if other is connection or known is None or other.spec.name != connection.spec.name:
+            continue
+        if known.id == account.id:
+            return other
     return None
+
+
+def _recall(runtime: Runtime, connection: Connection) -> None:
+    with runtime.database.read() as c:
+        known = accounts.known_account(c, connection.name, connection.spec.name)
+        account = accounts.load_account(c, known) if known is not None else None
+    if account is not None and _twin(runtime, connection, account) is None:
+        connection.account = account
+        connection.account_pk = known
 
 
 def _ask_with_fresh_key(runtime: Runtime, connection: Connection) -> Account:
@@ -269,9 +297,5 @@ def note_error(runtime: Runtime, connection: Connection, error: BridgeError) -> 
 
 def recall_accounts(runtime: Runtime) -> None:
     """Take every connection's account from the store, without asking anybody; for commands that only read."""
-    with runtime.database.read() as c:
-        for connection in runtime.connections.values():
-            known = accounts.known_account(c, connection.name, connection.spec.name)
-            if known is not None:
-                connection.account = accounts.load_account(c, known)
-                connection.account_pk = known
+    for connection in runtime.connections.values():
+        _recall(runtime, connection)

@@ -42,8 +42,10 @@ class Connection:
     One open connection.
 
     `account_pk` and `account` are None until `check` told whose account it is; nothing of the
-    connection is pulled, split or pushed before, and webhooks are kept until then. `lacking` are
-    contact fields that the mapping owns and the CRM did not have when it was last asked.
+    connection is pulled, split or pushed before, and webhooks are kept until then. `asked` says that
+    `check` told so in this process: until then the account is what the store remembers, and the key may
+    be another account's by now. `lacking` are contact fields that the mapping owns and the CRM did not
+    have when it was last asked.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Connection:
     region: str
     account_pk: int | None = None
     account: Account | None = None
+    asked: bool = False
     lacking: frozenset[str] | None = None
     session: Session | None = None
 
