@@ -480,11 +480,6 @@ def test_a_contact_of_a_stream_that_is_no_longer_mapped_is_nobody(small: World) 
     small.remap_to(MAPPING[:start] + MAPPING[end:])
     small.start()
     commands.apply_remap(small.runtime, {"connection": "crm"})
-    with small.runtime.database.read() as c:
-        assert entities.entities_at(c, small.crm.account_pk or 0, ["contacts/1"])
-    small.runtime.writer.run(
-        lambda c: c.exec_driver_sql("UPDATE record SET state = 0 WHERE stream = 'contacts'"), priority=2
-    )
     small.resolve()
     assert not [one for one in small.rows(node) if one.contact_of]
 

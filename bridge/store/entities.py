@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from bridge.store.tables import (
     account,
     alias,
     entity,
+    journey,
     member,
     node,
     participation,
@@ -41,9 +42,11 @@ class Known:
     """What the store holds for one record's entity."""
 
     entity_id: str
+    type: str
     modified_at: int | None
     record_pk: int
     body: bytes
+    deleted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,16 +74,23 @@ def load_known(
         entity.c.ext_id,
         entity.c.part,
         entity.c.entity_id,
+        entity.c.type,
         entity.c.modified_at,
         entity.c.record_pk,
         entity.c.body,
+        entity.c.deleted,
     )
     query = select(*columns).where(
         entity.c.account_pk == account_pk, entity.c.stream == stream, among(entity.c.ext_id, ext_ids)
     )
     for row in c.execute(query):
         found[row.ext_id, row.part] = Known(
-            entity_id=row.entity_id, modified_at=row.modified_at, record_pk=row.record_pk, body=row.body
+            entity_id=row.entity_id,
+            type=row.type,
+            modified_at=row.modified_at,
+            record_pk=row.record_pk,
+            body=row.body,
+            deleted=row.deleted,
         )
     return found
 
@@ -133,20 +143,16 @@ def first_record(c: Connection, entity_id: str) -> int | None:
     return c.execute(query).scalar()
 
 
-def forget_participants(c: Connection, entity_ids: Iterable[str]) -> None:
-    """Take everybody out of the interactions that one record alone tells of, before it is entered anew."""
-    listed = sorted(entity_ids)
-    if not listed:
-        return
-    query = (
-        select(entity.c.entity_id)
-        .where(among(entity.c.entity_id, listed), entity.c.deleted.is_(False))
-        .group_by(entity.c.entity_id)
-        .having(func.count() == 1)
-    )
-    alone = list(c.execute(query).scalars())
-    if alone:
-        c.execute(delete(participation).where(among(participation.c.entity_id, alone)))
+def forget_participants(c: Connection, pairs: Iterable[tuple[str, str]]) -> None:
+    """Take nodes out of interactions."""
+    rows = [{"e": entity_id, "n": node_key} for entity_id, node_key in sorted(pairs)]
+    if rows:
+        c.execute(_FORGET, rows)
+
+
+_FORGET = delete(participation).where(
+    participation.c.entity_id == bindparam("e"), participation.c.node_key == bindparam("n")
+)
 
 
 def forget_nodes(c: Connection, node_keys: Iterable[str]) -> None:
@@ -224,6 +230,14 @@ def active_among(c: Connection, person_ids: Iterable[str]) -> set[str]:
     return set(c.execute(query).scalars())
 
 
+def with_journeys(c: Connection, person_ids: Collection[str]) -> set[str]:
+    """Return those of the people who took part in any interaction, or did when their journey was last summarised."""
+    if not person_ids:
+        return set()
+    query = select(journey.c.person_id).where(among(journey.c.person_id, person_ids))
+    return active_among(c, person_ids) | set(c.execute(query).scalars())
+
+
 def people_in(c: Connection, account_pk: int, keys: Iterable[str]) -> set[str]:
     """Return the people who took part in what stands in these entries of a destination."""
     query = (
@@ -232,6 +246,23 @@ def people_in(c: Connection, account_pk: int, keys: Iterable[str]) -> set[str]:
         .join(participation, participation.c.node_key == node.c.key)
         .join(member, member.c.entity_id == participation.c.entity_id)
         .where(member.c.account_pk == account_pk, among(member.c.key, keys))
+    )
+    return set(c.execute(query).scalars())
+
+
+def taken_part(c: Connection, node_keys: Iterable[str]) -> dict[str, set[str]]:
+    """Return the interactions in which each of these nodes took part."""
+    found: dict[str, set[str]] = {}
+    query = select(participation.c.entity_id, participation.c.node_key)
+    for row in c.execute(query.where(among(participation.c.node_key, node_keys))):
+        found.setdefault(row.node_key, set()).add(row.entity_id)
+    return found
+
+
+def records_of(c: Connection, entity_ids: Iterable[str]) -> set[int]:
+    """Return the newest records that tell of these things."""
+    query = select(entity.c.record_pk).where(
+        among(entity.c.entity_id, entity_ids), entity.c.deleted.is_(False)
     )
     return set(c.execute(query).scalars())
 

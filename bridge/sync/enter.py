@@ -30,10 +30,13 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
         _follow_merge(c, connection, loser, winner)
     for removal in change.removed:
         _remove(c, connection, removal)
+    for key in sorted(change.vanished):
+        people.hand_on_founder(c, key)
+        people.remove_node(c, key)
     aliases = [{"key": key, "entity_id": entity_id} for key, entity_id in change.aliases.items()]
     entities.save_entities(c, change.rows, aliases)
     entities.save_marked(c, change.marked)
-    entities.forget_participants(c, change.renewed)
+    entities.forget_participants(c, change.lost.pairs)
     entities.save_participations(
         c,
         [
@@ -46,13 +49,14 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     found = change.identity
     people.save_nodes(c, found.nodes, found.handles, found.dropped, found.persons)
     collected.set_states(c, [(pk, state, rule) for pk, (state, rule) in change.states.items()])
+    collected.resolve_again(c, change.again)
     for stored, refused in change.refused:
         rejects.save(c, _reject(connection, stored, refused), now)
         save_mentions(c, runtime.traces, "record", stored.pk, _bytes(stored))
     for stored in change.left:
         save_mentions(c, runtime.traces, "record", stored.pk, _bytes(stored))
     _close_rejects(c, change)
-    entities.touch(c, JOURNEY, change.touched, runtime.sequence())
+    entities.touch(c, JOURNEY, entities.with_journeys(c, change.touched), runtime.sequence())
     entities.count_unknown_words(c, connection.spec.name, "", change.words)
 
 

@@ -24,7 +24,8 @@ class Incoming:
     What a batch says of one node.
 
     A CRM contact (`contact_of` set) states all its handles and its name anew; a sender of a channel
-    only ever adds to what its platform asserted before, and is called as they were last (`name_at`).
+    adds to what its platform asserted before unless it starts `anew`, and is called as they were last
+    (`name_at`).
     """
 
     key: str
@@ -36,6 +37,7 @@ class Incoming:
     since: int | None = None
     aliases: tuple[str, ...] = ()
     made: tuple[Handle, ...] = ()
+    anew: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,16 +87,20 @@ def identify(
     for key, stored in {**after, **component}.items():
         person_id = found.person_of.get(key, stored.person_id)
         change.person_of[key] = person_id
+        candidates = stored.candidates
         if key in component:
-            stored = replace(stored, candidates=tuple(sorted(found.candidates.get(key, ()))))
+            candidates = tuple(sorted(found.candidates.get(key, ())))
+        now = stored
+        if person_id != stored.person_id or candidates != stored.candidates:
+            now = replace(stored, person_id=person_id, candidates=candidates)
+        if now != (known.get(key) if key in after else stored):
+            change.touched.add(person_id)
+            change.nodes.append(node_row(now))
         if person_id != stored.person_id:
-            change.touched |= {person_id, stored.person_id} - {""}
             if person_id == id_of_founder(key):
                 change.persons.append({"id": person_id, "founder": key})
-            change.nodes.append(node_row(replace(stored, person_id=person_id)))
-        elif (known[key] if key in after and key in known else component.get(key)) != stored:
-            change.touched.add(person_id)
-            change.nodes.append(node_row(stored))
+            if stored.person_id:
+                change.touched.add(stored.person_id)
     return change
 
 
@@ -102,7 +108,7 @@ def _merge(before: StoredNode | None, item: Incoming, change: IdentityChange) ->
     handles = {handle.key: (handle, False) for handle in item.handles}
     handles |= {handle.key: (handle, True) for handle in item.made}
     if before is not None:
-        if item.contact_of is None:
+        if item.contact_of is None and not item.anew:
             handles = {**before.handles, **handles}
         else:
             handles |= {key: pair for key, pair in before.handles.items() if pair[1] and key not in handles}
@@ -113,12 +119,11 @@ def _merge(before: StoredNode | None, item: Incoming, change: IdentityChange) ->
     for key, (handle, made) in handles.items():
         if before is None or before.handles.get(key) != (handle, made):
             change.handles.append(handle_row(item.key, handle, made=made))
-    since = item.since
-    if before is not None and before.since is not None:
-        since = before.since if since is None else min(since, before.since)
-    name, name_at = item.name, item.name_at
-    if item.contact_of is None and before is not None:
-        name, name_at = newest_name((before.name, before.name_at), (name, name_at))
+    since, name, name_at = item.since, item.name, item.name_at
+    if before is not None and not item.anew:
+        since = min((at for at in (since, before.since) if at is not None), default=None)
+        if item.contact_of is None:
+            name, name_at = newest_name((before.name, before.name_at), (name, name_at))
     return StoredNode(
         key=item.key,
         person_id=before.person_id if before else "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
@@ -154,11 +154,6 @@ class Reader:
             and self.connection.config.capture.newsletters == "skip"
         ):
             return Left(stored=stored, rule=NEWSLETTERS)
-        occurred_at = _micros(body.get("occurred_at"))
-        nodes = tuple(self._senders(body, occurred_at))
-        contacts = tuple(
-            self.connection.node_key(*ref.split("/", 1)) for ref in body.get("contact_refs", ()) if "/" in ref
-        )
         return Meaning(
             stored=stored,
             stream=view.stream,
@@ -167,17 +162,27 @@ class Reader:
             type="interaction",
             body=body,
             modified_at=micros(view.modified_at),
-            occurred_at=occurred_at,
-            nodes=nodes,
-            contacts=contacts,
+            occurred_at=_micros(body.get("occurred_at")),
+            nodes=tuple(self.senders(body)),
+            contacts=self.contacts(body),
             keys=tuple(map(key_text, body.get("dedupe_keys", ()))),
         )
 
-    def _senders(self, body: Mapping[str, Any], since: int | None) -> Iterator[Incoming]:
+    def contacts(self, body: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the keys of the contacts that an interaction refers to."""
+        refs = (ref for ref in body.get("contact_refs", ()) if "/" in ref)
+        return tuple(self.connection.node_key(*ref.split("/", 1)) for ref in refs)
+
+    def senders(self, body: Mapping[str, Any]) -> Iterator[Incoming]:
+        """Yield what an interaction says of everybody in it who is not ours."""
+        since = _micros(body.get("occurred_at"))
         for participant in body.get("participants", ()):
             if is_ours(participant, body):
                 continue
-            handles = tuple(self._handles(participant.get("handles", ())))
+            handles = self._handles(
+                (item["kind"], item["value"], item.get("scope", ""))
+                for item in participant.get("handles", ())
+            )
             if handles:
                 yield Incoming(
                     key=handles[0].key,
@@ -189,15 +194,13 @@ class Reader:
 
     def _contact(self, stored: Stored, part: int, view: Record, body: dict[str, Any]) -> Outcome:
         connection = self.connection
-        listed = [
-            *({"kind": "email", "value": value} for value in body.get("emails", ())),
-            *({"kind": "phone", "value": value} for value in body.get("phones", ())),
-            *body.get("handles", ()),
-        ]
+        listed = [("email", value, "") for value in body.get("emails", ())]
+        listed += [("phone", value, "") for value in body.get("phones", ())]
+        listed += [(item["kind"], item["value"], item.get("scope", "")) for item in body.get("handles", ())]
         is_contact = view.stream == connection.spec.contact_stream
         node = Incoming(
             key=connection.node_key(view.stream, view.id),
-            handles=tuple(dict.fromkeys(self._handles(listed))),
+            handles=self._handles(listed),
             contact_of=connection.account_pk if is_contact else None,
             contact_id=view.id if is_contact else None,
             name=name_of(body),
@@ -218,17 +221,21 @@ class Reader:
             nodes=(node,),
         )
 
-    def _handles(self, listed: Any) -> Iterator[Handle]:
-        for item in listed:
-            for handle in normalise(
-                item["kind"],
-                item["value"],
-                scope=item.get("scope", ""),
-                region=self.connection.region,
-                own=self.own,
-            ):
+    def _handles(self, listed: Iterable[tuple[str, str, str]]) -> tuple[Handle, ...]:
+        """Return the handles behind (kind, value, scope), each once, without those that tell nothing."""
+        region, own = self.connection.region, self.own
+        found: dict[Handle, None] = {}
+        for kind, value, scope in listed:
+            for handle in normalise(kind, value, scope=scope, region=region, own=own):
                 if handle.strength != "none":
-                    yield handle._replace(value=key_text(handle.value), scope=key_text(handle.scope))
+                    found[_storable(handle)] = None
+        return tuple(found)
+
+
+def _storable(handle: Handle) -> Handle:
+    value, scope = key_text(handle.value), key_text(handle.scope)
+    same = value == handle.value and scope == handle.scope
+    return handle if same else handle._replace(value=value, scope=scope)
 
 
 def is_ours(participant: Mapping[str, Any], body: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection as Transaction
 
 from bridge.store import entities, people
@@ -16,8 +17,9 @@ from bridge.store.database import dumps, micros
 from bridge.store.entities import Known
 from bridge.store.tables import MAPPED, REJECTED, SKIPPED
 from bridge.sync.identify import IdentityChange, Incoming, identify, newest_name
-from bridge.sync.interpret import OURS, Gone, Left, Meaning, Outcome, Refused
+from bridge.sync.interpret import OURS, Gone, Left, Meaning, Outcome, Reader, Refused
 from bridge.sync.marks import alias_of, read_marks
+from bridge.sync.resight import Lost, Sightings, resight, restate, sightings
 from bridge.sync.runtime import Connection
 
 Place = tuple[str, str]
@@ -52,14 +54,18 @@ class Change:
     left: list[Stored] = field(default_factory=list)
     merged: dict[str, str] = field(default_factory=dict)
     removed: list[Removal] = field(default_factory=list)
-    renewed: set[str] = field(default_factory=set)
+    existing: set[str] = field(default_factory=set)
+    lost: Lost = field(default_factory=Lost)
+    vanished: frozenset[str] = frozenset()
+    again: frozenset[int] = frozenset()
     identity: IdentityChange = field(default_factory=IdentityChange)
     touched: set[str] = field(default_factory=set)
     words: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-def work_out(c: Transaction, connection: Connection, outcomes: Sequence[Outcome]) -> Change:
+def work_out(c: Transaction, reader: Reader, outcomes: Sequence[Outcome]) -> Change:
     """Return what these outcomes change; reads only, and holds as long as the identity lock is held."""
+    connection = reader.connection
     change = Change()
     _set_states(outcomes, change)
     known = _load_known(c, connection, outcomes)
@@ -78,8 +84,11 @@ def work_out(c: Transaction, connection: Connection, outcomes: Sequence[Outcome]
         entity_id = _entity_id(c, connection, meaning, before, aliases, change)
         entity_ids[meaning.stored.pk, meaning.part] = entity_id
         change.rows.append(_row(connection, meaning, entity_id))
-        if before is not None and meaning.type == "interaction":
-            change.renewed.add(before.entity_id)
+        if before is not None:
+            known_id = change.moves.get(before.entity_id, before.entity_id)
+            if (known_id, before.body) != (entity_id, change.rows[-1]["body"]):
+                now = meaning if known_id == entity_id else None
+                change.lost.compare(known_id, _said_before(reader, before), _said_now(now))
         if meaning.type == "deal":
             refs = meaning.body.get("contact_refs", ())
             change.references[f"{meaning.stream}/{meaning.ext_id}"] = list(refs)
@@ -95,13 +104,40 @@ def work_out(c: Transaction, connection: Connection, outcomes: Sequence[Outcome]
         entity_id = entity_ids[meaning.stored.pk, meaning.part]
         change.marked[alias_of(connection.account_key, mark)] = change.moves.get(entity_id, entity_id)
     change.merged = {loser: _last(winner, change.merged) for loser, winner in change.merged.items()}
+    for removal in change.removed:
+        for part, one in known.get(removal.place, {}).items():
+            if removal.parts is None or part in removal.parts:
+                entity_id = change.moves.get(one.entity_id, one.entity_id)
+                change.lost.compare(entity_id, _said_before(reader, one), Sightings())
+                change.existing.add(one.entity_id)
     gone = {connection.node_key(*one.place) for one in change.removed if one.parts is None}
     gone = (gone - incoming.keys()) | change.merged.keys()
+    change.lost.pairs = {(change.moves.get(one, one), key) for one, key in change.lost.pairs}
+    if change.lost.pairs or change.lost.said:
+        found = resight(c, change.lost, change.participations)
+        change.vanished = found.gone
+        gone |= found.gone
+        change.again = found.records - change.states.keys()
+        restate(c, found.anew, incoming)
     for key in gone:
         incoming.pop(key, None)
     change.identity = identify(c, incoming, gone=frozenset(gone))
-    change.touched = change.identity.touched | _people_of(c, change, known)
+    change.touched = change.identity.touched | _people_of(c, change)
     return change
+
+
+def _said_before(reader: Reader, known: Known) -> Sightings:
+    """Return what a record said of people in the version that the store holds."""
+    if known.deleted or known.type != "interaction":
+        return Sightings()
+    body = orjson.loads(known.body)
+    return sightings(reader.senders(body), reader.contacts(body))
+
+
+def _said_now(meaning: Meaning | None) -> Sightings:
+    if meaning is None or meaning.type != "interaction":
+        return Sightings()
+    return sightings(meaning.nodes, meaning.contacts)
 
 
 def _set_states(outcomes: Sequence[Outcome], change: Change) -> None:
@@ -236,10 +272,12 @@ def _entity_id(
     if not found:
         chosen = expected
     elif len(found) == 1:
-        chosen = found.pop()
+        (chosen,) = found
     else:
         chosen = min(entities.pushed_among(c, found) or found)
         _fold(found - {chosen}, chosen, known, change)
+    if meaning.type == "interaction":
+        change.existing |= found
     for key in meaning.keys:
         known[key] = chosen
         change.aliases[key] = chosen
@@ -321,10 +359,10 @@ def _joined(before: Incoming | None, now: Incoming) -> Incoming:
     )
 
 
-def _people_of(c: Transaction, change: Change, known: Mapping[Place, Mapping[int, Known]]) -> set[str]:
+def _people_of(c: Transaction, change: Change) -> set[str]:
     """Return the people whose journeys the page's interactions belong to, or belonged to before."""
-    keys = {node_key for _, node_key in change.participations}
+    keys = {node_key for _, node_key in (*change.participations, *change.lost.pairs)}
+    if change.existing:
+        keys |= {key for nodes in entities.partners(c, change.existing).values() for key in nodes}
     found = {change.identity.person_of[key] for key in keys if key in change.identity.person_of}
-    found |= set(people.persons_at(c, keys - change.identity.person_of.keys()).values())
-    lost = {one.entity_id for removal in change.removed for one in known.get(removal.place, {}).values()}
-    return found | (entities.people_of(c, lost | change.renewed) if lost or change.renewed else set())
+    return found | set(people.persons_at(c, keys - change.identity.person_of.keys()).values())

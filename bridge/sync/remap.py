@@ -9,11 +9,12 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, update
 
 from bridge.store import collected
+from bridge.store.among import among
 from bridge.store.collected import Stored
-from bridge.store.tables import SKIPPED, WAITING, entity, record
+from bridge.store.tables import REJECTED, SKIPPED, WAITING, entity, record
 from bridge.store.writer import Priority
 from bridge.sync.interpret import NO_RULE, Gone, Left, Meaning, Reader
 from bridge.sync.resolve import PAGE
@@ -53,7 +54,11 @@ def preview(runtime: Runtime, connection: Connection) -> list[Preview]:
 
 
 def remap(runtime: Runtime, connection: Connection) -> int:
-    """Put every stored record that another version of its rule made back in the queue; returns how many."""
+    """
+    Put every stored record that another version of its rule made back in the queue; returns how many.
+
+    So are those of a stream that has no rule any more: what they led to leaves the journeys.
+    """
     account_pk = connection.account_pk
     assert account_pk is not None
 
@@ -77,7 +82,13 @@ def remap(runtime: Runtime, connection: Connection) -> int:
                 .values(state=WAITING, rule=None)
             )
             count += again.rowcount + unmapped.rowcount
-        return count
+        dropped = select(entity.c.record_pk).where(
+            entity.c.account_pk == account_pk,
+            entity.c.stream.not_in(list(connection.mapping.pull)),
+            entity.c.deleted.is_(False),
+        )
+        again = c.execute(update(record).where(record.c.pk.in_(dropped)).values(state=WAITING))
+        return count + again.rowcount
 
     count = runtime.writer.run(work, priority=Priority.RESOLVE)
     runtime.wake("resolve")
@@ -87,14 +98,14 @@ def remap(runtime: Runtime, connection: Connection) -> int:
 def _pairs(
     c: Transaction, runtime: Runtime, connection: Connection
 ) -> Iterator[tuple[Stored, dict[int, dict[str, Any]]]]:
-    """Yield each current record with the entities it led to, by part."""
+    """Yield each record that tells how its object stands, or could not be used, with what it led to, by part."""
     account_pk = connection.account_pk
     assert account_pk is not None
     for spec in connection.spec.streams:
         last = 0
         while True:
             query = (
-                select(record.c.pk)
+                select(record.c.pk, record.c.state, record.c.rule)
                 .where(
                     record.c.account_pk == account_pk,
                     record.c.stream == spec.name,
@@ -104,19 +115,37 @@ def _pairs(
                 .order_by(record.c.pk)
                 .limit(PAGE)
             )
-            pks = list(c.execute(query).scalars())
-            if not pks:
+            rows = c.execute(query).all()
+            if not rows:
                 break
-            last = pks[-1]
-            entities_of = _entities(c, pks)
-            for stored in collected.load_records(c, account_pk, spec.name, pks, runtime.blobs):
-                if stored.pk in entities_of or stored.record.data:
-                    yield stored, entities_of.get(stored.pk, {})
+            last = rows[-1].pk
+            entities_of = _entities(c, [row.pk for row in rows])
+            current = [
+                row.pk
+                for row in rows
+                if row.pk in entities_of
+                or row.state in (WAITING, REJECTED)
+                or (row.state == SKIPPED and row.rule == NO_RULE)
+            ]
+            for stored in collected.load_records(c, account_pk, spec.name, current, runtime.blobs):
+                yield stored, entities_of.get(stored.pk, {})
 
 
 def _entities(c: Transaction, pks: Sequence[int]) -> dict[int, dict[int, dict[str, Any]]]:
     found: dict[int, dict[int, dict[str, Any]]] = {}
-    query = select(entity.c.record_pk, entity.c.part, entity.c.body).where(entity.c.record_pk.in_(pks))
+    query = (
+        select(entity.c.record_pk, entity.c.part, entity.c.body)
+        .join(
+            record,
+            and_(
+                record.c.pk == entity.c.record_pk,
+                record.c.account_pk == entity.c.account_pk,
+                record.c.stream == entity.c.stream,
+                record.c.ext_id == entity.c.ext_id,
+            ),
+        )
+        .where(among(record.c.pk, pks), entity.c.deleted.is_(False))
+    )
     for row in c.execute(query):
         found.setdefault(row.record_pk, {})[row.part] = orjson.loads(row.body)
     return found

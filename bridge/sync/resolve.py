@@ -67,7 +67,7 @@ def apply(runtime: Runtime, connection: Connection, stored: Sequence[Stored]) ->
     outcomes = [outcome for item in stored for outcome in _guarded(runtime, reader, item)]
     with runtime.identity_lock:
         with runtime.database.read() as c:
-            change = work_out(c, connection, outcomes)
+            change = work_out(c, reader, outcomes)
         _count_words(connection, stored, change)
         runtime.writer.run(lambda c: enter(c, runtime, connection, change), priority=Priority.RESOLVE)
     runtime.wake("project")
