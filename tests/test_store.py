@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, inspect, select
 
 from bridge import Record, Request, Skip
 from bridge.errors import StoreError
-from bridge.store import collected, deliveries
+from bridge.store import collected, deliveries, migrations
 from bridge.store.blobs import THRESHOLD, Blobs
 from bridge.store.database import Database, Lock, upsert
 from bridge.store.tables import meta, metadata, record
@@ -50,13 +51,44 @@ def store(writer: Writer, blobs: Blobs, *items: Record | Skip) -> None:
     writer.run(collected.insert_records, rows, priority=Priority.LIVE)
 
 
-def test_migrations_make_exactly_the_declared_tables(database: Database) -> None:
+def test_a_new_store_has_the_declared_tables(database: Database) -> None:
     found = inspect(database.reader)
     assert set(found.get_table_names()) - {"alembic_version"} == set(metadata.tables)
-    for table in metadata.tables.values():
-        assert {column["name"] for column in found.get_columns(table.name)} == {c.name for c in table.columns}
-        indexes = {index["name"] for index in found.get_indexes(table.name)}
-        assert {index.name for index in table.indexes} <= indexes
+
+
+def test_migrations_make_exactly_what_a_new_store_is_made_of(database: Database) -> None:
+    made = shape(database)
+    with database.writer.connect() as c:
+        metadata.drop_all(c)
+        c.exec_driver_sql("DROP TABLE alembic_version")
+        assert not inspect(c).get_table_names()
+        migrations.upgrade(c)
+        assert migrations.current(c) == migrations.HEAD
+        c.commit()
+    assert shape(database) == made
+
+
+def shape(database: Database) -> dict[str, list[str]]:
+    """Return everything that the database itself says of its tables."""
+    found = inspect(database.reader)
+    said = {
+        name: sorted(
+            re.sub(r" at 0x\w+", "", repr(one))
+            for part in (
+                found.get_columns(name),
+                found.get_indexes(name),
+                found.get_unique_constraints(name),
+                [found.get_pk_constraint(name)],
+            )
+            for one in part
+        )
+        for name in found.get_table_names()
+    }
+    if database.dialect == "sqlite":
+        with database.read() as c:
+            statements = c.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").scalars()
+            said["sqlite_master"] = sorted(" ".join(one.split()) for one in statements)
+    return said
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:

@@ -98,7 +98,10 @@ class Database:
                         f"store {self.shown}: written by a newer crmbridge (version {found} of its tables)."
                         " Nothing was changed. Install that crmbridge, or point `store:` at another store."
                     )
-                migrations.upgrade(connection)
+                if found is None:
+                    migrations.create(connection)
+                else:
+                    migrations.upgrade(connection)
                 _insert_missing(connection, "salt", secrets.token_hex(16))
                 _insert_missing(connection, EPOCH, "0")
                 connection.commit()
