@@ -13,6 +13,8 @@ from bridge.model import Json
 
 LONGEST_MESSAGE = 500
 DAILY_RETRY = 3600.0
+LONGEST_WAIT = 7 * 86_400.0
+"""Seconds that a vendor can make us wait; what asks for more is a mistake."""
 
 
 def rate_limit_wait(response: requests.Response) -> float | None:
@@ -31,7 +33,7 @@ def rate_limit_wait(response: requests.Response) -> float | None:
     for header, unit in (("X-HubSpot-RateLimit-Interval-Milliseconds", 1000.0), ("X-RateLimit-Reset", 1.0)):
         value = response.headers.get(header, "")
         if value.isdecimal():
-            return int(value) / unit
+            return min(float(value) / unit, LONGEST_WAIT)
     return None
 
 
@@ -45,9 +47,9 @@ def retry_after(response: requests.Response) -> float | None:
     """Return the seconds that Retry-After asks for, measured by the vendor's own clock if it is a date."""
     value = response.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
+        return min(float(value), LONGEST_WAIT)
     when, now = _http_date(value), _http_date(response.headers.get("Date", "")) or datetime.now(UTC)
-    return max(0.0, (when - now).total_seconds()) if when else None
+    return min(max(0.0, (when - now).total_seconds()), LONGEST_WAIT) if when else None
 
 
 def json_body(response: requests.Response) -> Json:

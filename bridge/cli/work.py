@@ -151,10 +151,10 @@ def sync_once(
                 written.update(done[1])
             except StoreError:
                 raise
-            except Exception as error:
-                if not isinstance(error, BridgeError):
+            except (Exception, SystemExit) as fault:
+                if not isinstance(fault, BridgeError):
                     log.exception("%s", connection.name)
-                    error = fault_of(connection, error)
+                error = fault if isinstance(fault, BridgeError) else fault_of(connection, fault)
                 errors.append(runtime.told(connection, error))
                 note_error(runtime, connection, error)
     result = report.finish_sync(runtime, number, writes=writes, written=written, errors=errors)

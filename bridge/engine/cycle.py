@@ -60,7 +60,11 @@ class Outcome:
 
 
 def phases_due(runtime: Runtime, connection: Connection, *, force: bool) -> Iterator[tuple[str, Phase]]:
-    """Yield the (stream, phase) pairs to pull now: today's first, parents before children, the past last."""
+    """
+    Yield the (stream, phase) pairs to pull now: today's first, parents before children, the past last.
+
+    A clock that was set back since the last pull tells nothing of how long ago that was: then it is time.
+    """
     assert connection.account_pk is not None
     now = runtime.clock()
     backfills: list[tuple[str, Phase]] = []
@@ -68,7 +72,8 @@ def phases_due(runtime: Runtime, connection: Connection, *, force: bool) -> Iter
         for phase in spec.phases:
             with runtime.database.read() as c:
                 at = cursors.load_cursor(c, connection.account_pk, spec.name, phase)
-            if at is not None and at.not_before is not None and now < at.not_before:
+            set_back = at is not None and at.pulled_at is not None and now < at.pulled_at
+            if at is not None and at.not_before is not None and now < at.not_before and not set_back:
                 continue
             if phase == "backfill":
                 rule = connection.mapping.pull.get(spec.name)
@@ -80,7 +85,7 @@ def phases_due(runtime: Runtime, connection: Connection, *, force: bool) -> Iter
             if phase == "live" and connection.config.every is not None:
                 every = connection.config.every
             last = None if at is None or at.broken_off else at.pulled_at
-            due = last is None or now >= last + timedelta(seconds=every)
+            due = last is None or set_back or now >= last + timedelta(seconds=every)
             if due or (force and phase == "live"):
                 yield spec.name, phase
     yield from backfills
@@ -116,7 +121,7 @@ def pull(
                 found = collect(runtime, connection, stream, phase, run=run, pages=pages, stopping=stopping)
         except StoreError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             told = error if isinstance(error, BridgeError) else fault_of(connection, error)
             outcome.failed.add((stream, phase))
             outcome.errors.append(f"{runtime.told(connection, told)} ({stream})")

@@ -12,9 +12,10 @@ from bridge.connector import Source, Waiter
 from bridge.engine import cycle
 from bridge.engine.commands import COMMANDS
 from bridge.engine.cycle import waiting_for
-from bridge.engine.opening import learn_account, note_error
+from bridge.engine.opening import fault_of, learn_account, note_error
 from bridge.errors import AuthError, BridgeError, RateLimited, StoreError
 from bridge.model import Phase
+from bridge.refusals import LONGEST_WAIT
 from bridge.store import runs
 from bridge.store.writer import Priority
 from bridge.sync.runtime import Connection, Runtime, log
@@ -120,9 +121,7 @@ class Daemon:
                 if not self._stop.is_set():
                     self._failed.append(self._runtime.message(error))
                 return
-            except (
-                Exception
-            ) as error:  # a fault of ours must not silence a channel: it is logged, then tried again
+            except (Exception, SystemExit) as error:  # it must not silence a channel
                 failures += 1
                 log.exception("%s: %s", name, self._runtime.message(error))
                 self._stop.wait(_back_off(failures))
@@ -239,18 +238,21 @@ class Daemon:
                     learn_account(self._runtime, connection)
                 self._say(step, connection, None)
                 if done.wait is not None:
-                    self._stop.wait(done.wait)
+                    self._stop.wait(min(done.wait, LONGEST_WAIT))
                     continue
             except RateLimited as error:
-                self._stop.wait(error.wait)
+                self._stop.wait(min(error.wait, LONGEST_WAIT))
                 continue
             except StoreError:
                 raise
-            except BridgeError as error:
+            except (Exception, SystemExit) as fault:
+                if not isinstance(fault, BridgeError):
+                    log.exception("%s", connection.name)
+                told = fault if isinstance(fault, BridgeError) else fault_of(connection, fault)
                 failures += 1
-                note_error(self._runtime, connection, error)
-                self._say(step, connection, self._runtime.told(connection, error))
-                wait = AUTH_PAUSE if isinstance(error, AuthError) else _back_off(failures)
+                note_error(self._runtime, connection, told)
+                self._say(step, connection, self._runtime.told(connection, told))
+                wait = AUTH_PAUSE if isinstance(told, AuthError) else _back_off(failures)
             self._sleep(step, wait)
 
     def _commands(self) -> None:
@@ -267,7 +269,9 @@ class Daemon:
         try:
             result = COMMANDS[name](runtime, arguments)
             failed = False
-        except (BridgeError, KeyError) as error:
+        except StoreError:
+            raise
+        except Exception as error:  # what another process asked for must not be carried out again and again
             result, failed = {"error": runtime.message(error)}, True
         runtime.writer.run(
             lambda c: runs.finish_command(c, number, result, failed=failed), priority=Priority.LIVE

@@ -207,11 +207,11 @@ def ask_account(connection: Connection) -> Account:
         return connection.connector.check()
     except BridgeError:
         raise
-    except Exception as error:  # a third party's code, which promised to raise only ours
+    except (Exception, SystemExit) as error:  # a third party's code, which promised to raise only ours
         raise fault_of(connection, error) from error
 
 
-def fault_of(connection: Connection, error: Exception) -> PluginError:
+def fault_of(connection: Connection, error: BaseException) -> PluginError:
     """Return the error for an exception that a connector should not have let out; its trace is for the log."""
     log.info("%s", connection.name, exc_info=error)
     return PluginError(

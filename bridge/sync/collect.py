@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection as Transaction
 
+from bridge import refusals
 from bridge.connector import Source
 from bridge.errors import BridgeError, CursorExpired, PluginError, RateLimited, Unavailable
 from bridge.model import Page, Phase, Record, Skip
@@ -21,6 +22,9 @@ from bridge.sync.runtime import Connection, Runtime, log
 ERASED_RULE = "erased person"
 LAGGING_CURSOR = 1.0
 """Seconds that a cursor may stay behind pages with nothing new: they are read again after a crash, not lost."""
+
+MOST_UNMOVED = 1000
+"""Empty pages in a row that do not move the cursor, after which nobody believes that there will be another."""
 
 OUTAGE_WAIT = 30.0
 """Seconds a stream rests after an outage whose end the vendor does not tell."""
@@ -95,9 +99,16 @@ def collect(
         if rows:
             runtime.wake("resolve")
 
+    unmoved = 0
     try:
         for page in connection.connector.pull(stream, phase, value, fields):
             count += 1
+            unmoved = 0 if page.records or page.cursor != value else unmoved + 1
+            if unmoved > MOST_UNMOVED:
+                raise PluginError(
+                    f"connector {connection.spec.name} yields empty pages without end at {stream} {phase};"
+                    " reading it was stopped. Update the connector."
+                )
             last = stopping() or (pages is not None and count >= pages)
             store(page, last=last)
             value = page.cursor
@@ -148,6 +159,7 @@ def _note_failure(
         wait = error.wait
     elif isinstance(error, Unavailable):
         wait = error.wait or OUTAGE_WAIT
+    wait = min(wait, refusals.LONGEST_WAIT) if wait else None
     account_pk = connection.account_pk
     assert account_pk is not None
     runtime.writer.run(

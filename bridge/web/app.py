@@ -154,7 +154,7 @@ class _Receiving:
         )
         try:
             reply = await _in_thread(len(body) > SLOW_BODY, receiver.verify, received)
-        except Exception as error:  # a third party's verify broke its promise; the vendor must send again
+        except (Exception, SystemExit) as error:  # verify broke its promise; the vendor must send again
             log.error("%s", self._runtime.told(connection, fault_of(connection, error)))
             return _json(500, {"error": "this request could not be checked"})
         if not reply.store:
