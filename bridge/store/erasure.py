@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Table, select, tuple_
 
 from bridge.store.among import among
@@ -75,11 +76,7 @@ def about(c: Connection, traces: Traces, blobs: Blobs, handles: Sequence[str]) -
     deliveries = {row.ref for row in mentioned if row.kind == "delivery"}
     deliveries |= _waiting(c, delivery, DELIVERY_WAITS, traces, blobs, hashes)
     entries = _entries(c, entity_ids, people)
-    things: set[Thing] = {
-        (row.contact_of, row.key.removesuffix(f":{row.contact_id}").rpartition(":")[2], row.contact_id)
-        for row in nodes
-        if row.contact_id
-    }
+    things = {thing for row in nodes if row.contact_id for thing in _contacts(row)}
     things |= {
         (row.account_pk, row.stream, row.ext_id)
         for row in _rows(c, ledger, entries)
@@ -123,6 +120,15 @@ def about(c: Connection, traces: Traces, blobs: Blobs, handles: Sequence[str]) -
         "mention": {(row.kind, row.ref) for row in mentioned},
     }
     return About(rows={name: tuple(sorted(rows)) for name, rows in found.items()}, blobs=tuple(sorted(files)))
+
+
+def _contacts(row: Any) -> Iterable[Thing]:
+    """Yield a contact, and those that its CRM merged into it."""
+    start = row.key.removesuffix(row.contact_id)
+    stream = start.removesuffix(":").rpartition(":")[2]
+    yield row.contact_of, stream, row.contact_id
+    for alias_key in orjson.loads(row.aliases) if row.aliases else ():
+        yield row.contact_of, stream, alias_key.removeprefix(start)
 
 
 def _set(c: Connection, query: Any) -> set[Any]:
