@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+import pytest
+
+from bridge_imap import records
 from bridge_imap.mail import MailContext, MailView, parse
 
 CONTEXT = MailContext(
@@ -32,3 +35,42 @@ def test_a_mail_of_many_texts_is_read_up_to_the_limit_of_one() -> None:
     part = b"--b\r\nContent-Type: text/plain\r\n\r\n" + b"words of no use\r\n" * 20_000
     view = read(b"multipart/mixed; boundary=b", part * 20 + b"--b--", seconds=3.0)
     assert 900_000 < len(view["text_full"]) < 2_000_000
+
+
+WRITTEN = [
+    "bob@lawyer.example",
+    "Bob <bob@lawyer.example>",
+    '"a@other.example" <bob@lawyer.example>',
+    "'bob@lawyer.example'",
+    "[bob@lawyer.example]",
+    '"bob"@lawyer.example',
+    "=?utf-8?q?bob=40lawyer=2Eexample?=",
+    "=?utf-8?q?Bob_=3Cbob=40lawyer=2Eexample=3E?=",
+    "=?utf-8?b?Ym9iQGxhd3llci5leGFtcGxl?=",
+    "bob@(of)lawyer.example",
+    "Bob <bob@lawyer\r\n .example>",
+    "bob@lawyer.example.",
+    "group: bob@lawyer.example;",
+    "Bob (bob@lawyer.example)",
+    "<@relay.example:bob@lawyer.example>",
+    "x@other.example; bob@lawyer.example",
+]
+
+
+@pytest.mark.parametrize("field", ["From", "To", "Cc", "Reply-To"])
+@pytest.mark.parametrize("written", WRITTEN)
+def test_the_capture_rules_are_asked_about_everybody_who_is_shown_later(field: str, written: str) -> None:
+    others = "" if field == "From" else "From: ana@one.example\r\n"
+    header = f"{others}{field}: {written}\r\nMessage-ID: <1@x>\r\n\r\n".encode()
+    judged = records.addresses(records.fields(header))
+    shown = parse(header + b"private", CONTEXT)
+    assert {handle["value"] for one in shown["participants"] for handle in one["handles"]} <= judged
+
+
+def test_the_capture_rules_are_asked_about_whom_a_group_speaks_for() -> None:
+    header = (
+        b"From: Bob via Sales <sales@vendor.example>\r\nX-Original-From: bob@lawyer.example\r\n"
+        b"To: sales@vendor.example\r\nMessage-ID: <1@x>\r\n\r\n"
+    )
+    assert "bob@lawyer.example" in records.addresses(records.fields(header))
+    assert b"X-ORIGINAL-FROM" in records.JUDGED_ITEM

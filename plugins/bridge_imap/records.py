@@ -11,6 +11,7 @@ from typing import TypedDict
 import orjson
 
 from bridge import Detail, Record
+from bridge_imap.headers import addresses as mailboxes
 
 STREAM = "messages"
 
@@ -38,7 +39,10 @@ KEPT: Mapping[Detail, tuple[str, ...]] = {
 }
 """The fields that less than "full" keeps: who, when, in answer to what; and the subject."""
 
-_JUDGED = (*_PEOPLE, "date", "subject", "message-id", "list-id")
+_NAMING = (*_PEOPLE, "x-original-from")
+"""The fields that name somebody: the last is how a group that rewrites From tells who it was."""
+
+_JUDGED = (*_NAMING, "date", "subject", "message-id", "list-id")
 
 
 def header_item(names: Iterable[str]) -> bytes:
@@ -150,11 +154,18 @@ def identity_with_body(id: str, raw: bytes) -> str:
 
 
 def addresses(header: Mapping[str, list[str]]) -> set[str]:
-    """Return every address the mail names, in lower case."""
+    """
+    Return every address the mail names, in lower case.
+
+    Those that the mail's reader will find as well, however they are written: what is judged here must be
+    what is shown later.
+    """
     found: set[str] = set()
-    for name in _PEOPLE:
-        for value in header.get(name, ()):
+    for name in _NAMING:
+        values = header.get(name, ())
+        for value in values:
             found.update(text.lower() for text in _ADDRESS.findall(value) if text[-1] != '"')
+        found.update(one["email"] for one in mailboxes(value.encode() for value in values))
     return found
 
 
