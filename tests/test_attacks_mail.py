@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bridge.capture import CaptureRules, RuledCapture
 from bridge_imap import records
 from bridge_imap.mail import MailContext, MailView, parse
 
@@ -74,3 +75,17 @@ def test_the_capture_rules_are_asked_about_whom_a_group_speaks_for() -> None:
     )
     assert "bob@lawyer.example" in records.addresses(records.fields(header))
     assert b"X-ORIGINAL-FROM" in records.JUDGED_ITEM
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*" * 40 + "@x.example", "*a*a*a*a*a*@x.example", "*@*.*.*.lawyer.example"]
+)
+def test_no_address_of_a_stranger_keeps_a_capture_rule_busy(pattern: str) -> None:
+    began = time.process_time()
+    capture = RuledCapture(rules=CaptureRules(never=(pattern,)))
+    for address in ("a" * 50_000 + "@y.example", "a.a@" + "a." * 20_000, "[a]*?@x.example"):
+        capture.decide(at=None, addresses=[address])
+    assert time.process_time() - began < 2.0
+    assert capture.decide(at=None, addresses=["aaaaaa@x.example"]).rule == (
+        "private" if pattern.endswith("@x.example") else None
+    )
