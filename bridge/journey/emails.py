@@ -87,7 +87,7 @@ _verp = re.compile(r"[-+].*=[a-z0-9-]+\.[a-z]").search
 """A bounce address that holds the recipient's own, list+ana=example.com@host."""
 
 
-@lru_cache(maxsize=1 << 13)
+@lru_cache(maxsize=1 << 12)
 def read_email(raw: str) -> tuple[str, EmailStrength] | None:
     """
     Return the mailbox that a spelling means and what it says about who writes; None if it is no address.

@@ -58,7 +58,7 @@ def read_phones(raw: str, region: str, *, messenger: bool = False) -> tuple[Line
     return _read_cell(raw[:_LONGEST_CELL], region)
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 12)
 def _read_digits(digits: str, region: str, messenger: bool) -> Line | None:
     return _line(_understand(digits, region, messenger), messenger)
 

@@ -84,7 +84,7 @@ class Database:
         self.writer = create_engine(parsed, **{**arguments, "pool_size": 1, "max_overflow": 0})
         if self.dialect == "sqlite":
             _prepare_sqlite(self.reader, begin="BEGIN", cache=2_000)
-            _prepare_sqlite(self.writer, begin="BEGIN IMMEDIATE", cache=8_000)
+            _prepare_sqlite(self.writer, begin="BEGIN IMMEDIATE", cache=4_000)
 
     def migrate(self) -> None:
         """Bring the tables to this program's version; raises StoreError when the store is newer."""
