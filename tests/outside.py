@@ -187,5 +187,5 @@ def until(check: Callable[[], Any], *, seconds: float = 15.0) -> Any:
     end = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < end, f"not true after {seconds:.0f} s"
-        time.sleep(0.05)
+        time.sleep(0.15)
     return found
