@@ -36,6 +36,9 @@ MAX_BODY = 16 * 1024 * 1024
 BODY_SECONDS = 60.0
 """How long a sender may take over a body; a connection that never ends would be kept for good."""
 
+LARGE_AT_ONCE = 8
+"""Bodies above SLOW_BODY that are held at once, so that strangers cannot fill the memory; the others wait unread."""
+
 SLOW_BODY = 64 * 1024
 """Above this many bytes checking a body would hold up the other requests; a thread does it."""
 
@@ -123,9 +126,21 @@ class _Receiving:
         self._metrics = metrics
         self._inbox = inbox
         self._failing = False
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def answer(
         self, connection: Connection, receiver: Receiver, scope: Scope, receive: Receive
+    ) -> Answer:
+        """Take one request and return its answer."""
+        turns: list[bool] = []
+        try:
+            return await self._take(turns, connection, receiver, scope, receive)
+        finally:
+            if turns:
+                self._large.release()
+
+    async def _take(
+        self, turns: list[bool], connection: Connection, receiver: Receiver, scope: Scope, receive: Receive
     ) -> Answer:
         if scope["method"] not in METHODS:
             return _json(
@@ -134,7 +149,7 @@ class _Receiving:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                body = await _body(headers, receive)
+                body = await self._body(turns, headers, receive)
         except ConnectionResetError:
             return 400, b"", {}
         except TimeoutError:
@@ -179,6 +194,31 @@ class _Receiving:
         self._metrics.received(connection.name)
         return _answer(reply)
 
+    async def _body(self, turns: list[bool], headers: Mapping[str, str], receive: Receive) -> bytes | None:
+        """
+        Return the raw body, None when it is longer than what is taken; ConnectionResetError when the sender left.
+
+        A large body waits for its turn before the rest of it is read; `turns` then holds something.
+        """
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > MAX_BODY:
+            return None
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > MAX_BODY:
+                return None
+            if size > SLOW_BODY and not turns:
+                await self._large.acquire()
+                turns.append(True)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
     async def _store(self, connection: Connection, received: Request, reply: Reply) -> bool:
         row = await _in_thread(
             len(received.body) > SLOW_BODY,
@@ -204,25 +244,6 @@ class _Receiving:
 async def _in_thread(slow: bool, work: Callable[..., T], *arguments: object) -> T:
     """Do short work at once and slow work in a thread, where it does not hold up other requests."""
     return await asyncio.to_thread(work, *arguments) if slow else work(*arguments)
-
-
-async def _body(headers: Mapping[str, str], receive: Receive) -> bytes | None:
-    """Return the raw body, None when it is longer than what is taken; ConnectionResetError when the sender left."""
-    length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > MAX_BODY:
-        return None
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionResetError
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > MAX_BODY:
-            return None
-        if not message.get("more_body", False):
-            return b"".join(chunks)
 
 
 def _public_url(runtime: Runtime, scope: Scope, headers: Mapping[str, str], query: str) -> str:
