@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from bridge.cli.work import plan_all
 from bridge.engine import commands
-from bridge.errors import AuthError, RateLimited, Rejected, Unavailable
+from bridge.errors import AuthError, PluginError, RateLimited, Rejected, Unavailable
 from bridge.model import Location, Match, Person, Receipt, Unknown, Write
 from bridge.store import rejects
 from bridge.store.tables import field_ledger, intent, ledger
@@ -467,6 +468,79 @@ def test_whoever_becomes_a_contact_later_gets_the_mail_they_share_with_others(wo
     (entry,) = world.there("entries")
     assert set(entry["contact"]) == {ana, bia}
     assert world.sync().written == 0
+
+
+def test_two_people_planned_together_do_not_both_plan_what_they_share(small: World) -> None:
+    for name in ("ana", "bia"):
+        small.contact(name=name, email=f"{name}@padaria.com")
+    team = party("from", "rui@example.com", side="team")
+    small.mail("m1", team, party("to", "ana@padaria.com"), party("to", "bia@padaria.com"))
+    small.collect()
+    small.resolve()
+    entries = [action for action in plan_all(small.runtime, small.crm) if action.kind == "entry"]
+    assert len(entries) == 1
+    assert small.sync().counts["entry"] == 1
+
+
+def test_a_contact_on_its_way_is_the_persons_even_if_their_id_changes_meanwhile(world: World) -> None:
+    """A form that is older than the first message makes its sender the founder of the person."""
+    both = {"external": "form-7", "email": "ana@padaria.com", "phone": f"+{ANA}"}
+    world.message("m1", ANA, name="Ana", at="2026-11-20T11:00:00Z")
+    world.acts["crm"]["push"] = refuse(Rejected("needs a segment", code="REQUIRED"))
+    world.sync()
+    world.message("m2", both, channel="web_form", at="2026-11-01T11:00:00Z")
+    world.message("m3", ANA, thread="t3")
+    world.sync()
+    assert world.there("contacts") == []
+    del world.acts["crm"]["push"]
+    replay(world)
+    world.settled()
+    world.message("m4", "ana@padaria.com", channel="whatsapp", thread="t4")
+    world.settled()
+    assert len(world.there("contacts")) == 1
+    assert world.told() == {"m1": 1, "m2": 1, "m3": 1, "m4": 1}
+
+
+def test_a_connector_that_breaks_while_it_writes_loses_and_doubles_nothing(world: World) -> None:
+    for name, phone in (("Ana", ANA), ("Bia", BIA), ("Dora", DORA)):
+        world.contact(name=name, phone=f"+{phone}")
+    for text, phone in (("m1", ANA), ("m2", BIA), ("m3", DORA)):
+        world.message(text, phone)
+
+    def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        receipts = Memory.push(memory, writes)
+        yield next(receipts)
+        next(receipts)
+        raise KeyError("surprise")
+
+    world.acts["crm"]["push"] = push
+    with pytest.raises(PluginError, match="memory failed while it wrote: KeyError"):
+        world.sync()
+    del world.acts["crm"]["push"]
+    world.clock.sleep(SETTLE + 1)
+    world.settled()
+    assert world.told() == {"m1": 1, "m2": 1, "m3": 1}
+
+
+def test_our_entry_copied_into_another_crm_does_not_come_back_as_news(world: World) -> None:
+    """As by a sync between two CRMs; `chat` has contacts too, so that it is a CRM we only read."""
+    world.contact(name="Ana", phone=f"+{ANA}")
+    other = world.put("chat", "contacts", name="Ana", phone=f"+{ANA}")
+    world.message("m1", ANA)
+    world.settled()
+    (entry,) = world.there("entries")
+    world.put("chat", "entries", text=entry["text"], contact=other)
+    world.settled()
+    assert world.told() == {"m1": 1}
+    assert world.stream("entries")["rules"] == {"written by crmbridge": 1}
+
+
+def test_a_note_of_another_crm_becomes_an_entry_of_this_one(world: World) -> None:
+    world.contact(name="Ana", phone=f"+{ANA}")
+    other = world.put("chat", "contacts", name="Ana", phone=f"+{ANA}")
+    world.put("chat", "entries", text="m1", contact=other)
+    world.settled()
+    assert world.told() == {"m1": 1}
 
 
 def test_yesterdays_backup_doubles_nothing(tmp_path: Path) -> None:

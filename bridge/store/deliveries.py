@@ -14,7 +14,7 @@ from bridge.model import Delivery, Request
 from bridge.store.among import among
 from bridge.store.blobs import Blobs
 from bridge.store.database import append, instant, micros
-from bridge.store.tables import DELIVERY_WAITS, WAITING, delivery, reject
+from bridge.store.tables import DELIVERY_WAITS, REJECTED, WAITING, delivery, reject
 
 
 def delivery_row(
@@ -116,7 +116,8 @@ def refused_deliveries(c: Connection, *, since: datetime | None = None) -> dict[
     """Return how many webhook bodies of each connection could not be read, at all or in a try after `since`."""
     query = (
         select(reject.c.connection, func.count())
-        .where(reject.c.state == "open", reject.c.step == "split")
+        .join(delivery, delivery.c.pk == reject.c.delivery_pk)
+        .where(reject.c.state == "open", reject.c.step == "split", delivery.c.state == REJECTED)
         .group_by(reject.c.connection)
     )
     if since is not None:
