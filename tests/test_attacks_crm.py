@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.model import Absent, Found, Location, Receipt, Write
-from bridge.store.tables import ledger
+from bridge.store.tables import ledger, node_handle
 from bridge_memory import Memory
 from tests.sync_world import SETTLE, World
 
@@ -95,3 +95,14 @@ def test_ids_with_colons_and_slashes_are_ids_like_any_other(world: World) -> Non
     world.settled()
     assert {row.contact_id for row in world.rows(ledger)} == {"crm:contacts/2"}
     assert world.told() == {"m1": 1, "m2": 1}
+
+
+def test_nobody_can_forge_the_handle_that_ties_a_contact_of_ours_to_its_person(world: World) -> None:
+    world.message("m1", ANA)
+    world.settled()
+    [made] = [row for row in world.rows(node_handle) if row.made and row.node_key.startswith("memory:")]
+    for number, value in enumerate((f"{made.scope}:{made.value}", made.value)):
+        world.message(f"m{number + 2}", {"external": value}, thread=str(number))
+    world.settled()
+    assert len(world.there("contacts")) == 2
+    assert len({entry["contact"] for entry in world.there("entries")}) == 2

@@ -14,6 +14,9 @@ from bridge.journey.identity import Node, partition
 from bridge.journey.keys import person_id as id_of_founder
 from bridge.store.people import StoredNode, carriers, handle_row, load_nodes, node_row
 
+MADE = "external:crmbridge:"
+"""How the handles begin that tie a contact of our making to the person it was made for."""
+
 LINKING = frozenset({"certain", "strong"})
 """Strengths that can join two nodes; only through these does a change spread."""
 

@@ -15,7 +15,7 @@ from bridge.model import Record
 from bridge.store.collected import Stored
 from bridge.store.database import micros
 from bridge.store.texts import key_text, without_nul
-from bridge.sync.identify import Incoming
+from bridge.sync.identify import MADE, Incoming
 from bridge.sync.runtime import Connection
 
 NEWSLETTERS = "newsletters"
@@ -222,12 +222,16 @@ class Reader:
         )
 
     def _handles(self, listed: Iterable[tuple[str, str, str]]) -> tuple[Handle, ...]:
-        """Return the handles behind (kind, value, scope), each once, without those that tell nothing."""
+        """
+        Return the handles behind (kind, value, scope), each once, without those that tell nothing.
+
+        One that reads like a handle of our own making is left out as well: nobody but we may make them.
+        """
         region, own = self.connection.region, self.own
         found: dict[Handle, None] = {}
         for kind, value, scope in listed:
             for handle in normalise(kind, value, scope=scope, region=region, own=own):
-                if handle.strength != "none":
+                if handle.strength != "none" and not handle.key.startswith(MADE):
                     found[_storable(handle)] = None
         return tuple(found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ _SCHEMAS: Final = {name: body_schema(name) for name in ("Interaction", "Batch")}
 _VERDICT: Final = {name: jsonschema_rs.Draft202012Validator(schema) for name, schema in _SCHEMAS.items()}
 _REFERENCE: Final = {name: Draft202012Validator(schema) for name, schema in _SCHEMAS.items()}
 _SHOWN = 60
+_MOST = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +34,12 @@ class Problem:
 
 
 def problems_of(body: Json) -> list[Problem]:
-    """Return every fault of a request's body, in its order; none where it can be stored."""
+    """Return the faults of a request's body, in its order, at most a thousand; none where it can be stored."""
     name = "Batch" if isinstance(body, dict) and "interactions" in body else "Interaction"
     if _VERDICT[name].is_valid(body):
         return list(_repeated(body.get("interactions", [])))
     found = (problem for error in _REFERENCE[name].iter_errors(body) for problem in _told(error))
-    return sorted(dict.fromkeys(found), key=lambda problem: _order(problem.path))
+    return sorted(dict.fromkeys(itertools.islice(found, _MOST)), key=lambda problem: _order(problem.path))
 
 
 def _repeated(interactions: list[Json]) -> Iterator[Problem]:
