@@ -85,8 +85,6 @@ def push_open(runtime: Runtime, connection: Connection) -> Delivered:
         batch = _sendable(runtime, connection, tried)
         if not batch:
             return delivered
-        kind = (batch[0].write.op, batch[0].write.stream)
-        batch = [item for item in batch if (item.write.op, item.write.stream) == kind]
         tried.update(item.write.key for item in batch)
         before = delivered.progress
         _send(runtime, connection, batch, delivered)
@@ -95,26 +93,31 @@ def push_open(runtime: Runtime, connection: Connection) -> Delivered:
 
 
 def _sendable(runtime: Runtime, connection: Connection, tried: set[str]) -> list[Intent]:
-    """Return open intents whose contacts stand, contacts first, their links to earlier writes resolved."""
+    """
+    Return up to BATCH open intents of one kind whose contacts stand, their links to earlier writes resolved.
+
+    Contacts to be made come first. One kind fills the batch, so that the CRM is asked in full calls.
+    """
     account_pk = connection.account_pk
     assert account_pk is not None
-    ready: list[Intent] = []
     with runtime.database.read() as c:
-        unmade = {item.write.key for item in books.load_intents(c, account_pk, slot=CONTACT_SLOT)}
-        after = -1
-        while len(ready) < BATCH:
+        contacts = books.load_intents(c, account_pk, slot=CONTACT_SLOT)
+        unmade = {item.write.key for item in contacts}
+        ready = _alike([item for item in contacts if item.state == "open" and item.write.key not in tried])
+        after: int | None = None if ready else -1
+        while after is not None and len(ready) < BATCH:
             found = books.load_intents(c, account_pk, state="open", after=after, limit=BATCH)
-            if not found:
-                break
-            after = found[-1].seq
-            ready += [
-                item
-                for item in found
-                if item.write.key not in tried and not any(link.to in unmade for link in item.write.links)
-            ]
+            after = found[-1].seq if found else None
+            free = (item for item in found if not any(link.to in unmade for link in item.write.links))
+            ready = _alike([*ready, *(item for item in free if item.write.key not in tried)])
         stands = books.written_ids(c, account_pk, {link.to for item in ready for link in item.write.links})
-    ready.sort(key=lambda item: item.slot != CONTACT_SLOT)
     return [replace(item, write=_resolved(item.write, stands)) for item in ready[:BATCH]]
+
+
+def _alike(items: Sequence[Intent]) -> list[Intent]:
+    """Return those of the same kind of write as the first."""
+    kinds = [(item.write.op, item.write.stream) for item in items]
+    return [item for item, kind in zip(items, kinds, strict=True) if kind == kinds[0]]
 
 
 def _resolved(write: Write, stands: Mapping[str, str]) -> Write:
