@@ -38,6 +38,7 @@ class Said:
     @property
     def json(self) -> Any:
         """Return the one JSON value on standard output; fails where there is more or less than one."""
+        assert self.out, self.err
         return json.loads(self.out)
 
 

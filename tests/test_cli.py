@@ -90,23 +90,9 @@ def commands() -> Iterator[tuple[list[str], Any]]:
 COMMANDS = sorted(commands(), key=lambda found: found[0])
 
 
-def test_the_commands_are_these() -> None:
-    assert [" ".join(words) for words, _ in COMMANDS] == [
-        "check",
-        "connectors",
-        "init",
-        "journey",
-        "mapping test",
-        "plan",
-        "rejects",
-        "rejects replay",
-        "remap",
-        "run",
-        "setup crm",
-        "status",
-        "sync",
-        "waiting",
-    ]
+def test_commands_are_found_at_every_depth() -> None:
+    found = {" ".join(words) for words, _ in COMMANDS}
+    assert {"check", "sync", "run", "rejects", "rejects replay", "setup crm", "mapping test"} <= found
 
 
 @pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])
