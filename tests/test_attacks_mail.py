@@ -10,6 +10,7 @@ import pytest
 from bridge.capture import CaptureRules, RuledCapture
 from bridge_imap import records
 from bridge_imap.mail import MailContext, MailView, parse
+from bridge_imap.people import MOST_PEOPLE
 
 CONTEXT = MailContext(
     own_addresses=frozenset({"sales@vendor.example"}),
@@ -89,3 +90,15 @@ def test_no_address_of_a_stranger_keeps_a_capture_rule_busy(pattern: str) -> Non
     assert capture.decide(at=None, addresses=["aaaaaa@x.example"]).rule == (
         "private" if pattern.endswith("@x.example") else None
     )
+
+
+def test_a_mail_to_half_the_world_has_a_bearable_number_of_people_and_files() -> None:
+    many = b"".join(
+        b"Cc: %s\r\n" % b", ".join(b"u%d.%d@x.example" % (n, m) for m in range(900)) for n in range(100)
+    )
+    part = b"--b\r\nContent-Type: application/pdf; name=x.pdf\r\n\r\nx\r\n"
+    head = HEAD + many + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+    view = parse(head + b"--b\r\n\r\nhello\r\n" + part * 900 + b"--b--", CONTEXT)
+    assert len(view["cc"]) == 90_000 and len(view["participants"]) == MOST_PEOPLE
+    assert view["participants"][0]["handles"][0]["value"] == "ana@evil.example"
+    assert len(view["files"]) == 200 and view["text_new"] == "hello"

@@ -32,6 +32,7 @@ __all__ = ["MailContext", "MailView", "parse"]
 
 _OLDEST_YEAR = 1990
 _NEWEST_YEAR = 2100
+_MOST_FILES = 200
 _CLOCK_SKEW = timedelta(days=1)
 
 
@@ -150,7 +151,7 @@ def _read(raw: bytes, context: MailContext) -> MailView:
     claimed = instant(fields[b"date"][0]) if b"date" in fields else None
     occurred = claimed if _is_sane(claimed, context.internal_date) else context.internal_date
     mail_hash = None if own_id else _mail_hash(fields, people, subject, body.text)
-    attachments = read_attachments(raw, parts, body.html, charset)
+    attachments = read_attachments(raw, parts[:_MOST_FILES], body.html, charset)
     original = forwarded if passed_on else None
     view = MailView(
         {

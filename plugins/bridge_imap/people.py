@@ -14,6 +14,9 @@ from bridge_imap.forwards import Forwarded
 from bridge_imap.headers import Address, addresses, message_ids
 from bridge_imap.mime import Fields
 
+MOST_PEOPLE = 500
+"""Nobody talks to more at once; a header can name a hundred thousand, each of whom would become a person."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailContext:
@@ -137,7 +140,11 @@ def participants_of(
     form: Form | None,
     original: Forwarded | None,
 ) -> list[Participant]:
-    """Return who took part; the visitor of a form and the author of a forwarded mail come first, as customers."""
+    """
+    Return who took part, at most MOST_PEOPLE; the visitor of a form and the author of a forwarded mail come first.
+
+    These two are customers.
+    """
     found: list[Participant] = []
     named: set[str] = set()
     if form is not None:
@@ -159,7 +166,7 @@ def participants_of(
                 side = "unknown"
             named.add(person["email"])
             found.append(_participant(role, side, person["email"], person["name"]))
-    return found
+    return found[:MOST_PEOPLE]
 
 
 def recipients_of(report: Report, context: MailContext) -> list[Participant]:
