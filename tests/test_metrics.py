@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -66,14 +67,22 @@ class Watched:
         return answer.text
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of an office where Ana has written, and something that makes no sense has come."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        office = Office(tmp_path_factory.mktemp("template"), monkeypatch)
+        office.put("crm", "contacts", name="Ana Souza", phone=ANA)
+        office.message("Quanto custa?", ANA)
+        office.message("Oi", at="no time at all")
+        assert office.run("sync").code == 1
+        return office.home
+
+
 @pytest.fixture
-def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
-    office = Office(tmp_path, monkeypatch)
-    office.put("crm", "contacts", name="Ana Souza", phone=ANA)
-    office.message("Quanto custa?", ANA)
-    office.message("Oi", at="no time at all")
-    assert office.run("sync").code == 1
-    return office
+def office(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    return Office(tmp_path, monkeypatch)
 
 
 @pytest.fixture
