@@ -192,6 +192,7 @@ class World:
         self.spec = spec or {}
         self.acts: dict[str, dict[str, Callable[..., Any]]] = {"crm": {}, "chat": {}}
         self.run = 0
+        self._parsed: tuple[str, Config] | None = None
         self._open = ExitStack()
         self._folders = {name: Folder(home / name, KEY, self.clock) for name in self.levers}
         (home / "key").write_text(KEY)
@@ -228,8 +229,10 @@ class World:
             "connections": connections,
             "identity": self.identity,
         }
-        loaded = parse_config(json.dumps(document), file="config.yaml", folder=self.home)
-        return replace(loaded, specs={"memory": self._spec()})
+        text = json.dumps(document)
+        if self._parsed is None or self._parsed[0] != text:
+            self._parsed = text, parse_config(text, file="config.yaml", folder=self.home)
+        return replace(self._parsed[1], specs={"memory": self._spec()})
 
     def _spec(self) -> ConnectorSpec:
         def open_it(settings: Mapping[str, Json], context: Context) -> Any:

@@ -242,16 +242,16 @@ def test_a_watermark_never_passes_our_clock_less_the_look_back(store_url: str, t
         assert marks["owners"] == limit + 120_000_000
 
 
-def test_a_void_cursor_is_read_again_from_the_start(world: World) -> None:
-    seed(world, range(4))
-    world.sync()
-    lines = (world.home / "chat" / "messages.jsonl").read_bytes().splitlines(keepends=True)
-    (world.home / "chat" / "messages.jsonl").write_bytes(b"".join(lines[2:]))
-    world.message("m8", ANA, thread="t8")
-    world.sync()
-    world.sync()
-    assert world.told() == {"m0": 1, "m1": 1, "m2": 1, "m3": 1, "m8": 1}
-    assert world.stream("messages")["read"] == 5
+def test_a_void_cursor_is_read_again_from_the_start(small: World) -> None:
+    seed(small, range(4))
+    small.sync()
+    lines = (small.home / "chat" / "messages.jsonl").read_bytes().splitlines(keepends=True)
+    (small.home / "chat" / "messages.jsonl").write_bytes(b"".join(lines[2:]))
+    small.message("m8", ANA, thread="t8")
+    small.sync()
+    small.sync()
+    assert small.told() == {"m0": 1, "m1": 1, "m2": 1, "m3": 1, "m8": 1}
+    assert small.stream("messages")["read"] == 5
 
 
 def test_the_past_is_read_again_when_the_mapping_reads_a_field_never_asked_for(
@@ -341,14 +341,14 @@ def test_a_record_that_is_no_json_does_not_hold_up_its_stream(small: World, data
     assert counts(shown) == {"read": 3, "mapped": 2, "skipped": 0, "rejected": 1, "waiting": 0}
 
 
-def test_a_body_that_is_not_split_yet_is_one_waiting(world: World) -> None:
+def test_a_body_that_is_not_split_yet_is_one_waiting(small: World) -> None:
     body = json.dumps({"events": [{"stream": "messages", "object": {"id": "w1"}}]}).encode()
-    world.webhook(body)
-    world.webhook(body + b" ")
-    shown = world.stream("webhook")
+    small.webhook(body)
+    small.webhook(body + b" ")
+    shown = small.stream("webhook")
     assert (shown["read"], shown["waiting"]) == (2, 2)
-    world.resolve()
-    assert "webhook" not in streams_of(world)
+    small.resolve()
+    assert "webhook" not in streams_of(small)
 
 
 def streams_of(world: World) -> list[str]:
@@ -474,11 +474,11 @@ def test_a_hint_that_names_no_stream_of_ours_is_passed_over(small: World) -> Non
     assert "webhook" not in streams_of(small)
 
 
-def test_two_connections_to_one_account_collect_once(world: World) -> None:
-    assert len(world.rows(account)) == 2
-    seed(world, range(3))
-    world.sync()
-    world.start()
-    world.sync()
-    assert len(world.rows(account)) == 2
-    assert world.stream("messages")["read"] == 3
+def test_two_connections_to_one_account_collect_once(small: World) -> None:
+    assert len(small.rows(account)) == 2
+    seed(small, range(3))
+    small.sync()
+    small.start()
+    small.sync()
+    assert len(small.rows(account)) == 2
+    assert small.stream("messages")["read"] == 3

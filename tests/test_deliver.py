@@ -97,32 +97,32 @@ def test_a_write_whose_receipt_was_lost_is_found_and_not_repeated(world: World) 
     assert len(world.rows(ledger)) == 1
 
 
-def test_a_write_that_is_carried_out_after_the_time_out_is_not_repeated(world: World) -> None:
-    world.contact(name="Ana", phone="+5511973914862")
-    world.sync()
-    world.message("m1", ANA)
-    world.levers["crm"].late = 1
-    world.sync()
-    assert world.told() == {}
-    assert world.pending() == {"uncertain": 1}
-    world.sync()
-    assert world.pending() == {"uncertain": 1}, "an absence counted before the CRM had settled"
-    world.clock.sleep(SETTLE + 1)
-    world.settled()
-    assert world.told() == {"m1": 1}
+def test_a_write_that_is_carried_out_after_the_time_out_is_not_repeated(small: World) -> None:
+    small.contact(name="Ana", phone="+5511973914862")
+    small.sync()
+    small.message("m1", ANA)
+    small.levers["crm"].late = 1
+    small.sync()
+    assert small.told() == {}
+    assert small.pending() == {"uncertain": 1}
+    small.sync()
+    assert small.pending() == {"uncertain": 1}, "an absence counted before the CRM had settled"
+    small.clock.sleep(SETTLE + 1)
+    small.settled()
+    assert small.told() == {"m1": 1}
 
 
-def test_an_absence_counts_after_the_settle_time_and_the_write_goes_again(world: World) -> None:
-    world.contact(name="Ana", phone="+5511973914862")
-    world.sync()
-    world.message("m1", ANA)
-    world.levers["crm"].late = 1
-    world.sync()
-    world.levers["crm"].pending.clear()
-    world.clock.sleep(SETTLE + 1)
-    assert world.sync().written == 1
-    assert world.told() == {"m1": 1}
-    assert world.pending() == {}
+def test_an_absence_counts_after_the_settle_time_and_the_write_goes_again(small: World) -> None:
+    small.contact(name="Ana", phone="+5511973914862")
+    small.sync()
+    small.message("m1", ANA)
+    small.levers["crm"].late = 1
+    small.sync()
+    small.levers["crm"].pending.clear()
+    small.clock.sleep(SETTLE + 1)
+    assert small.sync().written == 1
+    assert small.told() == {"m1": 1}
+    assert small.pending() == {}
 
 
 def test_an_unknown_outcome_is_held_shown_and_asked_about_again_on_replay(world: World) -> None:
@@ -149,64 +149,64 @@ def test_an_unknown_outcome_is_held_shown_and_asked_about_again_on_replay(world:
         assert rejects.listed(c) == []
 
 
-def test_after_too_many_calls_the_writes_wait_unsent(world: World) -> None:
-    world.contact(name="Ana", phone="+5511973914862")
-    world.message("m1", ANA)
-    world.acts["crm"]["push"] = refuse(RateLimited("slow down", wait=9.0))
-    done = world.sync()
+def test_after_too_many_calls_the_writes_wait_unsent(small: World) -> None:
+    small.contact(name="Ana", phone="+5511973914862")
+    small.message("m1", ANA)
+    small.acts["crm"]["push"] = refuse(RateLimited("slow down", wait=9.0))
+    done = small.sync()
     assert (done.wait, done.written) == (9.0, 0)
-    assert set(world.pending()) == {"open"}
-    del world.acts["crm"]["push"]
-    assert world.deliver().counts == {"entry": 1, "fields": 1}
-    assert world.told() == {"m1": 1}
+    assert set(small.pending()) == {"open"}
+    del small.acts["crm"]["push"]
+    assert small.deliver().counts == {"entry": 1, "fields": 1}
+    assert small.told() == {"m1": 1}
 
 
-def test_a_limit_met_before_anything_was_sent_leaves_every_write_open(world: World) -> None:
-    world.contact(name="Ana", phone="+5511973914862")
-    world.message("m1", ANA)
+def test_a_limit_met_before_anything_was_sent_leaves_every_write_open(small: World) -> None:
+    small.contact(name="Ana", phone="+5511973914862")
+    small.message("m1", ANA)
 
     def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
         raise RateLimited("slow down", wait=9.0)
 
-    world.acts["crm"]["push"] = push
-    assert world.sync().wait == 9.0
-    assert set(world.pending()) == {"open"}
-    del world.acts["crm"]["push"]
-    assert world.deliver().counts == {"entry": 1, "fields": 1}
+    small.acts["crm"]["push"] = push
+    assert small.sync().wait == 9.0
+    assert set(small.pending()) == {"open"}
+    del small.acts["crm"]["push"]
+    assert small.deliver().counts == {"entry": 1, "fields": 1}
 
 
-def test_a_refused_key_stops_delivery_and_says_so(world: World) -> None:
-    world.message("m1", ANA)
-    world.message("m2", BIA)
-    world.acts["crm"]["push"] = refuse(AuthError("the key was revoked"))
+def test_a_refused_key_stops_delivery_and_says_so(small: World) -> None:
+    small.message("m1", ANA)
+    small.message("m2", BIA)
+    small.acts["crm"]["push"] = refuse(AuthError("the key was revoked"))
     with pytest.raises(AuthError, match="the key was revoked"):
-        world.sync()
-    assert set(world.pending()) == {"open"}
-    del world.acts["crm"]["push"]
-    world.settled()
-    assert world.told() == {"m1": 1, "m2": 1}
+        small.sync()
+    assert set(small.pending()) == {"open"}
+    del small.acts["crm"]["push"]
+    small.settled()
+    assert small.told() == {"m1": 1, "m2": 1}
 
 
-def test_one_bad_write_does_not_hold_up_its_neighbours(world: World) -> None:
+def test_one_bad_write_does_not_hold_up_its_neighbours(small: World) -> None:
     for name, phone in (("Ana", ANA), ("Bia", BIA), ("Dora", DORA)):
-        world.contact(name=name, phone=f"+{phone}")
+        small.contact(name=name, phone=f"+{phone}")
     for text, phone in (("m1", ANA), ("m2", BIA), ("m3", DORA)):
-        world.message(text, phone)
+        small.message(text, phone)
     refused = Rejected("this portal requires a segment", code="REQUIRED")
-    world.acts["crm"]["push"] = refuse(refused, unless=lambda write: "m2" not in str(write.fields))
-    world.sync()
-    assert world.told() == {"m1": 1, "m3": 1}
-    assert world.pending() == {"rejected": 1}
-    with world.runtime.database.read() as c:
+    small.acts["crm"]["push"] = refuse(refused, unless=lambda write: "m2" not in str(write.fields))
+    small.sync()
+    assert small.told() == {"m1": 1, "m3": 1}
+    assert small.pending() == {"rejected": 1}
+    with small.runtime.database.read() as c:
         (shown,) = rejects.listed(c)
     assert (shown["step"], shown["code"]) == ("push", "REQUIRED")
     assert "requires a segment" in shown["message"]
-    assert world.sync().written == 0, "a rejected write was sent again without being asked for"
-    del world.acts["crm"]["push"]
-    replay(world, shown["group_key"])
-    world.sync()
-    assert world.told() == {"m1": 1, "m2": 1, "m3": 1}
-    with world.runtime.database.read() as c:
+    assert small.sync().written == 0, "a rejected write was sent again without being asked for"
+    del small.acts["crm"]["push"]
+    replay(small, shown["group_key"])
+    small.sync()
+    assert small.told() == {"m1": 1, "m2": 1, "m3": 1}
+    with small.runtime.database.read() as c:
         assert rejects.listed(c) == []
 
 
@@ -274,45 +274,45 @@ def nobody(memory: Memory, people: Sequence[Person]) -> Iterator[Match]:
     return iter([Match(key=person.key, ids=()) for person in people])
 
 
-def test_a_contact_the_crm_has_and_we_never_read_is_found_before_one_is_made(world: World) -> None:
-    there = world.contact(name="Ana", phone="+5511973914862")
-    world.acts["crm"]["pull"] = lambda *_: iter(())
-    world.message("m1", ANA)
-    world.settled()
-    (entry,) = world.there("entries")
+def test_a_contact_the_crm_has_and_we_never_read_is_found_before_one_is_made(small: World) -> None:
+    there = small.contact(name="Ana", phone="+5511973914862")
+    small.acts["crm"]["pull"] = lambda *_: iter(())
+    small.message("m1", ANA)
+    small.settled()
+    (entry,) = small.there("entries")
     assert entry["contact"] == there
-    assert len(world.there("contacts")) == 1
-    del world.acts["crm"]["pull"]
-    world.message("m2", ANA)
-    world.settled()
-    assert world.told() == {"m1": 1, "m2": 1}
-    assert {one["contact"] for one in world.there("entries")} == {there}
+    assert len(small.there("contacts")) == 1
+    del small.acts["crm"]["pull"]
+    small.message("m2", ANA)
+    small.settled()
+    assert small.told() == {"m1": 1, "m2": 1}
+    assert {one["contact"] for one in small.there("entries")} == {there}
 
 
-def test_several_contacts_found_hold_the_timeline_for_a_person_to_decide(world: World) -> None:
+def test_several_contacts_found_hold_the_timeline_for_a_person_to_decide(small: World) -> None:
     for name in ("Ana", "Anna"):
-        world.contact(name=name, phone="+5511973914862")
-    world.acts["crm"]["pull"] = lambda *_: iter(())
-    world.message("m1", ANA)
-    done = world.sync()
+        small.contact(name=name, phone="+5511973914862")
+    small.acts["crm"]["pull"] = lambda *_: iter(())
+    small.message("m1", ANA)
+    done = small.sync()
     assert done.written == 0
     assert done.counts["hold"] == 1
-    assert len(world.there("contacts")) == 2
-    assert world.told() == {}
+    assert len(small.there("contacts")) == 2
+    assert small.told() == {}
 
 
-def test_a_search_that_failed_makes_no_contact(world: World) -> None:
+def test_a_search_that_failed_makes_no_contact(small: World) -> None:
     def find(memory: Memory, people: Sequence[Person]) -> Iterator[Match]:
         raise Unavailable("the search is down")
 
-    world.acts["crm"]["find"] = find
-    world.message("m1", ANA)
+    small.acts["crm"]["find"] = find
+    small.message("m1", ANA)
     with pytest.raises(Unavailable, match="the search is down"):
-        world.sync()
-    assert world.there("contacts") == []
-    del world.acts["crm"]["find"]
-    world.settled()
-    assert world.told() == {"m1": 1}
+        small.sync()
+    assert small.there("contacts") == []
+    del small.acts["crm"]["find"]
+    small.settled()
+    assert small.told() == {"m1": 1}
 
 
 @pytest.mark.parametrize("sender", [ANA, {"whatsapp_bsuid": "BR.77"}], ids=["number", "only an opaque id"])
@@ -331,39 +331,39 @@ def test_a_contact_of_our_making_is_known_at_once_and_when_it_comes_back(
     assert world.told() == {"m1": 1, "m2": 1, "m3": 1}
 
 
-def test_a_contact_that_comes_back_before_its_receipt_is_no_second_person(world: World) -> None:
-    world.message("m1", {"whatsapp_bsuid": "BR.77"}, name="Ana")
-    world.levers["crm"].lose = 1
-    world.acts["crm"]["locate"] = lambda memory, writes: (_ for _ in ()).throw(Unavailable("away"))
+def test_a_contact_that_comes_back_before_its_receipt_is_no_second_person(small: World) -> None:
+    small.message("m1", {"whatsapp_bsuid": "BR.77"}, name="Ana")
+    small.levers["crm"].lose = 1
+    small.acts["crm"]["locate"] = lambda memory, writes: (_ for _ in ()).throw(Unavailable("away"))
     with pytest.raises(Unavailable):
-        world.sync()
-    world.collect("crm")
-    world.resolve()
-    del world.acts["crm"]["locate"]
-    world.settled()
-    world.message("m2", {"whatsapp_bsuid": "BR.77"}, name="Ana", thread="t2")
-    world.settled()
-    assert len(world.there("contacts")) == 1
-    assert world.told() == {"m1": 1, "m2": 1}
+        small.sync()
+    small.collect("crm")
+    small.resolve()
+    del small.acts["crm"]["locate"]
+    small.settled()
+    small.message("m2", {"whatsapp_bsuid": "BR.77"}, name="Ana", thread="t2")
+    small.settled()
+    assert len(small.there("contacts")) == 1
+    assert small.told() == {"m1": 1, "m2": 1}
 
 
-def test_what_we_wrote_is_recognised_and_enters_no_journey(world: World) -> None:
-    world.contact(name="Ana", phone="+5511973914862")
-    world.message("m1", ANA)
-    world.settled()
-    stream = world.stream("entries", "crm")
+def test_what_we_wrote_is_recognised_and_enters_no_journey(small: World) -> None:
+    small.contact(name="Ana", phone="+5511973914862")
+    small.message("m1", ANA)
+    small.settled()
+    stream = small.stream("entries", "crm")
     assert (stream["read"], stream["skipped"]) == (1, 1)
     assert stream["rules"] == {"written by crmbridge": 1}
 
 
-def test_a_persons_note_that_quotes_our_entry_is_theirs(world: World) -> None:
-    there = world.contact(name="Ana", phone="+5511973914862")
-    world.message("m1", ANA)
-    world.settled()
-    (entry,) = world.there("entries")
-    world.put("crm", "entries", text=f"Rui copied: {entry['text']}", contact=there)
-    world.settled()
-    assert world.stream("entries", "crm")["mapped"] == 1
+def test_a_persons_note_that_quotes_our_entry_is_theirs(small: World) -> None:
+    there = small.contact(name="Ana", phone="+5511973914862")
+    small.message("m1", ANA)
+    small.settled()
+    (entry,) = small.there("entries")
+    small.put("crm", "entries", text=f"Rui copied: {entry['text']}", contact=there)
+    small.settled()
+    assert small.stream("entries", "crm")["mapped"] == 1
 
 
 def test_an_update_that_was_put_off_does_not_overwrite_what_a_person_wrote_meanwhile(world: World) -> None:
@@ -382,30 +382,30 @@ def test_an_update_that_was_put_off_does_not_overwrite_what_a_person_wrote_meanw
     assert contact["waiting_since"], "the other fields were not written later"
 
 
-def test_a_refused_update_is_planned_anew_on_replay(world: World) -> None:
-    there = world.contact(phone="+5511973914862")
-    world.sync()
-    world.message("m1", ANA, name="Ana S")
-    world.acts["crm"]["push"] = refuse(
+def test_a_refused_update_is_planned_anew_on_replay(small: World) -> None:
+    there = small.contact(phone="+5511973914862")
+    small.sync()
+    small.message("m1", ANA, name="Ana S")
+    small.acts["crm"]["push"] = refuse(
         Rejected("no", code="REQUIRED"), unless=lambda write: write.op == "create"
     )
-    world.sync()
-    assert world.pending() == {"rejected": 1}
-    world.change("crm", "contacts", there, name="Ana Maria Souza")
-    del world.acts["crm"]["push"]
-    replay(world)
-    world.settled()
-    (contact,) = world.there("contacts")
+    small.sync()
+    assert small.pending() == {"rejected": 1}
+    small.change("crm", "contacts", there, name="Ana Maria Souza")
+    del small.acts["crm"]["push"]
+    replay(small)
+    small.settled()
+    (contact,) = small.there("contacts")
     assert contact["name"] == "Ana Maria Souza"
     assert contact["waiting_since"]
-    with world.runtime.database.read() as c:
+    with small.runtime.database.read() as c:
         assert rejects.listed(c) == []
 
 
-def test_updates_that_never_get_an_answer_end_the_round(world: World) -> None:
-    world.contact(name="Ana", phone="+5511973914862")
-    world.sync()
-    world.message("m1", ANA)
+def test_updates_that_never_get_an_answer_end_the_round(small: World) -> None:
+    small.contact(name="Ana", phone="+5511973914862")
+    small.sync()
+    small.message("m1", ANA)
     calls: list[Write] = []
 
     def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
@@ -417,40 +417,40 @@ def test_updates_that_never_get_an_answer_end_the_round(world: World) -> None:
             else:
                 yield from Memory.push(memory, [write])
 
-    world.acts["crm"]["push"] = push
-    world.sync()
-    assert world.told() == {"m1": 1}
-    del world.acts["crm"]["push"]
-    world.settled()
-    (contact,) = world.there("contacts")
+    small.acts["crm"]["push"] = push
+    small.sync()
+    assert small.told() == {"m1": 1}
+    del small.acts["crm"]["push"]
+    small.settled()
+    (contact,) = small.there("contacts")
     assert contact["waiting_since"]
 
 
-def test_a_persons_edit_wins_where_the_field_is_theirs_once_filled(world: World) -> None:
-    there = world.contact(phone="+5511973914862")
-    world.message("m1", ANA, name="Ana S")
-    world.settled()
-    world.change("crm", "contacts", there, name="Dona Ana")
-    world.message("m2", ANA, name="Ana Souza")
-    world.settled()
-    (contact,) = world.there("contacts")
+def test_a_persons_edit_wins_where_the_field_is_theirs_once_filled(small: World) -> None:
+    there = small.contact(phone="+5511973914862")
+    small.message("m1", ANA, name="Ana S")
+    small.settled()
+    small.change("crm", "contacts", there, name="Dona Ana")
+    small.message("m2", ANA, name="Ana Souza")
+    small.settled()
+    (contact,) = small.there("contacts")
     assert contact["name"] == "Dona Ana"
 
 
-def test_the_value_that_was_overwritten_is_kept(world: World) -> None:
-    there = world.contact(name="Ana", phone="+5511973914862", waiting_since="yesterday")
-    world.message("m1", ANA)
-    world.settled()
-    (row,) = [row for row in world.rows(field_ledger) if row.field == "waiting_since"]
+def test_the_value_that_was_overwritten_is_kept(small: World) -> None:
+    there = small.contact(name="Ana", phone="+5511973914862", waiting_since="yesterday")
+    small.message("m1", ANA)
+    small.settled()
+    (row,) = [row for row in small.rows(field_ledger) if row.field == "waiting_since"]
     assert (row.ext_id, row.before) == (there, b'"yesterday"')
 
 
-def test_a_mail_to_several_known_contacts_is_one_entry_on_all_of_them(world: World) -> None:
-    ids = {name: world.contact(name=name, email=f"{name}@padaria.com") for name in ("ana", "bia", "caio")}
+def test_a_mail_to_several_known_contacts_is_one_entry_on_all_of_them(small: World) -> None:
+    ids = {name: small.contact(name=name, email=f"{name}@padaria.com") for name in ("ana", "bia", "caio")}
     team = party("from", "rui@example.com", side="team")
-    world.mail("m1", team, *(party("to", f"{name}@padaria.com") for name in ids))
-    world.settled()
-    (entry,) = world.there("entries")
+    small.mail("m1", team, *(party("to", f"{name}@padaria.com") for name in ids))
+    small.settled()
+    (entry,) = small.there("entries")
     assert set(entry["contact"]) == set(ids.values())
 
 
@@ -482,30 +482,30 @@ def test_two_people_planned_together_do_not_both_plan_what_they_share(small: Wor
     assert small.sync().counts["entry"] == 1
 
 
-def test_a_contact_on_its_way_is_the_persons_even_if_their_id_changes_meanwhile(world: World) -> None:
+def test_a_contact_on_its_way_is_the_persons_even_if_their_id_changes_meanwhile(small: World) -> None:
     """A form that is older than the first message makes its sender the founder of the person."""
     both = {"external": "form-7", "email": "ana@padaria.com", "phone": f"+{ANA}"}
-    world.message("m1", ANA, name="Ana", at="2026-11-20T11:00:00Z")
-    world.acts["crm"]["push"] = refuse(Rejected("needs a segment", code="REQUIRED"))
-    world.sync()
-    world.message("m2", both, channel="web_form", at="2026-11-01T11:00:00Z")
-    world.message("m3", ANA, thread="t3")
-    world.sync()
-    assert world.there("contacts") == []
-    del world.acts["crm"]["push"]
-    replay(world)
-    world.settled()
-    world.message("m4", "ana@padaria.com", channel="whatsapp", thread="t4")
-    world.settled()
-    assert len(world.there("contacts")) == 1
-    assert world.told() == {"m1": 1, "m2": 1, "m3": 1, "m4": 1}
+    small.message("m1", ANA, name="Ana", at="2026-11-20T11:00:00Z")
+    small.acts["crm"]["push"] = refuse(Rejected("needs a segment", code="REQUIRED"))
+    small.sync()
+    small.message("m2", both, channel="web_form", at="2026-11-01T11:00:00Z")
+    small.message("m3", ANA, thread="t3")
+    small.sync()
+    assert small.there("contacts") == []
+    del small.acts["crm"]["push"]
+    replay(small)
+    small.settled()
+    small.message("m4", "ana@padaria.com", channel="whatsapp", thread="t4")
+    small.settled()
+    assert len(small.there("contacts")) == 1
+    assert small.told() == {"m1": 1, "m2": 1, "m3": 1, "m4": 1}
 
 
-def test_a_connector_that_breaks_while_it_writes_loses_and_doubles_nothing(world: World) -> None:
+def test_a_connector_that_breaks_while_it_writes_loses_and_doubles_nothing(small: World) -> None:
     for name, phone in (("Ana", ANA), ("Bia", BIA), ("Dora", DORA)):
-        world.contact(name=name, phone=f"+{phone}")
+        small.contact(name=name, phone=f"+{phone}")
     for text, phone in (("m1", ANA), ("m2", BIA), ("m3", DORA)):
-        world.message(text, phone)
+        small.message(text, phone)
 
     def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
         receipts = Memory.push(memory, writes)
@@ -513,34 +513,34 @@ def test_a_connector_that_breaks_while_it_writes_loses_and_doubles_nothing(world
         next(receipts)
         raise KeyError("surprise")
 
-    world.acts["crm"]["push"] = push
+    small.acts["crm"]["push"] = push
     with pytest.raises(PluginError, match="memory failed while it wrote: KeyError"):
-        world.sync()
-    del world.acts["crm"]["push"]
-    world.clock.sleep(SETTLE + 1)
-    world.settled()
-    assert world.told() == {"m1": 1, "m2": 1, "m3": 1}
+        small.sync()
+    del small.acts["crm"]["push"]
+    small.clock.sleep(SETTLE + 1)
+    small.settled()
+    assert small.told() == {"m1": 1, "m2": 1, "m3": 1}
 
 
-def test_our_entry_copied_into_another_crm_does_not_come_back_as_news(world: World) -> None:
+def test_our_entry_copied_into_another_crm_does_not_come_back_as_news(small: World) -> None:
     """As by a sync between two CRMs; `chat` has contacts too, so that it is a CRM we only read."""
-    world.contact(name="Ana", phone=f"+{ANA}")
-    other = world.put("chat", "contacts", name="Ana", phone=f"+{ANA}")
-    world.message("m1", ANA)
-    world.settled()
-    (entry,) = world.there("entries")
-    world.put("chat", "entries", text=entry["text"], contact=other)
-    world.settled()
-    assert world.told() == {"m1": 1}
-    assert world.stream("entries")["rules"] == {"written by crmbridge": 1}
+    small.contact(name="Ana", phone=f"+{ANA}")
+    other = small.put("chat", "contacts", name="Ana", phone=f"+{ANA}")
+    small.message("m1", ANA)
+    small.settled()
+    (entry,) = small.there("entries")
+    small.put("chat", "entries", text=entry["text"], contact=other)
+    small.settled()
+    assert small.told() == {"m1": 1}
+    assert small.stream("entries")["rules"] == {"written by crmbridge": 1}
 
 
-def test_a_note_of_another_crm_becomes_an_entry_of_this_one(world: World) -> None:
-    world.contact(name="Ana", phone=f"+{ANA}")
-    other = world.put("chat", "contacts", name="Ana", phone=f"+{ANA}")
-    world.put("chat", "entries", text="m1", contact=other)
-    world.settled()
-    assert world.told() == {"m1": 1}
+def test_a_note_of_another_crm_becomes_an_entry_of_this_one(small: World) -> None:
+    small.contact(name="Ana", phone=f"+{ANA}")
+    other = small.put("chat", "contacts", name="Ana", phone=f"+{ANA}")
+    small.put("chat", "entries", text="m1", contact=other)
+    small.settled()
+    assert small.told() == {"m1": 1}
 
 
 def test_yesterdays_backup_doubles_nothing(tmp_path: Path) -> None:
@@ -612,7 +612,7 @@ def crash_and_go_on(home: Path, store: str, at: int, after: bool, during: Callab
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_process_may_die_at_any_transaction(tmp_path: Path, after: bool) -> None:
     at = 1
-    step = 3 if after else 4
+    step = 4 if after else 6
     while crash_and_go_on(
         tmp_path / str(at), f"sqlite:///{tmp_path / str(at)}/store.db", at, after, lambda world: None
     ):

@@ -121,26 +121,26 @@ def test_an_older_version_replayed_does_not_undo_the_newer_one(small: World) -> 
     assert body["body_text"] == "m2"
 
 
-def test_a_connector_whose_decode_fails_loses_that_record_only(world: World) -> None:
+def test_a_connector_whose_decode_fails_loses_that_record_only(small: World) -> None:
     def decode(memory: Memory, found: Record) -> Iterator[Record]:
         if found.stream == "messages" and found.data["text"] == "m1":
             raise KeyError("surprise")
         yield found
 
-    world.acts["chat"]["decode"] = decode
-    world.message("m1", ANA)
-    world.message("m2", BIA)
-    take(world)
-    shown = world.stream("messages")
+    small.acts["chat"]["decode"] = decode
+    small.message("m1", ANA)
+    small.message("m2", BIA)
+    take(small)
+    shown = small.stream("messages")
     assert (shown["mapped"], shown["rejected"]) == (1, 1)
-    (found,) = open_rejects(world)
+    (found,) = open_rejects(small)
     assert found["code"] == "plugin"
     assert "KeyError" in found["message"]
     assert "connector memory" in found["hint"]
-    del world.acts["chat"]["decode"]
-    commands.replay(world.runtime, {"group": None})
-    world.resolve()
-    assert world.stream("messages")["mapped"] == 2
+    del small.acts["chat"]["decode"]
+    commands.replay(small.runtime, {"group": None})
+    small.resolve()
+    assert small.stream("messages")["mapped"] == 2
 
 
 def test_a_connector_whose_split_fails_loses_that_body_only(world: World) -> None:
@@ -234,7 +234,7 @@ def test_three_records_that_hang_together_are_one_in_every_order(small: World, p
     assert {row.entity_id for row in small.rows(entity)} == found.keys()
 
 
-def test_a_status_alone_is_a_message_that_somebody_sent_elsewhere(world: World) -> None:
+def test_a_status_alone_is_a_message_that_somebody_sent_elsewhere(small: World) -> None:
     status: dict[str, Json] = {
         "tells": "status",
         "direction": "outbound",
@@ -243,17 +243,17 @@ def test_a_status_alone_is_a_message_that_somebody_sent_elsewhere(world: World) 
         "keys": ["wamid:1"],
         "at": "2026-11-20T11:00:00Z",
     }
-    world.put("chat", "messages", **status)
-    take(world)
-    (body,) = interactions(world).values()
+    small.put("chat", "messages", **status)
+    take(small)
+    (body,) = interactions(small).values()
     assert (body["state"], body["direction"], body["custom"]) == (
         "delivered",
         "outbound",
         {"text_unknown": True},
     )
-    world.put("chat", "messages", **{**status, "tells": "whole", "text": "m1", "state": "sent"})
-    take(world)
-    (body,) = interactions(world).values()
+    small.put("chat", "messages", **{**status, "tells": "whole", "text": "m1", "state": "sent"})
+    take(small)
+    (body,) = interactions(small).values()
     assert (body["state"], body["body_text"]) == ("delivered", "m1")
     assert "text_unknown" not in body.get("custom", {})
 
@@ -299,15 +299,15 @@ def test_a_chain_of_merges_ends_at_the_last_contact_in_every_order(small: World,
     assert {entry["contact"] for entry in small.there("entries")} == last
 
 
-def test_a_message_that_was_deleted_keeps_nobody_waiting(world: World) -> None:
-    world.message("m1", ANA, name="Ana")
-    take(world)
-    assert waiting(world) == ["Ana"]
-    world.change("chat", "messages", "1", deleted=True)
-    take(world)
-    assert waiting(world) == []
-    assert interactions(world) == {}
-    assert world.stream("messages")["mapped"] == 2
+def test_a_message_that_was_deleted_keeps_nobody_waiting(small: World) -> None:
+    small.message("m1", ANA, name="Ana")
+    take(small)
+    assert waiting(small) == ["Ana"]
+    small.change("chat", "messages", "1", deleted=True)
+    take(small)
+    assert waiting(small) == []
+    assert interactions(small) == {}
+    assert small.stream("messages")["mapped"] == 2
 
 
 def test_a_copy_that_was_deleted_leaves_the_other_copy(small: World) -> None:
@@ -381,23 +381,23 @@ def test_versions_may_come_in_any_order(small: World, pages: str) -> None:
     assert small.stream("contacts", "crm")["mapped"] == 3 * len(ids)
 
 
-def test_a_person_whose_contact_was_deleted_is_still_found_by_their_old_id(world: World) -> None:
-    ana = world.contact(name="Ana", phone=f"+{ANA}", created="2026-01-01T00:00:00Z")
-    world.message("m1", ANA)
-    take(world)
-    before = person_of(world, f"whatsapp_id:{ANA}")
-    world.change("crm", "contacts", ana, deleted=True)
-    take(world)
-    now = person_of(world, f"whatsapp_id:{ANA}")
+def test_a_person_whose_contact_was_deleted_is_still_found_by_their_old_id(small: World) -> None:
+    ana = small.contact(name="Ana", phone=f"+{ANA}", created="2026-01-01T00:00:00Z")
+    small.message("m1", ANA)
+    take(small)
+    before = person_of(small, f"whatsapp_id:{ANA}")
+    small.change("crm", "contacts", ana, deleted=True)
+    take(small)
+    now = person_of(small, f"whatsapp_id:{ANA}")
     assert now != before
-    with world.runtime.database.read() as c:
+    with small.runtime.database.read() as c:
         assert people.current_person(c, before) == now
         assert people.current_person(c, now) == now
         assert people.current_person(c, "p_nobody") is None
-    world.change("crm", "contacts", ana, deleted=False, phone="", email="new@x.com")
-    take(world)
-    with world.runtime.database.read() as c:
-        back = person_of(world, f"memory:{world.crm.account.id}:contacts:{ana}")  # type: ignore[union-attr]
+    small.change("crm", "contacts", ana, deleted=False, phone="", email="new@x.com")
+    take(small)
+    with small.runtime.database.read() as c:
+        back = person_of(small, f"memory:{small.crm.account.id}:contacts:{ana}")  # type: ignore[union-attr]
         assert back == before
         assert people.current_person(c, before) == back, "an id in use leads to somebody else"
 
@@ -460,14 +460,14 @@ def test_a_record_that_decodes_into_fewer_things_leaves_none_behind(small: World
     assert [one["body_text"] for one in interactions(small).values()] == ["m4"]
 
 
-def test_what_a_rule_leaves_out_later_is_gone_from_the_journey(world: World) -> None:
-    world.mail("m1", party("from", "ana@x.com", display_name="Ana"), direction="inbound")
-    take(world)
-    assert waiting(world) == ["Ana"]
-    world.change("chat", "messages", "1", automated_by="list", automated=True)
-    take(world)
-    assert interactions(world) == {}
-    assert waiting(world) == []
+def test_what_a_rule_leaves_out_later_is_gone_from_the_journey(small: World) -> None:
+    small.mail("m1", party("from", "ana@x.com", display_name="Ana"), direction="inbound")
+    take(small)
+    assert waiting(small) == ["Ana"]
+    small.change("chat", "messages", "1", automated_by="list", automated=True)
+    take(small)
+    assert interactions(small) == {}
+    assert waiting(small) == []
 
 
 def test_a_contact_of_a_stream_that_is_no_longer_mapped_is_nobody(small: World) -> None:
