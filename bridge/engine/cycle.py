@@ -14,8 +14,8 @@ from bridge.connector import Receiver, Source
 from bridge.engine.opening import fault_of, own_of
 from bridge.errors import AuthError, BridgeError, CursorExpired, StoreError
 from bridge.model import Phase
-from bridge.store import cursors, entities
-from bridge.store.tables import WAITING, cursor, record
+from bridge.store import collected, cursors, entities
+from bridge.store.tables import cursor
 from bridge.sync import deliver, resolve
 from bridge.sync.anew import queue_everybody
 from bridge.sync.collect import collect
@@ -169,11 +169,8 @@ def _knows_contacts(runtime: Runtime, crm: Connection) -> bool:
     here = [cursor.c.account_pk == crm.account_pk, cursor.c.stream == spec.name]
     done = cursor.c.complete if past else cursor.c.succeeded_at.is_not(None)
     read = select(cursor.c.phase).where(*here, cursor.c.phase == ("backfill" if past else "live"), done)
-    waiting = select(record.c.pk).where(
-        record.c.account_pk == crm.account_pk, record.c.stream == spec.name, record.c.state == WAITING
-    )
     with runtime.database.read() as c:
-        return c.execute(read).first() is not None and c.execute(waiting.limit(1)).first() is None
+        return c.execute(read).first() is not None and not collected.is_waiting(c, crm.account_pk, spec.name)
 
 
 def settle_inbox(
