@@ -40,7 +40,7 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column} " if self.file and self.line else ""
         if self.file and not self.line:
-            where = f"{self.file} "
+            where = f"{self.file}: "
         path = f"{self.path}: " if self.path else ""
         remedy = f" {self.remedy}" if self.remedy else ""
         return f"{where}{path}{self.message}{remedy}"

@@ -186,7 +186,7 @@ def test_a_missing_configuration_names_the_command_that_writes_one(command: str,
     office.config.unlink()
     found = office.run(command)
     assert (found.code, found.out) == (3, "")
-    assert found.err == "config.yaml there is no such file. Write a starting one with: crmbridge init\n"
+    assert found.err == "config.yaml: there is no such file. Write a starting one with: crmbridge init\n"
     other = office.run(command, "--config", "other.yaml")
     assert other.err.endswith("with: crmbridge init other.yaml\n")
 
@@ -502,7 +502,7 @@ def test_mapping_test_runs_the_tests_in_the_mappings(office: Office) -> None:
     missing = office.run("mapping", "test", "nowhere.yaml")
     assert (missing.code, missing.err) == (
         3,
-        "nowhere.yaml cannot be read: No such file or directory. Create it, or correct the path.\n",
+        "nowhere.yaml: cannot be read: No such file or directory. Create it, or correct the path.\n",
     )
 
 
@@ -747,7 +747,7 @@ def test_a_plan_before_the_first_sync_says_what_to_do(office: Office) -> None:
     said = office.run("plan")
     assert (said.code, said.out) == (
         0,
-        "There is nothing to plan: no CRM was reached yet.\nCollect first with: crmbridge sync\n",
+        "There is nothing to plan: no CRM was reached yet.\nCollect first with: crmbridge sync --collect-only\n",
     )
 
 
@@ -891,6 +891,18 @@ def test_rejects_are_grouped_by_cause_and_replayed_once_mended(office: Office) -
     assert office.run("rejects", "replay", "--json").json["replayed"] <= 1
 
 
+def test_a_replay_that_is_rejected_again_is_said_by_the_next_sync_and_by_no_later_one(office: Office) -> None:
+    office.message("Oi", at="yesterday")
+    assert office.run("sync").code == 1
+    assert office.run("sync").code == 0
+    assert office.run("rejects", "replay").code == 0
+    again = office.run("sync")
+    assert again.code == 1
+    assert "Read 0 = 0 mapped + 0 skipped + 0 rejected\n" in again.out
+    assert again.out.endswith("Look at the rejects: crmbridge rejects\n")
+    assert office.run("sync").code == 0
+
+
 def test_remap_previews_and_applies(synced: Office) -> None:
     mapping = (Path(__file__).parent.parent / "mappings" / "memory.yaml").read_text()
     (synced.home / "mine.yaml").write_text(
@@ -960,12 +972,13 @@ def test_names_of_every_script_are_shown(office: Office) -> None:
     assert office.run("plan", "--details").code == 0
 
 
-def test_a_terminal_that_lacks_letters_gets_question_marks(synced: Office) -> None:
+def test_piped_output_holds_no_progress_and_question_marks_for_letters_it_lacks(synced: Office) -> None:
     synced.message("Olá 田中", "+5531988112233")
-    synced.run("sync")
-    said = synced.command("waiting", PYTHONIOENCODING="latin-1")
+    said = synced.command("sync", PYTHONIOENCODING="latin-1")
     assert (said.code, said.err) == (0, "")
     assert '"Olá ??"' in said.out
+    assert "\r" not in said.out
+    assert "\x1b" not in said.out
 
 
 def test_on_a_terminal_the_progress_is_shown_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -977,14 +990,6 @@ def test_on_a_terminal_the_progress_is_shown_and_taken_away(monkeypatch: pytest.
     shown = terminal.getvalue()
     assert "crm contacts: 1,234" in shown
     assert shown.endswith("\r\x1b[2K")
-
-
-def test_piped_output_holds_no_progress(office: Office) -> None:
-    office.message("Quanto custa?", ANA)
-    said = office.command("sync")
-    assert (said.code, said.err) == (0, "")
-    assert "\r" not in said.out
-    assert "\x1b" not in said.out
 
 
 def test_a_reader_that_goes_away_is_no_fault(synced: Office) -> None:

@@ -253,7 +253,7 @@ def test_a_port_in_use_ends_the_start_with_3(office: Office) -> None:
         found = office.command("run")
     assert (found.code, found.out) == (3, "")
     assert found.err == (
-        f"config.yaml web.listen: 127.0.0.1:{port} cannot be used: Address already in use."
+        f"config.yaml: web.listen: 127.0.0.1:{port} cannot be used: Address already in use."
         " Stop what uses it, or choose another port.\n"
     )
 

@@ -478,7 +478,7 @@ def test_an_address_in_use_names_the_setting_and_what_to_do(shared: Receiver) ->
             file="c.yaml",
         )
     assert str(caught.value) == (
-        f"c.yaml web.listen: 127.0.0.1:{port} cannot be used: Address already in use."
+        f"c.yaml: web.listen: 127.0.0.1:{port} cannot be used: Address already in use."
         " Stop what uses it, or choose another port."
     )
 

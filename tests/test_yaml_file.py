@@ -166,7 +166,7 @@ def test_load_reads_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 def test_load_names_a_missing_file_and_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.yaml cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file"):
         yaml_file.load(tmp_path / "none.yaml")
     path = tmp_path / "f.yaml"
     path.write_bytes("a: 1\nb: João\n".encode("latin-1"))

@@ -121,7 +121,7 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
                 pending = (
                     ", ".join(f"{count} {state}" for state, count in sorted(writes.items())) or "none pending"
                 )
-                output.say(f"  written {connection['written']}, {pending}")
+                output.say(f"  written {connection['written']} entries and contacts, {pending}")
         for word in found["unknown_words"]:
             output.say(
                 f"{word['connector']}: the word {word['word']!r} of {word['field']} was seen {word['seen']} times"

@@ -116,7 +116,7 @@ def _show(one: Preview) -> None:
         for name, count in counts.most_common():
             output.say(f"  {word:<8} {name}  in {count}")
     if one.newly_mapped:
-        output.say(f"  {one.newly_mapped} records are mapped for the first time")
+        output.say(f"  mapped for the first time: {one.newly_mapped}")
     for message, count in one.rejected.most_common(5):
         output.say(f"  rejected {count}: {message}")
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from bridge.cli import output
-from bridge.store import collected, deliveries, runs
+from bridge.store import collected, deliveries, rejects, runs
 from bridge.store import ledger as books
 from bridge.store.tables import node, participation
 from bridge.store.writer import Priority
@@ -111,7 +111,7 @@ def show_limits(connection: Connection) -> None:
     """Say what keeps a plan from being carried out whole: no `push`, or fields the CRM lacks."""
     if connection.config.push is None:
         output.say(f"{connection.name} has no `push` in the configuration: nothing of this will be written.")
-    if connection.lacking:
+    elif connection.lacking:
         output.say(
             f"{connection.name} lacks {', '.join(sorted(connection.lacking))}: these fields are left out."
             " Create them with: crmbridge setup crm --apply"
@@ -137,14 +137,16 @@ def finish_sync(
             rules[row["rule"] or "no rule"] += row["count"]
     with runtime.database.read() as c:
         read["waiting"] += sum(deliveries.waiting_deliveries(c).values())
-        read["rejected"] += sum(deliveries.refused_deliveries(c, since=runs.started_at(c, number)).values())
+        began = runs.started_at(c, number)
+        read["rejected"] += sum(deliveries.refused_deliveries(c, since=began).values())
+        filed = rejects.filed_since(c, began)
     pending: Counter[str] = Counter()
     for connection in runtime.destinations():
         assert connection.account_pk is not None
         with runtime.database.read() as c:
             pending.update(books.intent_counts(c, connection.account_pk))
     outcome = "ok"
-    if errors or read["rejected"] or read["waiting"] or pending:
+    if errors or filed or read["rejected"] or read["waiting"] or pending:
         outcome = "partial"
     if errors and not sum(read.values()) and not writes and len(errors) >= len(runtime.connections):
         outcome = "failed"
@@ -156,6 +158,7 @@ def finish_sync(
         "skipped": read["skipped"],
         "rejected": read["rejected"],
         "waiting": read["waiting"],
+        "rejects": filed,
         "skipped_by_rule": dict(rules),
         "people": people_counts(runtime),
         "waiting_for_us": waiting_list(runtime),
@@ -201,7 +204,7 @@ def show_sync(result: Mapping[str, Any], *, said: Collection[str] = ()) -> None:
     for error in result["errors"]:
         if error not in said:
             output.warn(error)
-    if result["rejected"] or pending.get("rejected"):
+    if result["rejects"] or result["rejected"] or pending.get("rejected"):
         output.say("Look at the rejects: crmbridge rejects")
 
 

@@ -58,8 +58,10 @@ def plan(
             return
         if not found:
             output.say("There is nothing to plan: no CRM was reached yet.")
-            output.say("Collect first with: crmbridge sync")
+            output.say("Collect first with: crmbridge sync --collect-only")
         for name, actions in found.items():
+            if len(found) > 1:
+                output.say(f"In {name}:")
             report.show_plan(actions, details=details)
             report.show_limits(runtime.connections[name])
 

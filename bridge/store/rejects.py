@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from bridge.store.among import among
 from bridge.store.database import instant, micros
@@ -83,6 +83,14 @@ def save(c: Connection, found: Reject, now: datetime) -> int:
         )
     )
     return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+
+def filed_since(c: Connection, since: datetime | None) -> int:
+    """Return how many open rejects were filed, or filed again, since an instant; None counts all."""
+    query = select(func.count()).where(reject.c.state == "open")
+    if since is not None:
+        query = query.where(reject.c.last_at >= micros(since))
+    return int(c.execute(query).scalar_one())
 
 
 def close_for_records(c: Connection, pks: Sequence[int]) -> None:
