@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,8 +14,10 @@ from sqlalchemy import Connection
 
 from bridge.errors import StoreError
 from bridge.store.database import Database
-from bridge.store.tables import meta
+from bridge.store.tables import meta, reject
+from bridge.store.traces import Traces
 from bridge.store.writer import Priority, Writer
+from tests.sync_world import World
 
 
 @pytest.fixture
@@ -102,3 +105,25 @@ def test_a_writer_without_a_database_says_so(database: Database, monkeypatch: py
     with pytest.raises(StoreError, match="the server is away"):
         writer.submit(put, "one", 1, priority=Priority.LIVE).result(10)
     writer.close()
+
+
+def test_a_body_is_searched_for_people_in_time_and_never_by_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[str] = set()
+    search = Traces.in_bytes
+
+    def watched(self: Traces, body: bytes) -> set[bytes]:
+        threads.add(threading.current_thread().name)
+        return search(self, body)
+
+    monkeypatch.setattr(Traces, "in_bytes", watched)
+    with World(f"sqlite:///{tmp_path / 'store.db'}", tmp_path) as world:
+        world.webhook(b"no JSON " + (b"x" * 64 + b"@") * 20_000)
+        world.message("m1 " + "a@" * 200_000, "5511973914862", at="never")
+        began = time.process_time()
+        world.collect()
+        world.resolve()
+        assert time.process_time() - began < 5.0
+        assert len(world.rows(reject)) == 2
+    assert threads and "store-writer" not in threads

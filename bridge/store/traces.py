@@ -18,7 +18,7 @@ from bridge.journey.handles import spellings
 from bridge.store.database import Database, micros, upsert
 from bridge.store.tables import mention, suppression
 
-_EMAIL = re.compile(rb"[\w.%+'\x80-\xff-]{1,64}@[\w\x80-\xff-]+(?:\.[\w\x80-\xff-]+)+")
+_EMAIL = re.compile(rb"(?<![\w.%+'\x80-\xff-])[\w.%+'\x80-\xff-]{1,64}@[\w\x80-\xff-]+(?:\.[\w\x80-\xff-]+)+")
 _NUMBER = re.compile(rb"\+?\(?[0-9][0-9 ().\-]{5,22}[0-9]")
 _DIGITS = re.compile(rb"[0-9]{7,40}")
 _OPAQUE = re.compile(rb"\b[A-Z]{2}\.[A-Za-z0-9]{4,128}\b")
@@ -58,13 +58,8 @@ class Traces:
         return found
 
 
-def save_mentions(c: Connection, traces: Traces, kind: str, ref: int, body: bytes) -> None:
-    """Index who is named in a body that no entity speaks of; `kind` is record or delivery."""
-    add_mentions(c, traces.in_bytes(body), kind, [ref])
-
-
 def add_mentions(c: Connection, hashes: Iterable[bytes], kind: str, refs: Iterable[int]) -> None:
-    """Index these people as named in some records or deliveries."""
+    """Index these people as named in some records or deliveries; `kind` says which."""
     rows = [{"handle_hash": found, "kind": kind, "ref": ref} for found in sorted(hashes) for ref in refs]
     upsert(c, mention, rows, conflict=["handle_hash", "kind", "ref"])
 

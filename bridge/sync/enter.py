@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import orjson
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import select, update
 
 from bridge.store import collected, entities, people, rejects
 from bridge.store.collected import Stored
 from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, ledger, record
-from bridge.store.traces import add_mentions, save_mentions
+from bridge.store.traces import add_mentions
 from bridge.sync.interpret import Refused
 from bridge.sync.page import Change, Removal, tombstone
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
@@ -52,9 +51,8 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     collected.resolve_again(c, change.again)
     for stored, refused in change.refused:
         rejects.save(c, _reject(connection, stored, refused), now)
-        save_mentions(c, runtime.traces, "record", stored.pk, _bytes(stored))
-    for stored in change.left:
-        save_mentions(c, runtime.traces, "record", stored.pk, _bytes(stored))
+    for pk, named in change.named.items():
+        add_mentions(c, named, "record", [pk])
     _close_rejects(c, change)
     entities.touch(c, JOURNEY, entities.with_journeys(c, change.touched), runtime.sequence())
     entities.count_unknown_words(c, connection.spec.name, "", change.words)
@@ -127,8 +125,3 @@ def _reject(connection: Connection, stored: Stored, refused: Refused) -> rejects
         field=refused.field,
         place=f"{connection.mapping.file}:{refused.line}" if refused.line else "",
     )
-
-
-def _bytes(stored: Stored) -> bytes:
-    data = stored.record.data
-    return data if isinstance(data, bytes) else orjson.dumps(data)

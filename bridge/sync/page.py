@@ -52,6 +52,7 @@ class Change:
     states: dict[int, tuple[int, str | None]] = field(default_factory=dict)
     refused: list[tuple[Stored, Refused]] = field(default_factory=list)
     left: list[Stored] = field(default_factory=list)
+    named: dict[int, set[bytes]] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
     removed: list[Removal] = field(default_factory=list)
     existing: set[str] = field(default_factory=set)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import orjson
+
 from bridge.errors import StoreError
 from bridge.store import collected
 from bridge.store.blobs import LOST_HINT
@@ -58,6 +60,7 @@ def _apply_apart(runtime: Runtime, connection: Connection, stored: Sequence[Stor
             hint="Please report it. Once mended, replay.",
         )
         change = Change(states={item.pk: (REJECTED, None)}, refused=[(item, fault)])
+        _index_people(runtime, change)
         runtime.writer.run(lambda c: enter(c, runtime, connection, change), priority=Priority.RESOLVE)
 
 
@@ -69,8 +72,17 @@ def apply(runtime: Runtime, connection: Connection, stored: Sequence[Stored]) ->
         with runtime.database.read() as c:
             change = work_out(c, reader, outcomes)
         _count_words(connection, stored, change)
+        _index_people(runtime, change)
         runtime.writer.run(lambda c: enter(c, runtime, connection, change), priority=Priority.RESOLVE)
     runtime.wake("project")
+
+
+def _index_people(runtime: Runtime, change: Change) -> None:
+    """Find who is named in bodies that no entity speaks of; a long body takes its time, so not in the writer."""
+    for stored in [*(stored for stored, _ in change.refused), *change.left]:
+        data = stored.record.data
+        body = data if isinstance(data, bytes) else orjson.dumps(data)
+        change.named[stored.pk] = runtime.traces.in_bytes(body)
 
 
 def _guarded(runtime: Runtime, reader: Reader, item: Stored) -> list[Outcome]:

@@ -12,7 +12,7 @@ from bridge.model import Delivery, Hint, Record, Skip
 from bridge.store import collected, cursors, deliveries, rejects
 from bridge.store.blobs import LOST_HINT
 from bridge.store.tables import MAPPED, REJECTED
-from bridge.store.traces import save_mentions, suppressed
+from bridge.store.traces import add_mentions, suppressed
 from bridge.store.writer import Priority
 from bridge.sync.collect import check_streams, leave_out
 from bridge.sync.runtime import Connection, Runtime
@@ -110,6 +110,7 @@ def _enter(
     )
     erased = any(was is not stays for was, stays in zip(found.items, kept, strict=False))
     drop = (connection.config.capture.restricts or erased) and failure is None
+    named = runtime.traces.in_bytes(delivery.body) if failure else set()
 
     def work(c: Transaction) -> str | None:
         collected.insert_records(c, rows)
@@ -117,7 +118,7 @@ def _enter(
             cursors.make_due(c, account_pk, stream)
         if failure is not None:
             rejects.save(c, failure, now)
-            save_mentions(c, runtime.traces, "delivery", pk, delivery.body)
+            add_mentions(c, named, "delivery", [pk])
         else:
             rejects.close_for_delivery(c, pk)
         return deliveries.set_delivery(c, pk, REJECTED if failure else MAPPED, drop_body=drop)
