@@ -359,3 +359,15 @@ def test_a_vendor_that_repeats_itself_says_the_same_versions(tmp_path: Path) -> 
 def test_the_entry_point_brings_this_connector() -> None:
     assert SPEC.name == "memory"
     assert [stream.name for stream in SPEC.streams] == ["owners", "contacts", "messages", "entries"]
+
+
+def test_several_receivers_are_each_judged_by_the_capture_rules(
+    opened: Callable[..., Memory], folder: Path
+) -> None:
+    sent = {"from": "rui@example.com", "text": "Oi", "at": "2026-11-18T14:00:00Z"}
+    write_lines(folder, "messages", {"id": "1", **sent, "to": ["ana@one.example", "eva@lawyer.example"]})
+    write_lines(folder, "messages", {"id": "2", **sent, "to": ["ana@one.example", 5]})
+    memory = opened(CaptureRules(never=["*@lawyer.example"]))
+    first, second = [item for page in pulled(memory, "messages") for item in page.records]
+    assert (first.id, type(first)) == ("1", Skip)
+    assert (second.id, type(second)) == ("2", Record)

@@ -43,13 +43,18 @@ def record_or_skip(stream: str, thing: Thing, capture: Capture) -> Record | Skip
     taken = record(stream, thing)
     if stream != "messages" or taken.deleted or "unreadable" in thing:
         return taken
-    addresses = [address for address in (thing.get("from"), thing.get("to")) if address]
+    addresses = [*_addresses(thing.get("from")), *_addresses(thing.get("to"))]
     decision = capture.decide(at=instant(thing.get("at")), addresses=addresses)
     if decision.rule is not None:
         return Skip(stream=stream, id=taken.id, version=taken.version, rule=decision.rule)
     if decision.detail == "full":
         return taken
     return record(stream, {name: value for name, value in thing.items() if name != "text"})
+
+
+def _addresses(value: Json) -> list[str]:
+    """Return one address, or the addresses of a list, as text."""
+    return [str(one) for one in (value if isinstance(value, list) else [value]) if one]
 
 
 def record(stream: str, thing: Thing) -> Record:
