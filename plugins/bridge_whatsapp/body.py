@@ -13,6 +13,9 @@ from bridge import Json, MappingError
 from bridge_whatsapp.people import Contacts, items, mapping, text
 from bridge_whatsapp.words import FRAME, HISTORY_REFUSED, LISTS, SKIPPED_FIELDS, Event
 
+_MOST_ERRORS = 10
+"""Errors of a change that are kept with each of its items: every item repeats them."""
+
 _DEPTH = 200
 """Levels of nesting that are read; orjson refuses to write more than 254."""
 
@@ -98,7 +101,7 @@ def _change(change: Json, waba: str | None, position: str) -> Iterator[Item]:
             metadata=value.get("metadata"),
             contact=contacts.of(ids),
             thread=thread,
-            errors=errors or None,
+            errors=errors[:_MOST_ERRORS] or None,
             rule=rule or _refusal(event, item),
         )
         count += 1
