@@ -76,13 +76,15 @@ def collect(
     account_pk = connection.account_pk
     saved = time.monotonic()
 
+    def unseen(page: Page) -> Sequence[Record | Skip]:
+        with runtime.database.read() as c:
+            return collected.unseen(c, account_pk, page.records)
+
     def store(page: Page, *, last: bool) -> None:
         nonlocal saved
         now = runtime.clock()
         check_streams(connection, page.records)
-        with runtime.database.read() as c:
-            fresh = collected.unseen(c, account_pk, page.records)
-        items = leave_out(runtime, fresh, out)
+        items = leave_out(runtime, unseen(page) if at is not None else page.records, out)
         rows = collected.record_rows(items, account_pk=account_pk, run=run, now=now, blobs=runtime.blobs)
         watermark = min(page.watermark, now - lookback) if page.watermark else None
         if not rows and watermark is None and not last and time.monotonic() - saved < LAGGING_CURSOR:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -86,16 +87,18 @@ def identify(
             if before is not None:
                 spread.update(_linking(before))
     component = _component(c, {key: after[key] for key in changed}, after, spread, gone)
-    found = partition([_node(stored) for stored in component.values()])
+    found = partition([_node(stored) for stored in _joined(component)])
     for key, stored in {**after, **component}.items():
-        person_id = found.person_of.get(key, stored.person_id)
+        person_id = stored.person_id
+        if key in component:
+            person_id = found.person_of.get(key) or id_of_founder(key)
         change.person_of[key] = person_id
         candidates = stored.candidates
         if key in component:
             candidates = tuple(sorted(found.candidates.get(key, ())))
         now = stored
         if person_id != stored.person_id or candidates != stored.candidates:
-            now = replace(stored, person_id=person_id, candidates=candidates)
+            now = stored.placed(person_id, candidates)
         if now != (known.get(key) if key in after else stored):
             change.touched.add(person_id)
             change.nodes.append(node_row(now))
@@ -183,6 +186,18 @@ def _component(
         component |= fresh
         ahead = {key for stored in fresh.values() for key in _linking(stored)} - asked
     return component
+
+
+def _joined(component: Mapping[str, StoredNode]) -> list[StoredNode]:
+    """Return the nodes that share anything with another: the rest are persons of their own, most of a first sync."""
+    carried = Counter(key for stored in component.values() for key in _linking(stored))
+    shared = {key for key, times in carried.items() if times > 1}
+    absorbed = {alias for stored in component.values() for alias in stored.aliases}
+    return [
+        stored
+        for key, stored in component.items()
+        if stored.aliases or key in absorbed or not shared.isdisjoint(stored.handles)
+    ]
 
 
 def _node(stored: StoredNode) -> Node:
