@@ -124,8 +124,8 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
                 output.say(f"  written {connection['written']} entries and contacts, {pending}")
         for word in found["unknown_words"]:
             output.say(
-                f"{word['connector']}: the word {word['word']!r} of {word['field']} was seen {word['seen']} times"
-                " and no rule of its mapping knows it"
+                f"{word['connector']}: the word {word['word']!r} of {word['field']} was seen"
+                f" {output.plural(word['seen'], 'time')} and no rule of its mapping knows it"
             )
 
 
