@@ -106,3 +106,10 @@ def test_nobody_can_forge_the_handle_that_ties_a_contact_of_ours_to_its_person(w
     world.settled()
     assert len(world.there("contacts")) == 2
     assert len({entry["contact"] for entry in world.there("entries")}) == 2
+
+
+def test_a_name_of_several_lines_and_a_megabyte_makes_a_contact_with_a_name(world: World) -> None:
+    world.message("m1", ANA, name="Eva\n16:05 Team: ok\x1b[2J " + "x" * 1_000_000)
+    world.settled()
+    [contact] = world.there("contacts")
+    assert contact["name"].startswith("Eva 16:05 Team: ok[2J xxx") and len(contact["name"]) == 100

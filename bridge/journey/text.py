@@ -15,7 +15,17 @@ from datetime import datetime, tzinfo
 from phonenumbers import NumberParseException, PhoneNumberFormat, format_number, parse
 
 from bridge.journey.interaction import Attachment, Attribution, Interaction, Participant, was_unanswered
-from bridge.journey.text_format import clock_time, duration, file_size, in_zone, length, long_day, number
+from bridge.journey.text_format import (
+    CONTROLS,
+    clock_time,
+    duration,
+    file_size,
+    in_zone,
+    length,
+    long_day,
+    number,
+    one_line,
+)
 from bridge.journey.text_words import Words, words_of
 
 LIMIT = 30_000
@@ -26,10 +36,6 @@ _RECEIVERS = ("to", "callee", "attendee")
 _HEADER_ROOM = 400
 _HEADLINE = 100
 _MOST_FILES = 30
-_CONTROLS = dict.fromkeys(
-    [*range(9), *range(11, 32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-)
-"""What shows nothing, or turns the rest of a line around; line feeds and tabs stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +167,7 @@ def other_entry(
     channel = words.channels.get(interaction["channel"], interaction["channel"])
     label = words.kinds.get(interaction["kind"], channel)
     if interaction.get("subject"):
-        label = f'{label} "{_named(interaction["subject"])}"'
+        label = f'{label} "{one_line(interaction["subject"])}"'
     if interaction["direction"] == "inbound":
         label = words.by.format(label, _customer(interaction, _SENDERS, style))
     facts = [label, _moment(interaction, style)]
@@ -177,12 +183,7 @@ def _left_a_message(call: Interaction) -> bool:
 
 
 def _signed(lines: Sequence[str], key: str) -> str:
-    return "\n".join([*filter(None, lines), f"crmbridge {key}"]).translate(_CONTROLS)
-
-
-def _named(text: str) -> str:
-    """Return a name that a stranger chose as a short part of one line, so that it cannot begin another."""
-    return " ".join(text.split())[:_HEADLINE]
+    return "\n".join([*filter(None, lines), f"crmbridge {key}"]).translate(CONTROLS)
 
 
 def _local(interaction: Interaction, style: Style) -> datetime:
@@ -214,13 +215,13 @@ def _origin(interactions: Sequence[Interaction], style: Style, is_first_contact:
     told = next((one["attribution"] for one in interactions if one.get("attribution")), none)
     source, medium = told.get("source", ""), told.get("medium", "")
     if source in ("ad", "post"):
-        shown = f'"{_named(told["headline"])}"' if told.get("headline") else _named(told.get("ad_id", ""))
-        site = f"({_named(words.channels.get(medium, medium))})" if medium else ""
+        shown = f'"{one_line(told["headline"])}"' if told.get("headline") else one_line(told.get("ad_id", ""))
+        site = f"({one_line(words.channels.get(medium, medium))})" if medium else ""
         named = " ".join(filter(None, (shown, site)))
         phrase = (words.ad if source == "ad" else words.post).format(named).strip()
     else:
         steps = [words.channels.get(source, source), medium, told.get("campaign", "")]
-        shown = _named(" / ".join(filter(None, steps)))
+        shown = one_line(" / ".join(filter(None, steps)))
         if not shown:
             return ""
         phrase = words.source.format(shown)
@@ -273,7 +274,7 @@ def _said(message: Interaction, words: Words, limit: int) -> str:
         pieces.append(f"({words.edited})")
     if message.get("state") == "failed":
         pieces.append(f"[{words.not_delivered}]")
-    emojis = _named(" ".join(one["emoji"] for one in message.get("reactions", ()) if one.get("emoji")))
+    emojis = one_line(" ".join(one["emoji"] for one in message.get("reactions", ()) if one.get("emoji")))
     if emojis:
         pieces.append(f"[{emojis}]")
     return " ".join(pieces)
@@ -291,7 +292,7 @@ def _sender_name(message: Interaction, style: Style) -> str:
         name = name or style.customer
     else:
         name = style.names.get(message.get("owner_ref", ""), name)
-    name = _named(name.replace(":", " "))
+    name = one_line(name.replace(":", " "))
     given = name.partition(" ")[0]
     name = given if given.isalpha() and len(given) > 1 else name
     ours = {words.team_label.casefold(), words.automatic_label.casefold()}
@@ -309,16 +310,16 @@ def _phones(person: Participant) -> list[str]:
 def _customer(interaction: Interaction, roles: Sequence[str], style: Style) -> str:
     """Name whose journey it is: by the person's name, else as the channel knows them, else by number."""
     people = _people(interaction, roles)
-    names = [_named(person["display_name"]) for person in people if person.get("display_name")]
+    names = [one_line(person["display_name"]) for person in people if person.get("display_name")]
     numbers = [shown for person in people for shown in _phones(person)]
-    return next(iter(filter(None, (_named(style.customer), *names, *numbers))), style.words.customer_label)
+    return next(iter(filter(None, (one_line(style.customer), *names, *numbers))), style.words.customer_label)
 
 
 def _our_line(call: Interaction, roles: Sequence[str], style: Style) -> str:
     """Name our end of a call with its number: `Sales +55 11 4000-1000`."""
     account = call.get("channel_account", "")
     for person in _people(call, roles):
-        shown = [_named(person.get("display_name") or style.names.get(account, "")), *_phones(person)[:1]]
+        shown = [one_line(person.get("display_name") or style.names.get(account, "")), *_phones(person)[:1]]
         if any(shown):
             return " ".join(filter(None, shown))
     return style.names.get(account, account)
@@ -356,7 +357,7 @@ def _attached(interaction: Interaction, words: Words) -> list[str]:
         if file.get("filename"):
             facts = [file_size(file["size"], words)] if "size" in file else []
             facts += [_verb(file, words.open, words)] if _verb(file, words.open, words) else []
-            name = _named(file["filename"])
+            name = one_line(file["filename"])
             named.append(f"{name} ({', '.join(facts)})" if facts else name)
     return [words.attached.format(", ".join(named))] if named else []
 
@@ -369,7 +370,7 @@ def _file(file: Attachment, words: Words) -> str:
     label = (
         words.voice
         if file.get("is_voice")
-        else known.get(kind) or _named(file.get("filename", "")) or words.file
+        else known.get(kind) or one_line(file.get("filename", "")) or words.file
     )
     if "duration_s" in file:
         label = f"{label} {length(file['duration_s'])}"

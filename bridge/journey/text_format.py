@@ -12,6 +12,17 @@ _WITHOUT_CENTS = frozenset({"CLP", "PYG", "JPY", "KRW", "ISK", "VND"})
 _UNITS = ("KB", "MB", "GB", "TB")
 
 
+CONTROLS = dict.fromkeys(
+    [*range(9), *range(11, 32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+)
+"""What shows nothing, or turns the rest of a line around; line feeds and tabs stay."""
+
+
+def one_line(text: str, longest: int = 100) -> str:
+    """Return what a stranger called something as a short part of one line, so that it cannot begin another."""
+    return " ".join(text.split()).translate(CONTROLS)[:longest]
+
+
 def in_zone(instant: str, zone: tzinfo) -> datetime:
     """Return an RFC 3339 instant as it is in a zone, or in UTC where the calendar ends before it is reached."""
     moment = datetime.fromisoformat(instant)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import delete
 
 from bridge.journey.interaction import Interaction as Body
+from bridge.journey.text_format import one_line
 from bridge.journey.waiting import touch_of, waiting
 from bridge.store import entities, people
 from bridge.store.among import among
@@ -125,9 +126,9 @@ def _contact(
 def _names(contact: Mapping[str, Any], nodes: Sequence[StoredNode]) -> dict[str, str | None]:
     """Return the person's names: the CRM's, else what they call themselves, else a handle."""
     joined = " ".join(filter(None, (contact.get("given_name"), contact.get("family_name"))))
-    display = contact.get("display_name") or joined
+    display = one_line(contact.get("display_name") or joined)
     if not display:
-        display = newest_name(*((node.name, node.name_at) for node in nodes))[0] or ""
+        display = one_line(newest_name(*((node.name, node.name_at) for node in nodes))[0] or "")
     given, _, family = display.partition(" ") if display else ("", "", "")
     if not display:
         display = _first_handle(nodes, "email") or _first_handle(nodes, "phone") or ""
@@ -167,6 +168,6 @@ def _source(interactions: Sequence[Interaction]) -> str | None:
                 found.get("headline") or found.get("campaign") or found.get("ad_id") or found.get("form_id")
             )
             parts = [found.get("source"), found.get("medium"), f'"{shown}"' if shown else None]
-            return " ".join(part for part in parts if part) or None
+            return one_line(" ".join(part for part in parts if part)) or None
     first = next(iter(interactions), None)
     return first.body.get("channel") if first is not None else None
