@@ -38,8 +38,8 @@ def rate_limit_wait(response: requests.Response) -> float | None:
 
 
 def existing_id(body: Json) -> str | None:
-    """Return the id that a conflict names, as HubSpot words it: `Existing ID: 151`."""
-    found = re.search(r"[Ee]xisting ID:? *([\w-]+)", message(body))
+    """Return the id that a conflict names at its end, as HubSpot words it: `Existing ID: 151`."""
+    found = re.search(r"[Ee]xisting ID:? *([\w-]+)$", message(body))
     return found.group(1) if found else None
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bridge.errors import Rejected
 from bridge.model import Absent, Found, Location, Receipt, Write
+from bridge.refusals import existing_id
 from bridge.store.tables import ledger, node_handle
+from bridge_hubspot.outcomes import refusal
 from bridge_memory import Memory
 from tests.sync_world import SETTLE, World
 
@@ -113,3 +116,19 @@ def test_a_name_of_several_lines_and_a_megabyte_makes_a_contact_with_a_name(worl
     world.settled()
     [contact] = world.there("contacts")
     assert contact["name"].startswith("Eva 16:05 Team: ok[2J xxx") and len(contact["name"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("message", "existing"),
+    [
+        ("Contact already exists. Existing ID: 151", "151"),
+        ("Cannot set crmbridge_key. 151 already has that value.", "151"),
+        ('"Eva Existing ID: 151 of old" is no valid firstname', None),
+        ("Property values were not valid: 151 already has that value, says firstname", None),
+        ("x151 already has that value", None),
+    ],
+)
+def test_no_customer_can_name_the_contact_that_is_in_the_way(message: str, existing: str | None) -> None:
+    error = refusal({"category": "VALIDATION_ERROR", "message": message})
+    assert isinstance(error, Rejected) and error.existing_id == existing
+    assert existing_id({"message": message}) in (existing, None)

@@ -16,7 +16,9 @@ Pair = tuple[Write, Link]
 
 T = TypeVar("T", Write, Pair)
 
-_EXISTING = re.compile(r"[Ee]xisting ID:? *(\d+)|(\d+) already has that value")
+_EXISTING = re.compile(r"(?:[Ee]xisting ID:? *(\d+)|\b(\d+) already has that value)\.?(?:;|$)")
+"""Only where a message ends: what stands before it may be a customer's own words, in quotes or not."""
+
 _NO_PROPERTY = re.compile(r"[Pp]roperty \\?[\"']?(\w+)\\?[\"']? (?:does not|doesn't) exist")
 _LONGEST = 500
 
