@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection as Transaction
@@ -19,6 +21,9 @@ from bridge.sync.runtime import Connection, Runtime
 
 MOST_ITEMS = 1_000_000
 """Items of one webhook body; the largest body taken holds fewer."""
+
+AT_ONCE = 1024 * 1024
+"""Bytes of bodies after which the store is waited for, so that large ones do not pile up in memory."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,12 +45,29 @@ def split(runtime: Runtime, connection: Connection, *, run: int, limit: int = 50
     with runtime.database.read() as c:
         waiting = deliveries.next_deliveries(c, connection.name, limit=limit, blobs=runtime.blobs)
         out = suppressed(c) if waiting else frozenset()
+    under_way: list[tuple[Found, Future[str | None]]] = []
+    size = 0
     for pk, delivery, lost in waiting:
         found = _look_into(runtime, connection, pk, delivery, lost)
-        _enter(runtime, connection, run, pk, delivery, found, out)
+        under_way.append((found, _enter(runtime, connection, run, pk, delivery, found, out)))
+        size += len(delivery.body)
+        if size > AT_ONCE:
+            _finish(runtime, connection, under_way)
+            under_way, size = [], 0
+    _finish(runtime, connection, under_way)
+    return len(waiting)
+
+
+def _finish(
+    runtime: Runtime, connection: Connection, under_way: Sequence[tuple[Found, Future[str | None]]]
+) -> None:
+    """Wait until bodies are entered; remove the files of those that may not stay, and act on hints."""
+    for found, entered in under_way:
+        unneeded = entered.result()
+        if unneeded is not None:
+            runtime.blobs.drop(unneeded)
         for stream in found.hinted:
             runtime.wake(f"collect:{connection.name}:{stream}")
-    return len(waiting)
 
 
 def _look_into(runtime: Runtime, connection: Connection, pk: int, delivery: Delivery, lost: str) -> Found:
@@ -93,8 +115,12 @@ def _enter(
     delivery: Delivery,
     found: Found,
     out: frozenset[bytes],
-) -> None:
-    """Store what a body holds and what became of it, in one transaction; then remove its file if it may not stay."""
+) -> Future[str | None]:
+    """
+    Store what a body holds and what became of it, at once or not at all.
+
+    Gives the name of the body's file where that may not stay. Several bodies share a transaction.
+    """
     account_pk = connection.account_pk
     assert account_pk is not None
     now = runtime.clock()
@@ -123,6 +149,4 @@ def _enter(
             rejects.close_for_delivery(c, pk)
         return deliveries.set_delivery(c, pk, REJECTED if failure else MAPPED, drop_body=drop)
 
-    unneeded = runtime.writer.run(work, priority=Priority.RESOLVE)
-    if unneeded is not None:
-        runtime.blobs.drop(unneeded)
+    return runtime.writer.submit(work, priority=Priority.RESOLVE)
