@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ import pytest
 
 from bridge.cli.work import plan_all
 from bridge.engine import commands
+from bridge.engine.local import Daemon
 from bridge.errors import AuthError, PluginError, RateLimited, Rejected, Unavailable
-from bridge.model import Location, Match, Person, Receipt, Unknown, Write
+from bridge.model import Json, Location, Match, Page, Person, Phase, Receipt, Unknown, Write
 from bridge.store import rejects
 from bridge.store.tables import field_ledger, intent, ledger
 from bridge.sync import deliver
 from bridge_memory import Memory
+from tests.outside import until
 from tests.sync_world import SETTLE, World, dies, party
 
 ANA, BIA, DORA = "5511973914862", "5511973914863", "5511973914864"
@@ -570,6 +574,37 @@ def test_yesterdays_backup_doubles_nothing(tmp_path: Path) -> None:
         assert sorted(one["id"] for one in world.there("contacts")) == expected[1]
         assert world.stream("entries", "crm")["mapped"] == 0, "our own entries entered journeys"
         assert world.sync().written == 0
+
+
+@pytest.mark.parametrize("written_before", [False, True])
+def test_the_daemon_writes_nothing_before_it_has_read_what_stands(small: World, written_before: bool) -> None:
+    there = small.contact(name="Ana", phone=f"+{ANA}")
+    if written_before:
+        small.message("m1", ANA)
+        small.settled()
+    small.message("m2", ANA, thread="t2")
+    small.clock.sleep(120)
+    gate = threading.Event()
+
+    def pull(memory: Memory, stream: str, phase: Phase, place: Json, fields: Sequence[str]) -> Iterator[Page]:
+        if stream == "entries":
+            assert gate.wait(20)
+        return Memory.pull(memory, stream, phase, place, fields)
+
+    small.acts["crm"]["pull"] = pull
+    small.start()
+    daemon = Daemon(small.runtime)
+    daemon.start()
+    try:
+        until(lambda: small.stream("messages")["waiting"] == 0 and small.stream("messages")["mapped"] >= 1)
+        time.sleep(1.5)
+        assert "m2" not in small.told()
+        gate.set()
+        until(lambda: "m2" in small.told())
+    finally:
+        gate.set()
+        daemon.stop()
+    assert {entry["contact"] for entry in small.there("entries")} == {there}
 
 
 def busy(home: Path, store: str) -> World:

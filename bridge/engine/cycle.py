@@ -14,7 +14,7 @@ from bridge.connector import Receiver, Source
 from bridge.engine.opening import fault_of, own_of
 from bridge.errors import AuthError, BridgeError, CursorExpired, StoreError
 from bridge.model import Phase
-from bridge.store import collected, cursors, entities
+from bridge.store import collected, cursors, entities, ledger
 from bridge.store.tables import cursor
 from bridge.sync import deliver, resolve
 from bridge.sync.anew import queue_everybody
@@ -171,6 +171,29 @@ def _knows_contacts(runtime: Runtime, crm: Connection) -> bool:
     read = select(cursor.c.phase).where(*here, cursor.c.phase == ("backfill" if past else "live"), done)
     with runtime.database.read() as c:
         return c.execute(read).first() is not None and not collected.is_waiting(c, crm.account_pk, spec.name)
+
+
+def is_behind(runtime: Runtime, connection: Connection) -> bool:
+    """
+    Tell whether records of a CRM wait to be resolved, or its past is not read to the end before the first write.
+
+    Once something was written the past need not be waited for again: new fields make it be read anew.
+    """
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    rules = connection.mapping.push_interaction
+    written = {connection.spec.contact_stream, *(rules.streams if rules else ())}
+    with runtime.database.read() as c:
+        if any(collected.is_waiting(c, account_pk, spec.name) for spec in connection.spec.streams):
+            return True
+        if ledger.written_count(c, account_pk):
+            return False
+        pasts = [
+            cursors.load_cursor(c, account_pk, spec.name, "backfill")
+            for spec in connection.spec.streams
+            if spec.name in written and "backfill" in spec.phases
+        ]
+    return any(at is None or not at.complete for at in pasts)
 
 
 def settle_inbox(

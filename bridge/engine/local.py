@@ -50,6 +50,8 @@ class Daemon:
         self._lock = threading.Lock()
         self._troubled: dict[str, tuple[set[str], float]] = {}
         self._failed: list[str] = []
+        self._pulled: set[str] = set()
+        self._read: set[str] = set()
         self._run = 0
         runtime.wake = self.wake
 
@@ -173,6 +175,8 @@ class Daemon:
             outcome = cycle.pull(
                 self._runtime, connection, run=self._run, force=woken, stopping=self._stop.is_set
             )
+            if outcome.worked or not outcome.failed:
+                self._pulled.add(connection.name)
             ailing = (ailing | outcome.failed) - outcome.worked
             if outcome.errors:
                 self._say(step, connection, outcome.errors[0])
@@ -227,7 +231,7 @@ class Daemon:
         step = f"deliver:{connection.name}"
         failures = 0
         while not self._stop.is_set():
-            if not connection.asked:
+            if not connection.asked or not self._may_write(connection):
                 self._sleep(step, 1.0)
                 continue
             wait = SWEEP
@@ -254,6 +258,22 @@ class Daemon:
                 self._say(step, connection, self._runtime.told(connection, told))
                 wait = AUTH_PAUSE if isinstance(told, AuthError) else _back_off(failures)
             self._sleep(step, wait)
+
+    def _may_write(self, connection: Connection) -> bool:
+        """
+        Tell whether what stands in a CRM was read since the start, so that nothing is written beside its twin.
+
+        A store from a backup does not know what was written since, nor a new one what the CRM logged itself.
+        """
+        if connection.name in self._read:
+            return True
+        source = isinstance(connection.connector, Source)
+        if source and connection.name not in self._pulled:
+            return False
+        if cycle.is_behind(self._runtime, connection):
+            return False
+        self._read.add(connection.name)
+        return True
 
     def _commands(self) -> None:
         """Carry out what other crmbridge processes ask for, since only this one may write."""
