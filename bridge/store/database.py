@@ -173,19 +173,19 @@ def upsert_sql(dialect: str, table: Table, conflict: tuple[str, ...], update: tu
     """
     Return INSERT ... ON CONFLICT as driver SQL with positional parameters, one per column but `pk`.
 
-    No `conflict` columns means a plain INSERT, no `update` columns DO NOTHING. Used with
+    No `conflict` columns means any unique key, no `update` columns DO NOTHING. Used with
     `exec_driver_sql`, which spares the 3 to 5 microseconds a row that Core adds; named
     parameters would cost one more.
     """
     columns = _columns(table)
     insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     statement = insert.values(dict.fromkeys(columns))
-    if conflict and update:
+    if update:
         statement = statement.on_conflict_do_update(
             index_elements=list(conflict), set_={name: statement.excluded[name] for name in update}
         )
-    elif conflict:
-        statement = statement.on_conflict_do_nothing(index_elements=list(conflict))
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=list(conflict) or None)
     dialect_type: Any = (
         postgresql.psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
         if dialect == "postgresql"
@@ -218,11 +218,10 @@ def upsert(
     connection.exec_driver_sql(sql, list(map(_values_of(table), rows)))
 
 
-def append(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert `rows` (each with every column but `pk`), none of which exists."""
-    if rows:
-        sql = upsert_sql(connection.dialect.name, table, (), ())
-        connection.exec_driver_sql(sql, list(map(_values_of(table), rows)))
+def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> int:
+    """Insert those of `rows` (each with every column but `pk`) whose unique keys are free; return how many."""
+    sql = upsert_sql(connection.dialect.name, table, (), ())
+    return connection.exec_driver_sql(sql, list(map(_values_of(table), rows))).rowcount
 
 
 class Lock:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, func, select, update
 from bridge.model import Delivery, Request
 from bridge.store.among import among
 from bridge.store.blobs import Blobs
-from bridge.store.database import append, instant, micros
+from bridge.store.database import insert_new, instant, micros
 from bridge.store.tables import DELIVERY_WAITS, REJECTED, WAITING, delivery, reject
 
 
@@ -46,28 +46,22 @@ def insert_deliveries(c: Connection, rows: Sequence[Mapping[str, Any]]) -> list[
 
     The same key with the same body again is a repeat and is stored once.
     """
+    if insert_new(c, delivery, rows) == len(rows):
+        return [True] * len(rows)
     keys_of: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if row["idempotency_key"] is not None:
             keys_of.setdefault((row["connection"], row["sender"]), []).append(row["idempotency_key"])
-    taken: dict[tuple[str, str, str], bytes] = {}
-    for (connection, sender), keys in keys_of.items():
-        for key, body_hash in c.execute(used_keys(connection, sender, keys)):
-            taken[connection, sender, key] = body_hash
-    fresh: list[Mapping[str, Any]] = []
-    verdicts: list[bool] = []
-    for row in rows:
-        if row["idempotency_key"] is None:
-            fresh.append(row)
-            verdicts.append(True)
-            continue
-        key = (row["connection"], row["sender"], row["idempotency_key"])
-        if key not in taken:
-            taken[key] = row["body_hash"]
-            fresh.append(row)
-        verdicts.append(taken[key] == row["body_hash"])
-    append(c, delivery, fresh)
-    return verdicts
+    stored = {
+        (connection, sender, key): body_hash
+        for (connection, sender), keys in keys_of.items()
+        for key, body_hash in c.execute(used_keys(connection, sender, keys))
+    }
+    return [
+        row["idempotency_key"] is None
+        or stored[row["connection"], row["sender"], row["idempotency_key"]] == row["body_hash"]
+        for row in rows
+    ]
 
 
 def used_keys(connection: str, sender: str, keys: Sequence[str]) -> Select[Any]:

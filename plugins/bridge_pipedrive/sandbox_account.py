@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from bridge import Json
 from bridge_pipedrive.sandbox_answers import Actor, not_found, unfit
 from bridge_pipedrive.sandbox_faults import Levers
+from bridge_pipedrive.sandbox_hooks import Hooks
 from bridge_pipedrive.sandbox_kinds import KINDS, Kind
 from bridge_pipedrive.sandbox_rows import Id, Row, Version
 from bridge_pipedrive.sandbox_setup import Setup
@@ -44,6 +45,8 @@ class Account:
         self.lock = threading.RLock()
         self.setup = Setup(clock)
         self.tell: Told = lambda action, row, before, actor, other: None
+        self.hooks = Hooks()
+        self.event = 0
         self._rows: dict[str, dict[Id, Row]] = {name: {} for name in KINDS}
         # Every type counts from the same number: a client that forgets the type takes one for the other.
         self._last_id = dict.fromkeys(KINDS, 500)
@@ -100,10 +103,10 @@ class Account:
     def create(self, kind: Kind, values: Mapping[str, Json], custom: Mapping[str, Json], actor: Actor) -> Row:
         """Keep a new record whose values were found good."""
         now = self.clock()
-        id: Id = str(uuid.uuid4())
-        if kind.name != "leads":
-            self._last_id[kind.name] += 1
-            id = self._last_id[kind.name]
+        self._last_id[kind.name] += 1
+        id: Id = self._last_id[kind.name]
+        if kind.name == "leads":
+            id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.company} lead {id}"))
         kept = dict(values)
         added = kept.pop("add_time", None)
         row = Row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 
 import orjson
@@ -17,8 +18,7 @@ from bridge_pipedrive.sandbox_faults import CLOUDFLARE, Fault, Meter
 from bridge_pipedrive.sandbox_routes import ROUTES, Route
 
 _BASES = {"/api/v2": "v2", "/api/v1": "v1", "/v1": "v1"}
-_READS = "GET"
-_UNKNOWN_COST = 2
+_PATTERNS = tuple((route, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path))) for route in ROUTES)
 
 
 class Api:
@@ -37,7 +37,7 @@ class Api:
         by_key = "x-api-token" in request.headers
         route, words = _found(method, path)
         search = route is not None and route.search
-        cost = route.cost if route else _UNKNOWN_COST
+        cost = route.cost if route else 0
         with self._account.lock:
             self._account.settle()
             answer = self._unauthorised(request.headers) or self.meter.refuse(
@@ -50,7 +50,7 @@ class Api:
                     if fault
                     else self._executed(request, route, words, raw)
                 )
-            headers = self.meter.headers(search=search, by_key=by_key, write=method != _READS)
+            headers = self.meter.headers(search=search, by_key=by_key, write=method != "GET")
             headers.update(answer.headers)
             pace = self._account.levers.pace
         await asyncio.sleep(pace + (fault.delay if fault is not None else 0.0))
@@ -112,10 +112,8 @@ def _found(method: str, path: str) -> tuple[Route | None, Mapping[str, str]]:
     for base, version in _BASES.items():
         if path.startswith(f"{base}/"):
             rest = path.removeprefix(base).rstrip("/")
-            for route in ROUTES:
-                if (route.version, route.method) == (version, method) and (
-                    match := route.pattern.fullmatch(rest)
-                ):
+            for route, pattern in _PATTERNS:
+                if (route.version, route.method) == (version, method) and (match := pattern.fullmatch(rest)):
                     return route, match.groupdict()
     return None, {}
 

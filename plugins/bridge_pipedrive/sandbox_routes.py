@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bridge_pipedrive import sandbox_events as events
+from bridge_pipedrive import sandbox_past as past
+from bridge_pipedrive import sandbox_search as search
+from bridge_pipedrive import sandbox_settings as settings
 from bridge_pipedrive import sandbox_v1 as v1
 from bridge_pipedrive import sandbox_v2 as v2
 from bridge_pipedrive.sandbox_kinds import DEALS, KINDS, Kind
+from bridge_pipedrive.sandbox_setup import FIELD_OWNERS
 from bridge_pipedrive.sandbox_v2 import Endpoint
 
 _PAGING = ("limit", "cursor")
@@ -44,10 +48,6 @@ class Route:
     search: bool = False
     admin: bool = False
 
-    @property
-    def pattern(self) -> re.Pattern[str]:
-        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path))
-
 
 def _two(method: str, path: str, cost: int, endpoint: Endpoint, *query: str, scope: str) -> Route:
     scopes = (f"{scope}:full",) if method != "GET" else (f"{scope}:read", f"{scope}:full")
@@ -81,6 +81,60 @@ def _funnels() -> Iterator[Route]:
         yield _two("GET", f"{path}/{{id}}", 1, v2.reader(kind), scope=scope)
 
 
+def _searches() -> Iterator[Route]:
+    common = ("term", "fields", "exact_match")
+    chosen = {
+        "persons": ("organization_id", "include_fields"),
+        "organizations": (),
+        "deals": ("person_id", "organization_id", "status", "include_fields"),
+        "leads": ("person_id", "organization_id", "include_fields"),
+    }
+    for name, query in chosen.items():
+        yield _search(f"/{name}/search", search.searcher(KINDS[name]), *common, *query)
+    items = ("item_types", "search_for_related_items", "include_fields")
+    yield _search("/itemSearch", search.search_items, *common, *items)
+    yield _search("/itemSearch/field", search.search_field, "term", "entity_type", "match", "field")
+
+
+def _search(path: str, endpoint: Endpoint, *query: str) -> Route:
+    return Route(
+        version="v2",
+        method="GET",
+        path=path,
+        cost=20,
+        endpoint=endpoint,
+        query=(*query, *_PAGING),
+        scopes=("search:read",),
+        search=True,
+    )
+
+
+def _fields() -> Iterator[Route]:
+    for owner in FIELD_OWNERS:
+        path, scope = f"/{owner.removesuffix('s')}Fields", _SCOPES[owner]
+        yield _two("GET", path, 10, settings.field_lister(owner), "include_fields", *_PAGING, scope=scope)
+        yield Route(
+            version="v2",
+            method="POST",
+            path=path,
+            cost=5,
+            endpoint=settings.field_creator(owner),
+            scopes=("admin",),
+            admin=True,
+        )
+        yield _two(
+            "GET", f"{path}/{{field_code}}", 1, settings.field_reader(owner), "include_fields", scope=scope
+        )
+
+
+def _histories() -> Iterator[Route]:
+    for name in ("persons", "organizations", "deals"):
+        kind, scope = KINDS[name], _SCOPES[name]
+        yield _one("GET", f"/{name}/{{id}}/flow", 40, past.flow(kind), "recents:read")
+        yield _one("GET", f"/{name}/{{id}}/changelog", 20, past.changelog(kind), "recents:read")
+        yield _one("PUT", f"/{name}/{{id}}/merge", 40, past.merger(kind), f"{scope}:full")
+
+
 def _one(method: str, path: str, cost: int, endpoint: Endpoint, *scopes: str, admin: bool = False) -> Route:
     return Route(
         version="v1", method=method, path=path, cost=cost, endpoint=endpoint, scopes=scopes, admin=admin
@@ -90,8 +144,11 @@ def _one(method: str, path: str, cost: int, endpoint: Endpoint, *scopes: str, ad
 _READ = ("deals:read", "deals:full", "contacts:read", "contacts:full")
 _WRITE = ("deals:full", "contacts:full")
 ROUTES = (
+    *_searches(),
     *_records(),
     *_funnels(),
+    *_fields(),
+    *_histories(),
     _one("GET", "/notes", 20, v1.list_notes, *_READ),
     _one("POST", "/notes", 10, v1.create_note, *_WRITE),
     _one("GET", "/notes/{id}", 2, v1.get_note, *_READ),
@@ -106,4 +163,9 @@ ROUTES = (
     _one("GET", "/users/me", 2, v1.get_me, "base"),
     _one("GET", "/users", 20, v1.list_users, "users:read"),
     _one("GET", "/users/{id}", 2, v1.get_user, "users:read"),
+    _one("GET", "/activityTypes", 20, settings.list_types, "activities:read", "activities:full", "admin"),
+    _one("POST", "/activityTypes", 10, settings.create_type, "admin", admin=True),
+    _one("GET", "/webhooks", 10, events.list_webhooks, "admin", admin=True),
+    _one("POST", "/webhooks", 10, events.create_webhook, "admin", admin=True),
+    _one("DELETE", "/webhooks/{id}", 6, events.delete_webhook, "admin", admin=True),
 )
