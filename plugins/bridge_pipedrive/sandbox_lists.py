@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 import orjson
 
@@ -15,7 +16,6 @@ from bridge_pipedrive.sandbox_answers import Answer, Asked, Refusal, unfit
 from bridge_pipedrive.sandbox_kinds import KINDS, Kind
 from bridge_pipedrive.sandbox_rows import Row
 from bridge_pipedrive.sandbox_shapes import shown
-from bridge_pipedrive.sandbox_values import stamp
 
 MOST = 500
 _IDS = 100
@@ -128,7 +128,7 @@ def _chosen(account: Account, asked: Asked, kind: Kind, *, archived: bool) -> li
     if unknown := [word for word in statuses if word not in _STATUSES]:
         raise unfit("status", f"{unknown[0][:20]} must be one of {', '.join(_STATUSES)}")
     deleted = None if "deleted" in statuses or account.levers.deleted_in_lists else False
-    since, until = (_bound(asked, name) for name in ("updated_since", "updated_until"))
+    since, until = (bound_of(asked, name) for name in ("updated_since", "updated_until"))
     tests = [
         test
         for name in kind.filters
@@ -143,8 +143,8 @@ def _chosen(account: Account, asked: Asked, kind: Kind, *, archived: bool) -> li
             or (statuses and status not in statuses)
             or (kind.name == "deals" and not statuses and row.deleted)
             or (kind.name == "deals" and held["is_archived"] is not archived)
-            or (since and stamp(row.updated_at) < since)
-            or (until and stamp(row.updated_at) >= until)
+            or (since is not None and row.updated_at < since)
+            or (until is not None and row.updated_at >= until)
             or not all(test(row) for test in tests)
         ):
             continue
@@ -161,9 +161,10 @@ def _wanted(asked: Asked) -> set[int] | None:
     return {int(word) for word in words}
 
 
-def _bound(asked: Asked, name: str) -> str:
+def bound_of(asked: Asked, name: str) -> datetime | None:
+    """Return an instant to compare update times with, in whole seconds; None where it was not given."""
     word = asked.query.get(name, "")
-    return str(values.moment(name, word)) if word else ""
+    return values.instant(values.moment(name, word)) if word else None
 
 
 def _filter(account: Account, asked: Asked, name: str) -> Callable[[Row], bool] | None:

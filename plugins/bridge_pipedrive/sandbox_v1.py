@@ -6,11 +6,11 @@ from bridge_pipedrive import sandbox_shapes as shapes
 from bridge_pipedrive.sandbox_account import Account
 from bridge_pipedrive.sandbox_answers import Answer, Asked, Refusal
 from bridge_pipedrive.sandbox_kinds import LEADS, NOTES, USERS
-from bridge_pipedrive.sandbox_lists import number_of, offset_list, ordered
+from bridge_pipedrive.sandbox_lists import bound_of, number_of, offset_list, ordered
 from bridge_pipedrive.sandbox_rows import Row
 from bridge_pipedrive.sandbox_rules import draft
 from bridge_pipedrive.sandbox_v2 import numbered
-from bridge_pipedrive.sandbox_values import moment, stamp
+from bridge_pipedrive.sandbox_values import stamp
 
 _NOTE_FILTERS = ("user_id", "deal_id", "person_id", "org_id")
 _LEAD_FILTERS = ("owner_id", "person_id", "organization_id")
@@ -23,9 +23,8 @@ def list_notes(account: Account, asked: Asked) -> Answer:
             rows = [row for row in rows if row.values[name] == number_of(asked, name, 0)]
     if lead := asked.query.get("lead_id"):
         rows = [row for row in rows if row.values["lead_id"] == lead]
-    if since := asked.query.get("updated_since"):
-        bound = moment("updated_since", since)
-        rows = [row for row in rows if stamp(row.updated_at) >= bound]
+    if since := bound_of(asked, "updated_since"):
+        rows = [row for row in rows if row.updated_at >= since]
     if start := asked.query.get("start_date"):
         rows = [row for row in rows if stamp(row.added_at)[:10] >= start]
     if end := asked.query.get("end_date"):
@@ -76,9 +75,8 @@ def _leads(account: Account, asked: Asked, *, archived: bool) -> Answer:
     for name in _LEAD_FILTERS:
         if name in asked.query:
             rows = [row for row in rows if row.values[name] == number_of(asked, name, 0)]
-    if since := asked.query.get("updated_since"):
-        bound = moment("updated_since", since)
-        rows = [row for row in rows if stamp(row.updated_at) >= bound]
+    if since := bound_of(asked, "updated_since"):
+        rows = [row for row in rows if row.updated_at >= since]
     sortable = (
         "id title owner_id creator_id was_seen expected_close_date next_activity_id add_time update_time"
     )
