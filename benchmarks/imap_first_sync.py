@@ -1,12 +1,12 @@
 """
 First sync of a mailbox, and a look at it when nothing changed: crmbridge beside mbsync, same server, same run.
 
-    python benchmarks/imap_first_sync.py [--mails 20000] [--rounds 3]
+Both read INBOX from a private Dovecot on loopback, directly and with round trips of 20 ms, in interleaved
+rounds. crmbridge collects into its store on SQLite, and then parses and resolves what it collected, which is
+timed apart; mbsync writes a Maildir, with each file on disk (its default) and without. The second look is
+the whole process, the start of Python included. Needs root, Dovecot and mbsync: sudo .ci/install-servers bench.
 
-Needs root, Dovecot and mbsync: sudo .ci/install-servers bench. Both read INBOX from a private Dovecot on
-loopback, directly and with round trips of 20 ms, in interleaved rounds. crmbridge stores the raw mails into
-one SQLite table with one commit per page, mbsync writes a Maildir; both once with each commit or file on disk
-(mbsync's default) and once without. Times are of the whole process; "of which" leaves out the start of Python.
+    python -m benchmarks.imap_first_sync [--mails 20000] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -18,17 +18,22 @@ import random
 import resource
 import shutil
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
-import bridge_imap
-from bridge import Record
-from bridge.testing.context import make_context
+from benchmarks.measure import PYTHON, conditions, middle, table
+from bridge.config import parse_config
+from bridge.engine import cycle
+from bridge.engine.memory import spare_what_stays
+from bridge.engine.opening import learn_account, open_runtime
+from bridge.store import runs
+from bridge.store.writer import Priority
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from end_to_end.dovecot import PASSWORD, REMEDY, Dovecot, available
@@ -36,8 +41,16 @@ from end_to_end.slow_line import SlowLine
 
 SEED = 20261121
 ROUND_TRIP = 0.020
+PROGRAMS = ("crmbridge", "mbsync", "mbsync, no fsync")
+CONFIG = """
+connections:
+  mailbox:
+    connector: imap
+    settings:
+      {{host: 127.0.0.1, port: {port}, tls: none, user: {user}, password: "${{env:BENCH_PASSWORD}}", folders: [INBOX]}}
+"""
 
-_MBSYNC = """{fsync}
+MBSYNC = """{fsync}
 IMAPAccount far
 Host 127.0.0.1
 Port {port}
@@ -61,6 +74,18 @@ Create Near
 Sync Pull
 SyncState *
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What one process took, in seconds; `resolve` and what follows is crmbridge's second step."""
+
+    wall: float
+    cpu: float
+    collect: float
+    resolve: float = 0.0
+    resolve_cpu: float = 0.0
+    resolved: int = 0
 
 
 def fill(server: Dovecot, count: int) -> int:
@@ -98,79 +123,68 @@ def fill(server: Dovecot, count: int) -> int:
     return total
 
 
-def ours(port: int, store: Path, synchronous: str) -> None:
-    """Be the measured process: pull from the stored cursor and store every page with its cursor."""
-    started = time.perf_counter()
-    db = sqlite3.connect(store)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute(f"PRAGMA synchronous={synchronous}")
-    db.execute(
-        "CREATE TABLE IF NOT EXISTS mail (id TEXT, version TEXT, at TEXT, body BLOB, PRIMARY KEY (id, version))"
-    )
-    db.execute("CREATE TABLE IF NOT EXISTS cursor (phase TEXT PRIMARY KEY, value TEXT)")
-    spec = next(iter(bridge_imap.bridge_connectors()))
-    settings = {
-        "host": "127.0.0.1",
-        "port": port,
-        "tls": "none",
-        "user": Dovecot.user,
-        "password": PASSWORD,
-    }
-    connector = spec.open({**settings, "folders": ["INBOX"]}, make_context())
-    for phase in ("live", "backfill"):
-        row = db.execute("SELECT value FROM cursor WHERE phase = ?", (phase,)).fetchone()
-        for page in connector.pull("messages", phase, json.loads(row[0]) if row else None, ()):
-            rows = [
-                (r.id, r.version, str(r.modified_at), r.data) for r in page.records if isinstance(r, Record)
-            ]
-            with db:
-                db.executemany("INSERT OR IGNORE INTO mail VALUES (?, ?, ?, ?)", rows)
-                db.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?)", (phase, json.dumps(page.cursor)))
-    connector.close()
-    db.close()
-    print(f"{time.perf_counter() - started:.3f}")
+def ours(port: int, folder: Path) -> None:
+    """Be the measured process: one sync as `crmbridge sync --collect-only` does it, but step after step."""
+    os.environ["BENCH_PASSWORD"] = PASSWORD
+    config = parse_config(CONFIG.format(port=port, user=Dovecot.user), file="benchmark", folder=folder)
+    with open_runtime(config, lock_as="benchmark") as runtime:
+        spare_what_stays()
+        mailbox = runtime.connections["mailbox"]
+        if (problem := learn_account(runtime, mailbox)) is not None:
+            raise problem
+        started = time.perf_counter()
+        run = runtime.writer.run(lambda c: runs.start_run(c, "sync", runtime.clock()), priority=Priority.LIVE)
+        outcome = cycle.pull(runtime, mailbox, run=run, force=True, whole=True)
+        if outcome.errors:
+            sys.exit(outcome.errors[0])
+        collected = time.perf_counter()
+        cpu = time.process_time()
+        count = cycle.settle_inbox(runtime, run=run)
+        resolved = time.perf_counter()
+        cpu = time.process_time() - cpu
+    print(json.dumps([collected - started, resolved - collected, cpu, count]))
 
 
-class Runs:
-    """The two programs as processes against one port, their results in `folder`."""
-
-    def __init__(self, folder: Path, port: int, label: str) -> None:
-        self._folder = folder
-        self._port = port
-        self._label = label
-
-    def crmbridge(self, fsync: bool) -> Sequence[str]:
-        store = self._folder / f"ours-{self._label}-{fsync}.db"
-        return [sys.executable, __file__, "--ours", str(self._port), str(store), "FULL" if fsync else "OFF"]
-
-    def mbsync(self, fsync: bool) -> Sequence[str]:
-        name = f"mbsync-{self._label}-{fsync}"
-        folder = self._folder / name
-        folder.mkdir(exist_ok=True)
-        config = self._folder / f"{name}.rc"
-        config.write_text(
-            _MBSYNC.format(
-                fsync="" if fsync else "FSync no\n",
-                port=self._port,
-                user=Dovecot.user,
-                password=PASSWORD,
-                folder=folder,
-            )
+def theirs(port: int, folder: Path, *, fsync: bool) -> list[str]:
+    """Return the command that reads the same mailbox into a Maildir."""
+    config = folder / "mbsync.rc"
+    config.write_text(
+        MBSYNC.format(
+            fsync="" if fsync else "FSync no\n",
+            port=port,
+            user=Dovecot.user,
+            password=PASSWORD,
+            folder=folder,
         )
-        return ["mbsync", "-q", "-c", str(config), "first"]
+    )
+    return ["mbsync", "-q", "-c", str(config), "first"]
 
 
-def measure(command: Sequence[str]) -> tuple[float, float, float]:
-    """Run a command; return its wall seconds, CPU seconds, and the wall seconds it printed itself (or all)."""
+def measure(command: Sequence[str]) -> Used:
+    """Run a command to its end; one that fails ends the benchmark."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    wall = time.perf_counter() - started
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed")
-    wall = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return wall, cpu, float(done.stdout or wall)
+    if not done.stdout:
+        return Used(wall=wall, cpu=cpu, collect=wall)
+    collect, resolve, resolve_cpu, count = json.loads(done.stdout)
+    return Used(wall=wall, cpu=cpu, collect=collect, resolve=resolve, resolve_cpu=resolve_cpu, resolved=count)
+
+
+def check(folder: Path, mails: int) -> None:
+    """End the benchmark unless every mail arrived."""
+    if (folder / "crmbridge.db").exists():
+        with closing(sqlite3.connect(folder / "crmbridge.db")) as store:
+            found = store.execute("SELECT count(*) FROM entity WHERE type = 'interaction'").fetchone()[0]
+    else:
+        found = len(list((folder / "INBOX").glob("[cn][ue][rw]/*")))
+    if found != mails:
+        sys.exit(f"{found:,} of {mails:,} mails are in {folder}")
 
 
 def main() -> None:
@@ -180,42 +194,51 @@ def main() -> None:
     )
     parser.add_argument("--mails", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ours", nargs=3, metavar=("PORT", "STORE", "SYNC"), help=argparse.SUPPRESS)
+    parser.add_argument("--ours", nargs=2, metavar=("PORT", "FOLDER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.ours:
-        ours(int(args.ours[0]), Path(args.ours[1]), args.ours[2])
+        ours(int(args.ours[0]), Path(args.ours[1]))
         return
     if not available() or not shutil.which("mbsync"):
         sys.exit(REMEDY)
-    results: dict[tuple[str, str, str], list[tuple[float, float, float]]] = {}
+    print(conditions())
+    results: dict[tuple[str, str, str], list[Used]] = {}
     with Dovecot() as server, SlowLine(server.port, ROUND_TRIP) as far:
         size = fill(server, args.mails)
-        print(f"{args.mails} mails, {size / 1e6:.0f} MB, {args.rounds} interleaved rounds; medians")
-        for _ in range(args.rounds + 1):
+        for _ in range(args.rounds):
             for label, port in (("loopback", server.port), ("20 ms", far.port)):
-                with tempfile.TemporaryDirectory() as folder:
-                    runs = Runs(Path(folder), port, label.replace(" ", ""))
-                    programs: dict[str, Callable[[], Sequence[str]]] = {
-                        "crmbridge": lambda runs=runs: runs.crmbridge(True),
-                        "mbsync": lambda runs=runs: runs.mbsync(True),
-                        "crmbridge, no fsync": lambda runs=runs: runs.crmbridge(False),
-                        "mbsync, no fsync": lambda runs=runs: runs.mbsync(False),
-                    }
-                    for name, command in programs.items():
-                        results.setdefault((label, "first sync", name), []).append(measure(command()))
+                for name in PROGRAMS:
+                    with tempfile.TemporaryDirectory() as place:
+                        folder = Path(place)
+                        command = [PYTHON, "-m", "benchmarks.imap_first_sync", "--ours", str(port), place]
+                        if name != "crmbridge":
+                            command = theirs(port, folder, fsync=name == "mbsync")
+                        results.setdefault((label, name, "first"), []).append(measure(command))
                         time.sleep(1.5)  # mbsync waits for a Maildir that changed in this very second
-                        results.setdefault((label, "no change", name), []).append(measure(command()))
-                    for store in Path(folder).glob("ours-*.db"):
-                        stored = sqlite3.connect(store)
-                        assert stored.execute("SELECT count(*) FROM mail").fetchone()[0] == args.mails
-                        stored.close()
-                    for near in Path(folder).glob("mbsync-*/INBOX"):
-                        assert len(list(near.glob("[cn][ue][rw]/*"))) == args.mails
-    print(f"{'':10}{'':12}{'':20}{'wall s':>9}{'of which':>10}{'mails/s':>9}{'CPU s':>8}")
-    for (label, job, name), rounds in results.items():
-        wall, cpu, inner = (statistics.median(column) for column in zip(*rounds[1:], strict=True))
-        rate = f"{args.mails / wall:9.0f}" if job == "first sync" else " " * 9
-        print(f"{label:10}{job:12}{name:20}{wall:9.3f}{inner:10.3f}{rate}{cpu:8.2f}")
+                        results.setdefault((label, name, "again"), []).append(measure(command))
+                        check(folder, args.mails)
+    print(f"\n{args.mails:,} mails, {size / 1e6:.0f} MB, {args.rounds} interleaved rounds, medians\n")
+    rows = []
+    for (label, name, which), rounds in results.items():
+        if which == "first":
+            again = results[label, name, "again"]
+            rows.append(
+                [
+                    label,
+                    name,
+                    f"{middle(one.collect for one in rounds):.2f}",
+                    f"{middle(one.cpu - one.resolve_cpu for one in rounds):.2f}",
+                    f"{middle(one.wall for one in again):.2f}",
+                ]
+            )
+    table(["line", "program", "collect: wall s", "CPU s", "nothing new: wall s"], rows)
+    first = [one for (_, name, which), rounds in results.items() for one in rounds if which == "first"]
+    ours_only = [one for one in first if one.resolved]
+    rate = middle(one.resolved / one.resolve for one in ours_only)
+    cpu = middle(one.resolve_cpu / one.resolved for one in ours_only)
+    print(
+        f"\nParsed and resolved by crmbridge afterwards: {rate:,.0f} mails/s, {cpu * 1e6:,.0f} CPU µs a mail"
+    )
 
 
 if __name__ == "__main__":

@@ -32,4 +32,4 @@ def person_id(founder: str) -> str:
 
 def find_markers(text: str) -> set[str]:
     """Return the markers that stand in a plain or HTML text, as in `crmbridge 7F3A2C9KQ0XT`."""
-    return set(_find_markers(text))
+    return set(_find_markers(text)) if "crmbridge" in text else set()

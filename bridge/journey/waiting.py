@@ -116,5 +116,5 @@ def _turn_of_call(call: Interaction) -> Literal["question", "answer", "neither"]
 
 
 def _shortened(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(text.split(maxsplit=TEXT_LENGTH)[:TEXT_LENGTH])
     return line if len(line) <= TEXT_LENGTH else f"{line[: TEXT_LENGTH - 1].rstrip()}…"

@@ -23,6 +23,13 @@ _SIGNATURE_RULE = re.compile(r"[-_=*‐–—]{2,}$")
 _CONTACT = re.compile(r"@|\+?\d[\d ()./-]{6,}\d|www\.|https?://", re.IGNORECASE)
 _BLANKS = re.compile(r"\n{3,}")
 _LONGEST_INTRODUCTION = 4
+_DRAWN = "-_=—–*"
+_SIGNING: dict[str, tuple[str, ...]] = dict.fromkeys(_DRAWN, ()) | {
+    letter: tuple(start for start in PHONE_LINE_STARTS if start[0] == letter.lower())
+    for first in PHONE_LINE_STARTS
+    for letter in (first[0], first[0].upper())
+}
+"""First characters of lines that can be or begin a signature, each with the phone lines that begin so."""
 _FOOTER_LINES = 10
 _FOOTER_SPAN = 30
 _WRAPPED_AT = 60
@@ -45,7 +52,8 @@ def split_text(text: str, parent: str | None = None) -> Split:
     where no mark introduces them. `new` is never empty unless the text is: if nothing would be left,
     it is the whole text and the others are empty.
     """
-    clean = _INVISIBLE.sub("", text).replace("\xa0", " ").replace("\r\n", "\n").replace("\r", "\n")
+    seen = text if text.isascii() else _INVISIBLE.sub("", text).replace("\xa0", " ")
+    clean = seen.replace("\r\n", "\n").replace("\r", "\n")
     lines = clean.split("\n")
     end, marked = _quotes(lines)
     if parent is not None:
@@ -208,17 +216,18 @@ def _signature(lines: Sequence[str], own: Sequence[tuple[int, str]]) -> set[int]
     signed: set[int] = set()
     for place, (index, raw) in enumerate(own):
         line = raw.strip()
-        if not line or index in signed:
+        phone_lines = _SIGNING.get(line[:1])
+        if phone_lines is None or index in signed:
             continue
         if raw == "-- " and place:
             signed.update(_unbroken(own, place, len(own)))
-        elif line[0] in "-_=—–*" and place and _SIGNATURE_RULE.match(line):
+        elif line[0] in _DRAWN and place and _SIGNATURE_RULE.match(line):
             block = _unbroken(own, place, min(place + _FOOTER_SPAN, len(own)))
             if len(block) < _FOOTER_SPAN and _closes(line, [lines[number].strip() for number in block[1:]]):
                 signed.update(block)
         elif (
             len(line) < 160
-            and line[:12].lower().startswith(PHONE_LINE_STARTS)
+            and line[:12].lower().startswith(phone_lines)
             and PHONE_LINE.match(line) is not None
         ):
             signed.add(index)
@@ -246,4 +255,5 @@ def _closes(rule: str, below: Sequence[str]) -> bool:
 
 def _tidy(lines: Sequence[str]) -> str:
     """Join lines; at most one empty line between two, none around."""
-    return _BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in lines)).strip()
+    joined = "\n".join(map(str.rstrip, lines)).strip()
+    return _BLANKS.sub("\n\n", joined) if "\n\n\n" in joined else joined
