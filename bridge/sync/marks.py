@@ -29,7 +29,9 @@ class Marks:
         Where a marker of this CRM stands elsewhere, a person copied our text. What carries one of another CRM
         was copied by a machine, and telling it again would never end.
         """
-        return bool(self.known) and meaning.type == "interaction" and any(
+        if meaning.type != "interaction" or not self.known:
+            return False
+        return any(
             account_pk != self.account_pk or ext_id in (None, meaning.ext_id)
             for mark in marks_of(meaning)
             for account_pk, ext_id in self.known.get(mark, ())
