@@ -35,7 +35,7 @@ class Api:
         method, path = request.method, request.url.path
         raw = await request.body()
         by_key = "x-api-token" in request.headers
-        route, words = _found(method, path)
+        route, words = route_of(method, path)
         search = route is not None and route.search
         cost = route.cost if route else 0
         with self._account.lock:
@@ -108,7 +108,8 @@ class Api:
             raise Refusal(403, "You do not have permissions to do this")
 
 
-def _found(method: str, path: str) -> tuple[Route | None, Mapping[str, str]]:
+def route_of(method: str, path: str) -> tuple[Route | None, Mapping[str, str]]:
+    """Return the endpoint of a path with its version, and the words of the path; None where there is none."""
     for base, version in _BASES.items():
         if path.startswith(f"{base}/"):
             rest = path.removeprefix(base).rstrip("/")
