@@ -1,0 +1,132 @@
+"""Pipedrive's rows as records: their versions, when an activity took place, the stages a deal went through."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping
+
+import orjson
+
+from bridge import Json, Record
+from bridge_pipedrive.client import Client, Row
+from bridge_pipedrive.words import PAGE, instant, second
+
+_MOST_KEPT = 5_000
+
+
+class History:
+    """The stages of deals, asked for once each time that a deal changed its stage."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[str, str], list[dict[str, Json]]] = {}
+
+    def told(self, row: Row) -> Row:
+        """
+        Return a deal with `stage_history`: its stages, oldest first, when it entered each and who moved it.
+
+        Only a deal that ever changed its stage takes a call, of 20 tokens.
+        """
+        changed, added = row.get("stage_change_time"), row.get("add_time")
+        first: dict[str, Json] = {"stage_id": row.get("stage_id"), "entered_at": added}
+        if not changed or changed == added or row.get("is_deleted"):
+            return {**row, "stage_history": [first]}
+        key = (str(row["id"]), str(changed))
+        with self._lock:
+            known = self._kept.get(key)
+        if known is None:
+            known = self._asked(row, first)
+            with self._lock:
+                if len(self._kept) >= _MOST_KEPT:
+                    self._kept.clear()
+                self._kept[key] = known
+        return {**row, "stage_history": known}
+
+    def _asked(self, row: Row, first: dict[str, Json]) -> list[dict[str, Json]]:
+        path = f"/v1/deals/{row['id']}/changelog"
+        moves = [
+            one
+            for answer in self._client.pages(path, {"limit": PAGE})
+            for one in answer.rows
+            if one.get("field_key") == "stage_id" and instant(one.get("time")) is not None
+        ]
+        moves.sort(key=lambda one: str(one["time"]))
+        if moves:
+            first = {**first, "stage_id": _number(moves[0].get("old_value"))}
+        return [
+            first,
+            *(
+                {
+                    "stage_id": _number(one.get("new_value")),
+                    "entered_at": second(at),
+                    "user_id": one.get("actor_user_id"),
+                }
+                for one in moves
+                if (at := instant(one["time"])) is not None
+            ),
+        ]
+
+
+def as_record(stream: str, row: Row) -> Record:
+    """
+    Make a record of a row.
+
+    Its version holds a digest of the content as well as its time, which is told in whole seconds only.
+    """
+    data = {**row, **_plain(stream, row)}
+    at = instant(row.get("update_time") or row.get("modified"))
+    deleted = row.get("is_deleted") is True or row.get("active_flag") is False
+    if stream in ("users", "pipelines"):
+        deleted = False
+    return Record(
+        stream=stream,
+        id=str(row["id"]),
+        version=f"{second(at) if at else ''}{'-deleted' if deleted else ''}-{_digest(data)}",
+        modified_at=at,
+        data=data,
+        deleted=deleted,
+    )
+
+
+def _plain(stream: str, row: Row) -> Row:
+    """
+    Return what a mapping could not read out of a row.
+
+    A person's `email_addresses` and `phone_numbers`, an activity's `participant_ids`, and `due_at`, the
+    instant that its date and time of day in UTC are; nothing where it names no time.
+    """
+    if stream == "persons":
+        return {
+            "email_addresses": _each(row.get("emails"), "value"),
+            "phone_numbers": _each(row.get("phones"), "value"),
+        }
+    if stream != "activities":
+        return {}
+    people = _each(row.get("participants"), "person_id") or [row.get("person_id")]
+    due = instant(f"{row.get('due_date')}T{row.get('due_time')}")
+    return {
+        "participant_ids": [one for one in people if one is not None],
+        "due_at": second(due) if due is not None else None,
+    }
+
+
+def _each(rows: Json, name: str) -> list[Json]:
+    found = [one.get(name) for one in rows or () if isinstance(one, dict)]
+    return [value for value in found if value not in (None, "")]
+
+
+def gone(stream: str, id_: str) -> Record:
+    """Return the record of what Pipedrive no longer knows."""
+    return Record(stream=stream, id=id_, version="gone", modified_at=None, data={"id": id_}, deleted=True)
+
+
+def _digest(data: Mapping[str, Json]) -> str:
+    """Return a digest of what a row says, whichever of its lists said it: empty fields do not count."""
+    content = {name: value for name, value in data.items() if value is not None}
+    return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=6).hexdigest()
+
+
+def _number(text: Json) -> Json:
+    return int(text) if isinstance(text, str) and text.isdecimal() else text

@@ -1,0 +1,206 @@
+"""Pipedrive's words: its lists and records, what a call costs, what each plan allows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from bridge import Json
+
+PAGE = 500
+HISTORY_PAGE = 50
+IDS = 100
+"""
+What one call may hold: rows of a list, rows that each take another call, ids in `ids=`.
+
+OpenAPI description of version 2, parameters `limit` and `ids`, read 2026-11-22.
+"""
+
+LOOKBACK = 60.0
+"""
+Seconds by which each look at changes begins before the last one did.
+
+A change may become visible some seconds after the time that it carries, and times are whole seconds.
+"""
+
+SETTLE = 60.0
+"""Seconds after a time-out in which Pipedrive may still commit; its gateway gives up earlier."""
+
+BLOCKED = 300.0
+"""Seconds to stay away once Cloudflare answers in Pipedrive's place."""
+
+DAILY_RETRY = 3600.0
+"""Seconds until a company whose tokens of the day are spent is asked again: nothing tells when its day ends."""
+
+KEY_FIELD = "Key of crmbridge"
+"""The person field that holds a write's key, by which a person of ours is found again."""
+
+LANES = 4
+"""Contacts that are written to at the same time."""
+
+BASE_TOKENS = 30_000
+PLANS = {"lite": 1, "growth": 2, "premium": 5, "ultimate": 7}
+BURSTS = {"lite": 20, "growth": 40, "premium": 100, "ultimate": 120}
+"""
+Tokens a day for each seat, as a multiple of the base, and calls in 2 seconds with an API token.
+
+pipedrive.readme.io, core API concepts, rate limiting, as quoted in August 2026, read 2026-11-21.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """
+    One stream that is read by lists of records.
+
+    `path` is its list, `archived` the list of those put away, `entity` its word in webhooks, `fields`
+    where its custom fields are described, `old` whether version 1 serves it, `scope` what reading takes.
+    """
+
+    stream: str
+    entity: str
+    path: str
+    scope: str
+    archived: str = ""
+    fields: str = ""
+    old: bool = False
+
+
+KINDS = {
+    kind.stream: kind
+    for kind in (
+        Kind(
+            stream="persons",
+            entity="person",
+            path="/api/v2/persons",
+            fields="/api/v2/personFields",
+            scope="contacts:read",
+        ),
+        Kind(
+            stream="organizations",
+            entity="organization",
+            path="/api/v2/organizations",
+            fields="/api/v2/organizationFields",
+            scope="contacts:read",
+        ),
+        Kind(
+            stream="deals",
+            entity="deal",
+            path="/api/v2/deals",
+            archived="/api/v2/deals/archived",
+            fields="/api/v2/dealFields",
+            scope="deals:read",
+        ),
+        Kind(stream="activities", entity="activity", path="/api/v2/activities", scope="activities:read"),
+        Kind(stream="notes", entity="note", path="/v1/notes", scope="contacts:read", old=True),
+        Kind(
+            stream="leads",
+            entity="lead",
+            path="/v1/leads",
+            archived="/v1/leads/archived",
+            scope="leads:read",
+            old=True,
+        ),
+    )
+}
+
+USERS = "/v1/users"
+ME = "/v1/users/me"
+TYPES = "/v1/activityTypes"
+PIPELINES = "/api/v2/pipelines"
+STAGES = "/api/v2/stages"
+
+STREAM_OF = {
+    **{kind.entity: kind.stream for kind in KINDS.values()},
+    "pipeline": "pipelines",
+    "stage": "pipelines",
+    "user": "users",
+}
+"""A webhook's word for an object: the stream that shows it."""
+
+WRITABLE = {
+    "persons": frozenset(
+        ("name", "owner_id", "org_id", "emails", "phones", "visible_to", "label_ids", "marketing_status")
+    ),
+    "activities": frozenset(
+        (
+            *("subject", "type", "owner_id", "due_date", "due_time", "duration", "busy", "done", "note"),
+            *("public_description", "priority"),
+        )
+    ),
+    "notes": frozenset(("content", "add_time", "user_id")),
+}
+"""
+The fields that a push may set; version 2 refuses a request with any other.
+
+OpenAPI descriptions, POST /persons, /activities and /notes, read 2026-11-22. Links set the rest.
+"""
+
+LABELS = {"persons": "person", "activities": "activity", "notes": "note"}
+
+NUMBERS = frozenset(("owner_id", "org_id", "user_id", "visible_to", "priority"))
+
+ACTIVITY_TYPES = {"phone": ("call",), "email": ("email",), "in_person": ("meeting",)}
+OTHER_TYPE = "task"
+"""Which of the types that every account starts with stands for a channel without a type of its own."""
+
+FIELD_TYPES = {"string": "varchar", "datetime": "date", "number": "double", "enumeration": "enum"}
+"""Our words for the type of a field to be created: Pipedrive's; any other word is Pipedrive's already."""
+
+_LISTS = {PIPELINES: 5, STAGES: 5, "/api/v2/deals/archived": 20, "/v1/leads/archived": 40}
+_ONE = re.compile(r"/(\d+|[0-9a-f]{8}-[0-9a-f-]{27}|me)$")
+
+
+def cost_of(method: str, path: str) -> int:
+    """Return the tokens that a call takes from the company's day (`x-token-cost`, OpenAPI, read 2026-11-22)."""
+    if method == "GET" and not _ONE.search(path):
+        return _LISTS.get(path) or (20 if path.startswith("/v1/") else 10)
+    cost = {"GET": 1, "DELETE": 3}.get(method, 5)
+    return cost * 2 if path.startswith("/v1/") else cost
+
+
+def instant(text: Json) -> datetime | None:
+    """Return the instant of either version's text, which is UTC where it names no zone; None if it is none."""
+    try:
+        value = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def second(at: datetime) -> str:
+    """Return an instant as Pipedrive takes it: UTC, whole seconds, rounded down."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def old_second(value: Json) -> Json:
+    """Return an instant as version 1 takes it; anything else stays as it is."""
+    at = moment(value)
+    return value if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def moment(value: Json) -> datetime | None:
+    """Return the instant in a text that holds a day and a time, None for anything else."""
+    return instant(value) if isinstance(value, str) and len(value) > len("2026-11-20") else None
+
+
+def day(value: Json, zone: ZoneInfo) -> Json:
+    """Return the day of an instant in a time zone; anything else stays as it is."""
+    at = moment(value)
+    return value if at is None else at.astimezone(zone).date().isoformat()
+
+
+def clock_time(value: Json) -> Json:
+    """Return the time of day of an instant in UTC, as HH:MM:SS; anything else stays as it is."""
+    at = moment(value)
+    return value if at is None else at.time().replace(microsecond=0).isoformat()
+
+
+def duration(value: Json) -> Json:
+    """Return milliseconds as HH:MM:SS, at most just under a day; text stays as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    seconds = min(max(0, int(value) // 1000), 86_399)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
