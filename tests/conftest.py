@@ -1,4 +1,4 @@
-"""Fixtures for all tests: stores on both databases, and a quiet logging setup."""
+"""Fixtures for all tests: stores on both databases, offices to call commands in, and a quiet logging setup."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+
+from tests.outside import Office
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +118,36 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
     return new_postgres_database(request.getfixturevalue("postgres_server"))
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """A company on this machine that has collected nothing yet."""
+    return Office(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def synced_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of an office where Ana, whom the CRM knows, and somebody it does not know have written."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        office = Office(tmp_path_factory.mktemp("template"), monkeypatch)
+        rui = office.put("crm", "owners", name="Rui Costa", email="rui@example.com")
+        office.put(
+            "crm",
+            "contacts",
+            name="Ana Souza",
+            email="ana@padaria.example",
+            phone="(11) 97391-4862",
+            owner=rui,
+        )
+        office.message("Dá para parcelar em 12x?", "+5511973914862", hours=2)
+        office.message("Qual o preço?", "+5521988123344")
+        assert office.run("sync").code == 0
+        return office.home
+
+
+@pytest.fixture
+def synced(synced_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """A copy of the office that has synced once."""
+    shutil.copytree(synced_home, tmp_path, dirs_exist_ok=True)
+    return Office(tmp_path, monkeypatch)

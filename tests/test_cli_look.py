@@ -1,0 +1,161 @@
+"""The commands that look: plan, journey, waiting."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from bridge_hubspot.sandbox import HubSpotSandbox
+from tests.outside import Office
+
+ANA = "+5511973914862"
+
+
+def test_a_plan_writes_nothing(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HubSpotSandbox() as hubspot:
+        monkeypatch.setenv("HUBSPOT_TOKEN", hubspot.token)
+        settings = {"base_url": hubspot.url, "token": "${env:HUBSPOT_TOKEN}"}
+        office.connections["crm"] = {
+            "connector": "hubspot",
+            "settings": settings,
+            "push": {"timeline": True, "create": {"whatsapp": "first_message"}},
+        }
+        office.write()
+        hubspot.create("contacts", {"firstname": "Ana", "lastname": "Souza", "phone": ANA})
+        office.message("Quanto custa?", ANA)
+        office.message("Qual o preço?", "+5521988123344")
+        assert office.run("sync", "--collect-only").code == 0
+        before = {kind: hubspot.objects(kind) for kind in ("contacts", "communications", "notes", "emails")}
+        hubspot.calls.clear()
+        plan = office.run("plan", "--details")
+        as_json = office.run("plan", "--json")
+        assert (plan.code, as_json.code) == (0, 0)
+        assert {
+            (call.method, call.path.rpartition("/")[2]) for call in hubspot.calls if call.method != "GET"
+        } <= {
+            ("POST", "search"),
+            ("POST", "read"),
+        }
+        assert hubspot.calls
+        assert before == {kind: hubspot.objects(kind) for kind in before}
+        assert "Quanto custa?" in plan.out
+        assert re.search(
+            r"PLAN 2 entries, 1 new contact, 0 fields overwritten, \d calls?\. Nothing written yet\.",
+            plan.out,
+        )
+        kinds = [action["kind"] for action in as_json.json["crm"]]
+        assert (kinds.count("entry"), kinds.count("create_contact")) == (2, 1)
+        assert office.run("sync", "--json").json["writes"] == 3
+        assert "PLAN 0 entries, 0 new contacts" in office.run("plan").out
+
+
+def test_a_plan_without_push_says_that_nothing_of_it_will_be_written(synced: Office) -> None:
+    del synced.connections["crm"]["push"]
+    synced.write()
+    said = synced.run("plan")
+    assert said.code == 0
+    assert "crm has no `push` in the configuration: nothing of this will be written." in said.out
+
+
+def test_a_plan_before_the_first_sync_says_what_to_do(office: Office) -> None:
+    said = office.run("plan")
+    assert (said.code, said.out) == (
+        0,
+        "There is nothing to plan: no CRM was reached yet.\nCollect first with: crmbridge sync --collect-only\n",
+    )
+
+
+def test_a_plan_while_the_crm_is_away_ends_with_6(office: Office) -> None:
+    office.message("Quanto custa?", ANA)
+    assert office.run("sync", "--collect-only").code == 0
+    (office.home / "crm").rename(office.home / "moved")
+    (office.home / "crm").write_text("no folder")
+    said = office.run("plan")
+    assert (said.code, said.out) == (6, "")
+    assert "check the disk" in said.err
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        "Ana Souza",
+        "ana",
+        "SOUZA",
+        "ana@padaria.example",
+        " Ana <ANA@padaria.example> ",
+        "+5511973914862",
+        "5511973914862",
+        "+55 (11) 97391-4862",
+        "11 97391-4862",
+        "551173914862",
+        "1",
+    ],
+)
+def test_a_journey_is_found_by_whatever_one_knows(who: str, synced: Office) -> None:
+    said = synced.run("journey", who)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("Ana Souza  (p_")
+
+
+def test_a_journey_tells_who_it_is_and_what_happened(synced: Office) -> None:
+    said = synced.run("journey", "Ana")
+    lines = said.out.splitlines()
+    assert {"  Owner: Rui Costa", "  Contact: memory 1", "  Came from: whatsapp"} <= set(lines)
+    assert "  Known as: +5511973914862, 5511973914862, ana@padaria.example" in lines
+    assert any(re.fullmatch(r"  \d\d:\d\d <- whatsapp: Dá para parcelar em 12x\?", line) for line in lines)
+    person_id = lines[0].split("(")[1].rstrip(")")
+    assert synced.run("journey", person_id).out == said.out
+    assert synced.run("journey", person_id, "--json").json["person_id"] == person_id
+
+
+def test_a_name_of_several_people_lists_them(synced: Office) -> None:
+    synced.put("crm", "contacts", name="Ana Prates", phone="+55 31 98811-2233")
+    synced.message("Oi", "+5531988112233")
+    synced.run("sync")
+    said = synced.run("journey", "ana")
+    assert said.code == 1
+    first, *rest = said.out.splitlines()
+    assert first == "'ana' fits 2 people; say which:"
+    assert sorted(line.split("  ")[-1] for line in rest) == ["Ana Prates", "Ana Souza"]
+    assert all(line.startswith("  crmbridge journey p_") for line in rest)
+    assert len(synced.run("journey", "ana", "--json").json["candidates"]) == 2
+
+
+@pytest.mark.parametrize(
+    "who", ["Zacharias", "zac@nowhere.example", "+4915127418365", "p_00", "", " ", "%", "_"]
+)
+def test_somebody_unknown_ends_with_1(who: str, synced: Office) -> None:
+    said = synced.run("journey", who, "--json")
+    assert (said.code, said.json) == (1, {"candidates": []})
+    assert said.err == f"{who!r}: nobody is known by that name, address, number or id.\n"
+
+
+def test_an_argument_that_is_no_text_finds_nobody(synced: Office) -> None:
+    said = synced.run("journey", "\udcff")
+    assert (said.code, said.err) == (1, "'?': nobody is known by that name, address, number or id.\n")
+
+
+def test_waiting_names_owner_channel_and_text(synced: Office) -> None:
+    said = synced.run("waiting")
+    assert said.out.splitlines() == [
+        "WAITING FOR US",
+        '  Ana Souza       Rui Costa  WhatsApp, 2 h: "Dá para parcelar em 12x?"',
+        '  +5521988123344  NOBODY     WhatsApp, 1 h: "Qual o preço?"',
+    ]
+    as_json = synced.run("waiting", "--json").json
+    assert [(one["name"], one["owner"]) for one in as_json] == [
+        ("Ana Souza", "Rui Costa"),
+        ("+5521988123344", None),
+    ]
+
+
+def test_nobody_waits_once_everybody_was_answered(synced: Office) -> None:
+    for to in (ANA, "+5521988123344"):
+        synced.message(
+            "Sim", "+551140001000", to=to, direction="outbound", thread=to, at=datetime.now(UTC).isoformat()
+        )
+    synced.run("sync")
+    assert synced.run("waiting").out == "Nobody waits for us.\n"
+    assert synced.run("waiting", "--json").json == []

@@ -1,0 +1,130 @@
+"""The commands to begin with: init, check, connectors, setup, mapping test."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from bridge_hubspot.sandbox import HubSpotSandbox
+from tests.outside import Office
+
+
+def test_init_writes_a_configuration_that_check_accepts_once_it_is_filled_in(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.config.unlink()
+    said = office.run("init")
+    assert (said.code, said.out) == (0, "Wrote config.yaml. Fill in your accounts, then: crmbridge check\n")
+    schema = office.config.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    assert json.loads(Path(schema).read_text())["title"] == "crmbridge configuration"
+    unfilled = office.run("check")
+    assert unfilled.code == 3
+    assert "${env:HUBSPOT_TOKEN} is not set. Set it: export HUBSPOT_TOKEN=..." in unfilled.err
+    with HubSpotSandbox() as hubspot:
+        for name in ("WA_SECRET", "WA_VERIFY", "WA_TOKEN"):
+            monkeypatch.setenv(name, f"the value of {name}")
+        monkeypatch.setenv("HUBSPOT_TOKEN", hubspot.token)
+        text = office.config.read_text()
+        mailbox = text[text.index("  sales-mailbox:") : text.index("  whatsapp:")]
+        text = text.replace(mailbox, "").replace(
+            '      token: "${env:HUBSPOT_TOKEN}"',
+            f'      base_url: {hubspot.url}\n      token: "${{env:HUBSPOT_TOKEN}}"',
+        )
+        text = text.replace('      access_token: "${env:WA_TOKEN}"\n', "")
+        office.config.write_text(text)
+        said = office.run("check")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines() == [
+        "config.yaml: valid",
+        "crm: ok, hubspot account 123456 HubSpot 123456; is only read",
+        "whatsapp: ok, whatsapp account 102290129340398; is only read",
+    ]
+
+
+def test_check_asks_every_connection_and_names_what_is_wrong_with_each(office: Office) -> None:
+    office.put("locked", "contacts", name="Ana")
+    (office.home / "file").write_text("no folder")
+    office.connections |= {
+        "locked": {"connector": "memory", "settings": {"directory": "locked", "key": "${file:wrong}"}},
+        "broken": office.folder("file"),
+    }
+    (office.home / "wrong").write_text("another key altogether")
+    office.write()
+    said = office.run("check")
+    assert said.code == 5
+    assert said.out.splitlines()[0] == "config.yaml: valid"
+    assert "crm: ok, memory account folder-" in said.out
+    assert f"locked: {office.home}/locked: the key is not this folder's; set settings.key" in said.out
+    assert f"broken: {office.home}/file: File exists; check the disk" in said.out
+    as_json = office.run("check", "--json").json
+    assert as_json["ok"] is False
+    assert [one["kind"] for one in as_json["connections"]] == [None, None, "auth", "unavailable"]
+    del office.connections["locked"]
+    office.write()
+    assert office.run("check").code == 6
+
+
+def test_check_stores_nothing(office: Office) -> None:
+    office.run("check")
+    assert office.run("status").out.count("account") == 0
+    assert "last news never" in office.run("status").out
+
+
+def test_connectors_lists_what_is_installed(office: Office) -> None:
+    office.config.unlink()
+    said = office.run("connectors")
+    assert said.code == 0
+    assert "hubspot    HubSpot; streams: contacts, companies, deals" in said.out
+    assert {"api", "hubspot", "imap", "memory", "whatsapp"} <= {
+        one["name"] for one in office.run("connectors", "--json").json["connectors"]
+    }
+
+
+def test_setup_crm_shows_what_is_missing_then_creates_it(office: Office) -> None:
+    shown = office.run("setup", "crm")
+    assert shown.code == 0
+    assert "crm\n  contacts: missing waiting_since, source\n" in shown.out
+    assert "chat: no `push`: nothing is written to this account\n" in shown.out
+    assert shown.out.endswith(
+        "Nothing changed yet. Create what is missing with: crmbridge setup crm --apply\n"
+    )
+    assert office.run("setup", "crm").out == shown.out
+    made = office.run("setup", "crm", "--apply")
+    assert "  contacts: created waiting_since, source\n" in made.out
+    assert "Nothing changed" not in made.out
+    again = office.run("setup", "crm", "--apply", "--json").json
+    assert again["crm"]["streams"]["contacts"] == {"existing": ["source", "waiting_since"], "missing": []}
+
+
+def test_mapping_test_runs_the_tests_in_the_mappings(office: Office) -> None:
+    shipped = office.run("mapping", "test")
+    assert shipped.code == 0
+    assert re.search(r"\n\d+ passed, 0 failed\n$", shipped.out)
+    mine = office.home / "mine.yaml"
+    mine.write_text(
+        "version: 1\nconnector: memory\n"
+        "pull: {contacts: {to: contact, fields: {display_name: name}}}\n"
+        "tests:\n"
+        "  - {name: right, stream: contacts, given: {name: Ana}, expect: {display_name: Ana}}\n"
+        "  - {name: wrong, stream: contacts, given: {name: Ana}, expect: {display_name: Bia}}\n"
+    )
+    said = office.run("mapping", "test", "mine.yaml")
+    assert said.code == 1
+    assert said.out.startswith("ok   mine.yaml: right\nFAIL mine.yaml: wrong\n")
+    assert said.out.endswith("1 passed, 1 failed\n")
+    assert [one["ok"] for one in office.run("mapping", "test", "mine.yaml", "--json").json["mine.yaml"]] == [
+        True,
+        False,
+    ]
+    office.connections["crm"]["mapping"] = "mine.yaml"
+    office.write()
+    assert office.run("mapping", "test").code == 1
+    assert office.run("check").code == 1
+    missing = office.run("mapping", "test", "nowhere.yaml")
+    assert (missing.code, missing.err) == (
+        3,
+        "nowhere.yaml: cannot be read: No such file or directory. Create it, or correct the path.\n",
+    )
