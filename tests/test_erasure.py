@@ -39,13 +39,24 @@ KEYS: dict[str, Callable[[Any], object]] = {
     "ledger": lambda row: (row.account_pk, row.key),
     "intent": lambda row: (row.account_pk, row.key),
     "field_ledger": lambda row: (row.account_pk, row.ext_id, row.field),
+    "receipt": lambda row: row.pk,
     "reject": lambda row: row.pk,
     "mention": lambda row: (row.kind, row.ref),
 }
 """How the index names a row of each table that may speak of people."""
 
 NAMED = {"ledger": "entry", "intent": "entry", "field_ledger": "field"}
-IMPERSONAL = {"meta", "account", "connection", "cursor", "run", "command", "unknown_word", "suppression"}
+IMPERSONAL = {
+    "meta",
+    "account",
+    "connection",
+    "cursor",
+    "run",
+    "command",
+    "unknown_word",
+    "suppression",
+    "hold",
+}
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from bridge.store.tables import (
     node_handle,
     participation,
     person,
+    receipt,
     record,
     reference,
     reject,
@@ -75,7 +76,11 @@ def about(c: Connection, traces: Traces, blobs: Blobs, handles: Sequence[str]) -
     records |= _waiting(c, record, RECORD_WAITS, traces, blobs, hashes)
     deliveries = {row.ref for row in mentioned if row.kind == "delivery"}
     deliveries |= _waiting(c, delivery, DELIVERY_WAITS, traces, blobs, hashes)
-    entries = _entries(c, entity_ids, people)
+    former = people | _set(
+        c,
+        select(person.c.id).join(node, node.c.key == person.c.founder).where(among(node.c.person_id, people)),
+    )
+    entries = _entries(c, entity_ids, former)
     things = {thing for row in nodes if row.contact_id for thing in _contacts(row)}
     things |= {
         (row.account_pk, row.stream, row.ext_id)
@@ -116,6 +121,8 @@ def about(c: Connection, traces: Traces, blobs: Blobs, handles: Sequence[str]) -
         "member": _pairs(c, member.c.account_pk, member.c.entity_id, member.c.entity_id, entity_ids),
         "entry": entries,
         "field": _fields(c, things),
+        "receipt": _at(c, receipt, things)
+        | _set(c, select(receipt.c.pk).where(among(receipt.c.person_id, former))),
         "reject": _rejects(c, records, deliveries, entries),
         "mention": {(row.kind, row.ref) for row in mentioned},
     }
@@ -169,14 +176,10 @@ def _waiting(
         found |= {row.pk for row in rows if traces.in_bytes(blobs.load(row.body, row.blob)) & hashes}
 
 
-def _entries(c: Connection, entity_ids: set[str], people: set[str]) -> set[tuple[int, str]]:
+def _entries(c: Connection, entity_ids: set[str], former: set[str]) -> set[tuple[int, str]]:
     """Return (account, key) of every write made or meant for these people or with what they took part in."""
     query = select(member.c.account_pk, member.c.key).where(among(member.c.entity_id, entity_ids))
     found = {(row[0], row[1]) for row in c.execute(query)}
-    former = people | _set(
-        c,
-        select(person.c.id).join(node, node.c.key == person.c.founder).where(among(node.c.person_id, people)),
-    )
     for table in (ledger, intent):
         found |= _pairs(c, table.c.account_pk, table.c.key, table.c.person_id, former)
     return found

@@ -14,15 +14,17 @@ from bridge.model import Json, Link, Op, Write
 from bridge.store.among import among
 from bridge.store.database import dumps, instant, micros, upsert
 from bridge.store.people import chunks, current_person
-from bridge.store.tables import field_ledger, intent, ledger, member
+from bridge.store.tables import field_ledger, intent, ledger, member, receipt
 
 CONTACT_SLOT = "contact"
 ENTRY_SLOT = "entry"
 FIELDS_SLOT = "fields"
 LINK_SLOT = "link"
+GROWTH_SLOT = "growth"
 ADOPTED_SLOT = "adopted"
 """
-What a write is: a contact, a timeline entry, a contact's fields, an entry's place on one more contact.
+What a write is: a contact, a timeline entry, a contact's fields, an entry's place on one more contact, what an
+entry takes in after it was written.
 
 Adopted is a contact that stood in the CRM already: it is used as if we had made it, and is not ours.
 """
@@ -33,7 +35,12 @@ OBJECT_SLOTS = (CONTACT_SLOT, ENTRY_SLOT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """A write that was decided and committed before its call; `before` holds the values it will overwrite."""
+    """
+    A write that was decided and committed before its call; `before` holds the values it will overwrite.
+
+    `entry` is the key of the entry that it changes, None where it makes one of its own; `told` is the digest
+    of what an entry tells once it is carried out.
+    """
 
     write: Write
     seq: int
@@ -42,6 +49,8 @@ class Intent:
     slot: str
     mapping: str
     entity_ids: tuple[str, ...] = ()
+    entry: str | None = None
+    told: str | None = None
     before: Mapping[str, Json] = field(default_factory=dict)
     sent_at: datetime | None = None
     attempts: int = 0
@@ -59,11 +68,23 @@ class FieldState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filed:
-    """A written entry: where it stands, and on which contacts."""
+    """
+    A written entry: where it stands, on which contacts, what was sent and what the CRM made of it.
+
+    `told` is the digest of what it tells, None where an older version or an older store wrote it.
+    """
 
     stream: str
     ext_id: str
     contacts: frozenset[str]
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    as_read: Mapping[str, Json] = field(default_factory=dict)
+    told: str | None = None
+    written_at: datetime | None = None
+
+    def shown(self, name: str) -> Json:
+        """Return what the CRM shows in a field as long as nobody edits it."""
+        return self.as_read.get(name, self.fields.get(name))
 
 
 def add_intents(c: Connection, account_pk: int, intents: Sequence[Intent], now: datetime) -> None:
@@ -90,12 +111,16 @@ def add_intents(c: Connection, account_pk: int, intents: Sequence[Intent], now: 
             "attempts": 0,
             "state": "open",
             "reason": None,
+            "entry": item.entry,
+            "told": item.told,
+            "entity_ids": orjson.dumps(item.entity_ids) if item.entity_ids else None,
         }
         for item in intents
     ]
     upsert(c, intent, rows, conflict=["account_pk", "key"])
     for item in intents:
-        save_members(c, account_pk, item.write.key, item.entity_ids)
+        if item.slot == ENTRY_SLOT:
+            save_members(c, account_pk, item.write.key, item.entity_ids)
 
 
 def save_members(c: Connection, account_pk: int, key: str, entity_ids: Iterable[str]) -> None:
@@ -142,6 +167,9 @@ def _intent(row: Any) -> Intent:
         person_id=row.person_id,
         slot=row.slot,
         mapping=row.mapping,
+        entity_ids=tuple(orjson.loads(row.entity_ids)) if row.entity_ids else (),
+        entry=row.entry,
+        told=row.told,
         before=orjson.loads(row.before) if row.before else {},
         sent_at=instant(row.sent_at),
         attempts=row.attempts,
@@ -201,7 +229,7 @@ def file_receipt(
     now: datetime,
 ) -> None:
     """
-    Enter a write that stands at the CRM into the ledger and take its intent off the list.
+    Enter a write that stands at the CRM into the ledger and its history, and take its intent off the list.
 
     `linked` are the contacts an entry was put on besides `contact_id`, by the keys of those links.
     """
@@ -219,8 +247,9 @@ def file_receipt(
             "run": item.run,
             "mapping": item.mapping,
             "written_at": micros(now),
+            "told": item.told,
         }
-        bare = {"slot": LINK_SLOT, "fields": dumps({}), "as_read": None}
+        bare = {"slot": LINK_SLOT, "fields": dumps({}), "as_read": None, "told": None}
         links = [{**row, **bare, "key": key, "contact_id": one} for key, one in linked.items()]
         upsert(
             c,
@@ -229,6 +258,8 @@ def file_receipt(
             conflict=["account_pk", "key"],
             update=["ext_id", "contact_id", "as_read"],
         )
+    if item.slot == GROWTH_SLOT:
+        _grow(c, account_pk, item, as_read or {}, now)
     if item.slot in (CONTACT_SLOT, FIELDS_SLOT):
         rows = [
             {
@@ -251,7 +282,64 @@ def file_receipt(
             conflict=["account_pk", "stream", "ext_id", "field"],
             update=["sent", "as_read", "before", "run", "written_at"],
         )
+    _add_receipt(c, account_pk, item, ext_id=ext_id, as_read=as_read, now=now)
     drop_intents(c, account_pk, [item.write.key])
+
+
+def _grow(c: Connection, account_pk: int, item: Intent, as_read: Mapping[str, Json], now: datetime) -> None:
+    """Note what an entry tells since it was changed."""
+    here = (ledger.c.account_pk == account_pk, ledger.c.key == item.entry)
+    row = c.execute(select(ledger.c.fields, ledger.c.as_read).where(*here)).first()
+    if row is None or item.entry is None:
+        return
+    before = orjson.loads(row.as_read) if row.as_read else {}
+    c.execute(
+        update(ledger)
+        .where(*here)
+        .values(
+            fields=dumps({**orjson.loads(row.fields), **item.write.fields}),
+            as_read=dumps({**before, **{name: as_read.get(name) for name in item.write.fields}})
+            if as_read
+            else None,
+            run=item.run,
+            mapping=item.mapping,
+            written_at=micros(now),
+            told=item.told,
+        )
+    )
+    save_members(c, account_pk, item.entry, item.entity_ids)
+
+
+def _add_receipt(
+    c: Connection,
+    account_pk: int,
+    item: Intent,
+    *,
+    ext_id: str,
+    as_read: Mapping[str, Json] | None,
+    now: datetime,
+) -> None:
+    links = [{"stream": link.stream, "to": link.to, "role": link.role} for link in item.write.links]
+    c.execute(
+        receipt.insert().values(
+            account_pk=account_pk,
+            run=item.run,
+            key=item.write.key,
+            entry=item.entry,
+            op=item.write.op,
+            slot=item.slot,
+            stream=item.write.stream,
+            ext_id=ext_id,
+            person_id=item.person_id,
+            fields=dumps(dict(item.write.fields)),
+            before=dumps(dict(item.before)),
+            as_read=None if as_read is None else dumps(dict(as_read)),
+            links=dumps(links),
+            entity_ids=orjson.dumps(item.entity_ids),
+            mapping=item.mapping,
+            at=micros(now),
+        )
+    )
 
 
 def file_found(
@@ -286,6 +374,7 @@ def file_found(
         "run": 0,
         "mapping": mapping,
         "written_at": micros(now),
+        "told": None,
     }
     links = [{**row, "slot": LINK_SLOT, "key": name, "contact_id": one} for name, one in linked.items()]
     upsert(c, ledger, [row, *links], conflict=["account_pk", "key"], update=["ext_id", "contact_id"])
@@ -314,11 +403,28 @@ def entries_of(c: Connection, account_pk: int, entity_ids: Iterable[str]) -> dic
     return found
 
 
+def members_of(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the interactions that stand in each entry."""
+    query = select(member.c.key, member.c.entity_id).where(
+        member.c.account_pk == account_pk, among(member.c.key, keys)
+    )
+    found: dict[str, set[str]] = {}
+    for key, entity_id in c.execute(query):
+        found.setdefault(key, set()).add(entity_id)
+    return {key: frozenset(ids) for key, ids in found.items()}
+
+
+def changing(c: Connection, account_pk: int) -> frozenset[str]:
+    """Return the keys of the entries that an intent is about to change."""
+    query = select(intent.c.entry).where(intent.c.account_pk == account_pk, intent.c.entry.is_not(None))
+    return frozenset(c.execute(query).scalars())
+
+
 def filed_under(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, Filed]:
-    """Return where each written entry stands, by key."""
+    """Return where each written entry stands and what it tells, by key."""
     columns = (ledger.c.key, ledger.c.stream, ledger.c.ext_id, ledger.c.contact_id)
     here = ledger.c.account_pk == account_pk
-    rows = c.execute(select(*columns).where(here, among(ledger.c.key, keys))).all()
+    rows = c.execute(select(ledger).where(here, among(ledger.c.key, keys))).all()
     if not rows:
         return {}
     links = select(*columns).where(
@@ -335,6 +441,10 @@ def filed_under(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str
             stream=row.stream,
             ext_id=row.ext_id,
             contacts=frozenset({row.contact_id} - {None}) | more.get((row.stream, row.ext_id), set()),
+            fields=orjson.loads(row.fields),
+            as_read=orjson.loads(row.as_read) if row.as_read else {},
+            told=row.told,
+            written_at=instant(row.written_at),
         )
         for row in rows
     }

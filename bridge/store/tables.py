@@ -284,6 +284,9 @@ intent = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("state", Key, nullable=False),
     Column("reason", String),
+    Column("entry", Key),
+    Column("told", Key),
+    Column("entity_ids", LargeBinary),
 )
 """States: open (not sent, or surely not executed), uncertain (sent, outcome unknown), held (for a person), rejected."""
 
@@ -302,6 +305,7 @@ ledger = Table(
     Column("run", BigInteger, nullable=False),
     Column("mapping", Key, nullable=False),
     Column("written_at", BigInteger, nullable=False),
+    Column("told", Key),
     Index("ledger_by_run", "run"),
     Index("ledger_by_object", "account_pk", "stream", "ext_id"),
 )
@@ -331,6 +335,55 @@ field_ledger = Table(
     Column("written_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+
+receipt = Table(
+    "receipt",
+    metadata,
+    _pk(),
+    Column("account_pk", BigInteger, nullable=False),
+    Column("run", BigInteger, nullable=False),
+    Column("key", Key, nullable=False),
+    Column("entry", Key),
+    Column("op", Key, nullable=False),
+    Column("slot", Key, nullable=False),
+    Column("stream", Key, nullable=False),
+    Column("ext_id", Key, nullable=False),
+    Column("person_id", Key, nullable=False),
+    Column("fields", LargeBinary, nullable=False),
+    Column("before", LargeBinary, nullable=False),
+    Column("as_read", LargeBinary),
+    Column("links", LargeBinary, nullable=False),
+    Column("entity_ids", LargeBinary, nullable=False),
+    Column("mapping", Key, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("taken_back", BigInteger),
+    Index("receipt_by_run", "run"),
+    Index("receipt_by_person", "person_id"),
+    Index("receipt_by_object", "account_pk", "stream", "ext_id"),
+)
+"""
+Every write that was carried out, in order; the ledger is what they come to.
+
+`before` are the values a write replaced, `entity_ids` the interactions an entry took in with it, `taken_back`
+the run that undid it.
+"""
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("account_pk", BigInteger, primary_key=True),
+    Column("key", Key, primary_key=True),
+    Column("reason", Key, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("run", BigInteger),
+    sqlite_with_rowid=False,
+)
+"""
+What stays as it is until somebody releases it.
+
+`key` is an entry's, or `<stream>/<id>/<field>` of a contact. Reasons: edited, deleted, moved (by a person in
+the CRM), undone (by the run `run`).
+"""
 
 reject = Table(
     "reject",
