@@ -41,10 +41,11 @@ def listing(context: typer.Context, config: ConfigPath = DEFAULT, as_json: AsJso
         output.say("No rejects.")
     for group, rows in groups.items():
         first = rows[0]
-        place = f" at {first['place']}" if first["place"] else ""
+        place = first["place"]
+        where = f" at {place}" if place and place not in first["message"] else ""
         count = output.plural(len(rows), "reject")
         output.say(
-            f"{group}  {count} in step {first['step']}, {first['connection']} {first['stream']}{place}"
+            f"{group}  {count} in step {first['step']}, {first['connection']} {first['stream']}{where}"
         )
         output.say(f"  {first['message']}")
         if first["hint"]:
