@@ -34,7 +34,7 @@ def add_holds(
 def held(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, str]:
     """Return why each of these keys is held; those that are not are left out."""
     query = select(hold.c.key, hold.c.reason).where(hold.c.account_pk == account_pk, among(hold.c.key, keys))
-    return {key: reason for key, reason in c.execute(query)}
+    return {row.key: row.reason for row in c.execute(query)}
 
 
 def release(c: Connection, account_pk: int, keys: Iterable[str]) -> int:
