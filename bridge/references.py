@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shlex
@@ -19,8 +20,8 @@ COMMAND_SECONDS = 30.0
 REFERENCE = re.compile(r"\$\{(env|file|command):((?:[^{}]|\{[^{}]*\})*)\}")
 """Braces may stand in a command as long as they come in pairs: `${command:awk '{print $2}' keys}`."""
 
-BROKEN = re.compile(r"\$\{[^}]{0,40}\}?")
-"""What is left of a text after its references were taken out and still begins like one."""
+BROKEN = re.compile(r"\$\{([^}:]{0,20})[^}]{0,40}\}?")
+"""What is left of a text after its references were taken out and still begins like one; the group is its kind."""
 
 
 class References:
@@ -60,12 +61,15 @@ class References:
                 self.resolve(inner, rules.get("items"), (*path, index), secret=secret)
                 for index, inner in enumerate(value)
             ]
-        if secret and value is not None and not REFERENCE.search(str(value)):
+        text = value if isinstance(value, str) else ""
+        if broken := BROKEN.search(REFERENCE.sub("", text)):
+            near = _nearest_kind(broken[1])
+            remedy = f"Did you mean ${{{near}:...}}?" if near else BY_REFERENCE
+            self._lack(path, f"{'this' if secret else broken.group()} is no reference.", remedy)
+        elif secret and value is not None and not REFERENCE.search(text):
             self._lack(path, "a secret stands here in plain text.", BY_REFERENCE)
         if not isinstance(value, str):
             return value
-        if broken := BROKEN.search(REFERENCE.sub("", value)):
-            self._lack(path, f"{'this' if secret else broken.group()} is no reference.", BY_REFERENCE)
         found = REFERENCE.sub(lambda match: self._fetch(match, path, secret=secret), value)
         if secret:
             self.secrets[found] = None
@@ -109,6 +113,12 @@ def fetch(kind: str, name: str, folder: Path) -> str:
     if not found:
         raise NotThereError("is empty.", _EMPTY[kind].format(name))
     return found
+
+
+def _nearest_kind(written: str) -> str | None:
+    """Return the kind that a word was probably meant to be, None where it is one or is far from all."""
+    near = difflib.get_close_matches(written.strip().lower(), _FETCH, n=1)
+    return near[0] if near and near[0] != written else None
 
 
 def _from_env(name: str, _folder: Path) -> str:

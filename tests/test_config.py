@@ -195,7 +195,6 @@ def key_of(config: Config) -> str:
     ("written", "key"),
     [
         ("${env:FOLDER_KEY}", SECRET),
-        ("${ env:FOLDER_KEY}", None),
         ("${env: FOLDER_KEY }", SECRET),
         ("${file:key.txt}", "the key in the file"),
         ("${file:sub/key.txt}", "the key below"),
@@ -205,14 +204,11 @@ def key_of(config: Config) -> str:
         ("key-${env:FOLDER_KEY}-${file:key.txt}", f"key-{SECRET}-the key in the file"),
     ],
 )
-def test_a_secret_is_fetched_from_where_it_is_kept(written: str, key: str | None, tmp_path: Path) -> None:
+def test_a_secret_is_fetched_from_where_it_is_kept(written: str, key: str, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "key.txt").write_text("  the key in the file\n")
     (tmp_path / "sub" / "key.txt").write_text("the key below")
     text = one_folder(json.dumps({"directory": "here", "key": written}))
-    if key is None:
-        assert "plain text" in str(problems(text, tmp_path)[0])
-        return
     config = read(text, tmp_path)
     assert key_of(config) == key
     assert key in config.secrets
@@ -242,9 +238,13 @@ def test_the_file_of_a_secret_may_be_anywhere(tmp_path: Path) -> None:
         ("${command:cat 'picture}", "cannot be run: No closing quotation."),
         ("${command:cat picture}", "printed something that is not text in UTF-8."),
         ("${command:sleep 20}", "${command:sleep 20} gave no answer in 0.2 s. Run it by hand in /"),
-        ("${vault:key}", "a secret stands here in plain text. Write a reference: ${env:NAME}"),
+        ("${vault:key}", "this is no reference. Write a reference: ${env:NAME}"),
         ("${env:FOLDER_KEY} ${vault:key}", "this is no reference. Write a reference"),
-        ("${env:FOLDER_KEY", "a secret stands here in plain text."),
+        ("${env:FOLDER_KEY", "this is no reference. Write a reference"),
+        ("${comand:pass show x}", "this is no reference. Did you mean ${command:...}?"),
+        ("${ env:FOLDER_KEY}", "this is no reference. Did you mean ${env:...}?"),
+        ("${ENV:FOLDER_KEY}", "this is no reference. Did you mean ${env:...}?"),
+        ("${comand:awk '{print $2}' keys}", "this is no reference. Did you mean ${command:...}?"),
     ],
 )
 def test_a_secret_that_cannot_be_had_says_why_and_what_to_do(
@@ -253,9 +253,9 @@ def test_a_secret_that_cannot_be_had_says_why_and_what_to_do(
     monkeypatch.setattr(references, "COMMAND_SECONDS", 0.2)
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "picture").write_bytes(b"\x89PNG\xff")
-    found = problems(one_folder(json.dumps({"directory": "here", "key": written})), tmp_path)
-    assert found[0].path == "connections.crm.settings.key"
-    assert said in str(found[0])
+    (found,) = problems(one_folder(json.dumps({"directory": "here", "key": written})), tmp_path)
+    assert found.path == "connections.crm.settings.key"
+    assert said in str(found)
 
 
 @pytest.mark.parametrize(
