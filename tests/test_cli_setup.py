@@ -128,3 +128,16 @@ def test_mapping_test_runs_the_tests_in_the_mappings(office: Office) -> None:
         3,
         "nowhere.yaml: cannot be read: No such file or directory. Create it, or correct the path.\n",
     )
+
+
+def test_mapping_test_names_a_connector_and_streams_that_are_not_there(office: Office) -> None:
+    mine = office.home / "mine.yaml"
+    rules = "pull: {contacts: {to: contact, fields: {display_name: name}}}\n"
+    mine.write_text("version: 1\nconnector: memroy\n" + rules)
+    said = office.run("mapping", "test", "mine.yaml")
+    assert (said.code, said.out) == (3, "")
+    assert said.err == "mine.yaml:2:1 connector: no connector memroy is installed. Did you mean memory?\n"
+    mine.write_text("version: 1\nconnector: memory\n" + rules.replace("contacts", "contcats"))
+    said = office.run("mapping", "test", "mine.yaml")
+    assert said.code == 3
+    assert "pull.contcats: the connector has no such stream. Did you mean contacts?" in said.err

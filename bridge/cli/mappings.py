@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from bridge import yaml_file
 from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened, read_config
 from bridge.engine import commands
 from bridge.engine.opening import load_mappings
 from bridge.errors import StoreError
-from bridge.mapping import load_mapping
+from bridge.mapping import Mapping, compile_mapping, load_mapping
 from bridge.plugins import installed, load, mapping_file
 from bridge.sync.remap import Preview, preview
 
@@ -35,7 +36,7 @@ def run_tests(
 ) -> None:
     """Check mapping files and run the tests that stand in them."""
     if files:
-        loaded = {str(path): load_mapping(path, connector=None) for path in files}
+        loaded = {str(path): _load_file(path) for path in files}
     elif config.exists():
         loaded = {mapping.file: mapping for mapping in load_mappings(read_config(config)).values()}
     else:
@@ -63,6 +64,16 @@ def run_tests(
         )
     if failed:
         output.stop(output.PARTIAL)
+
+
+def _load_file(path: Path) -> Mapping:
+    """Load a mapping for whichever installed connector it says it is for."""
+    document = yaml_file.load(path)
+    known = installed()
+    named = document.value.get("connector")
+    spec = load({named}).specs.get(named) if isinstance(named, str) and named in known else None
+    streams = [stream.name for stream in spec.streams] if spec else None
+    return compile_mapping(document, connector=None, streams=streams, installed=known)
 
 
 def remap(

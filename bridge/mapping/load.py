@@ -44,13 +44,21 @@ def load_mapping(path: Path, *, connector: str | None, streams: Collection[str] 
 
 
 def compile_mapping(
-    document: Document, *, connector: str | None, streams: Collection[str] | None = None
+    document: Document,
+    *,
+    connector: str | None,
+    streams: Collection[str] | None = None,
+    installed: Collection[str] | None = None,
 ) -> Mapping:
-    """Check and compile a mapping that was read already, as `load_mapping` does."""
+    """
+    Check and compile a mapping that was read already, as `load_mapping` does.
+
+    `installed` are the connectors that it may be for, None if not known.
+    """
     top = document.value
     faults = Faults(document)
     faults.keys(top, (), _SECTIONS)
-    _check_head(top, connector, faults)
+    _check_head(top, connector, installed, faults)
     pull = _read_pull(_map_at(top, ("pull",), faults), streams, faults)
     push = _map_at(top, ("push",), faults)
     faults.keys(push, ("push",), ("interaction", "contact"))
@@ -91,7 +99,9 @@ def _map_at(value: ReadOnly[str, Json], at: YamlPath, faults: Faults) -> dict[st
     return {}
 
 
-def _check_head(top: dict[str, Json], connector: str | None, faults: Faults) -> None:
+def _check_head(
+    top: dict[str, Json], connector: str | None, installed: Collection[str] | None, faults: Faults
+) -> None:
     version, named = top.get("version"), top.get("connector")
     if version != FORMAT_VERSION:
         at: YamlPath = ("version",) if "version" in top else ()
@@ -100,6 +110,8 @@ def _check_head(top: dict[str, Json], connector: str | None, faults: Faults) -> 
         faults.add(("connector",) if "connector" in top else (), "expected `connector: name`.")
     elif connector is not None and named != connector:
         faults.add(("connector",), f"is for {named}, but {connector} is asked for.", "Name the right file.")
+    elif installed is not None and named not in installed:
+        faults.add(("connector",), f"no connector {named} is installed.", did_you_mean(named, installed))
 
 
 def _read_pull(
