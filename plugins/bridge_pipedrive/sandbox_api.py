@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import format_datetime
 
 import orjson
 from starlette.requests import Request
@@ -50,7 +52,8 @@ class Api:
                     if fault
                     else self._executed(request, route, words, raw)
                 )
-            headers = self.meter.headers(search=search, by_key=by_key, write=method != "GET")
+            headers = self.meter.headers(search=search, by_key=by_key, write=method in ("POST", "PUT"))
+            headers["Date"] = format_datetime(self._account.clock().astimezone(UTC), usegmt=True)
             headers.update(answer.headers)
             pace = self._account.levers.pace
         await asyncio.sleep(pace + (fault.delay if fault is not None else 0.0))
