@@ -37,6 +37,7 @@ from bridge_pipedrive.setup import Setup
 from bridge_pipedrive.sink import Sink
 from bridge_pipedrive.sink_bodies import Bodies
 from bridge_pipedrive.source import Source
+from bridge_pipedrive.source_records import Missing
 from bridge_pipedrive.words import BURSTS, KINDS, LOOKBACK, ME, SETTLE, USERS
 
 SETTINGS: Mapping[str, Json] = {
@@ -110,10 +111,10 @@ class Pipedrive:
     def __init__(self, settings: Mapping[str, Json], context: Context) -> None:
         self._client = Client(context.http, settings, context.clock)
         self._setup = Setup(self._client, context.clock)
-        bodies = Bodies(self._setup)
-        self._source = Source(self._client, self._setup, context.clock)
-        self._lookup = Lookup(self._client, self._setup, bodies)
-        self._sink = Sink(self._client, self._setup, bodies)
+        bodies, missing = Bodies(self._setup), Missing()
+        self._source = Source(self._client, self._setup, missing, context.clock)
+        self._lookup = Lookup(self._client, self._setup, bodies, missing)
+        self._sink = Sink(self._client, self._setup, bodies, missing)
         self._receiver = receiver.Receiver(settings)
 
     def check(self) -> Account:

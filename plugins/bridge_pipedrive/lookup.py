@@ -11,7 +11,7 @@ from bridge import Absent, Found, Json, Location, Match, Person, Record, Rejecte
 from bridge_pipedrive.client import Client, Row
 from bridge_pipedrive.setup import Setup
 from bridge_pipedrive.sink_bodies import Bodies, link_field
-from bridge_pipedrive.source_records import as_record, gone
+from bridge_pipedrive.source_records import Missing, as_record, gone
 from bridge_pipedrive.words import KEY_FIELD, KINDS, LOOKBACK, PAGE, WRITABLE, second
 
 _MARKER = re.compile(r"crmbridge(?:\s|&nbsp;)+([0-9A-HJKMNP-TV-Z]{12})(?![0-9A-Z])")
@@ -76,10 +76,11 @@ class Directory:
 class Lookup:
     """Looks things up in one account, never by a search, which lags behind writes."""
 
-    def __init__(self, client: Client, setup: Setup, bodies: Bodies) -> None:
+    def __init__(self, client: Client, setup: Setup, bodies: Bodies, missing: Missing) -> None:
         self._client = client
         self._setup = setup
         self._bodies = bodies
+        self._missing = missing
         self.directory = Directory(client, setup)
 
     def find(self, people: Sequence[Person]) -> Iterator[Match]:
@@ -111,6 +112,8 @@ class Lookup:
         if kind is None:
             raise Rejected(f"Pipedrive has no records called {stream!r}; known: {', '.join(KINDS)}")
         for id_, row in self._rows(stream, ids).items():
+            if stream == "persons" and (row is None or row.get("is_deleted") is True):
+                self._missing.note(id_)
             if row is None:
                 yield gone(stream, id_)
                 continue

@@ -69,7 +69,7 @@ class Setup:
         if not KINDS[stream].fields:
             return list(rows)
         codes = {code for row in rows for code in _customs(row)}
-        if codes - {one.code for one in self.custom(stream)}:
+        if codes and codes - {one.code for one in self.custom(stream)}:
             self._forget(KINDS[stream].fields)
         by_code = {one.code: one for one in self.custom(stream)} if codes else {}
         found = []

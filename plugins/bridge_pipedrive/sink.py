@@ -12,6 +12,7 @@ from bridge import BridgeError, Json, RateLimited, Receipt, Rejected, Unavailabl
 from bridge_pipedrive.client import Client, Row
 from bridge_pipedrive.setup import Setup
 from bridge_pipedrive.sink_bodies import Bodies, link_field, linked, participants
+from bridge_pipedrive.source_records import Missing
 from bridge_pipedrive.words import KEY_FIELD, KINDS, LABELS, LANES, WRITABLE
 
 _PAUSE = 10.0
@@ -20,10 +21,11 @@ _PAUSE = 10.0
 class Sink:
     """Pushes writes to one account."""
 
-    def __init__(self, client: Client, setup: Setup, bodies: Bodies) -> None:
+    def __init__(self, client: Client, setup: Setup, bodies: Bodies, missing: Missing) -> None:
         self._client = client
         self._setup = setup
         self._bodies = bodies
+        self._missing = missing
 
     def push(self, writes: Sequence[Write]) -> Iterator[Receipt]:
         """
@@ -61,9 +63,32 @@ class Sink:
         return self._with_key(write.key, body) if is_new else body
 
     def _carry_out(self, write: Write, draft: dict[str, Json] | Rejected) -> Receipt:
-        """Make the calls of one write. Raises what the client raises."""
+        """Carry out one write. Raises what the client raises."""
         if isinstance(draft, Rejected):
             raise draft
+        try:
+            return self._called(write, draft)
+        except Rejected as error:
+            raise self._explained(write, error) from error
+
+    def _explained(self, write: Write, error: Rejected) -> Rejected:
+        """Return a refusal with what Pipedrive does not say: that the person is gone, deleted or merged."""
+        people = [link.to for link in write.links if link.stream == "persons"]
+        if write.stream == "persons" and write.id:
+            people.append(write.id)
+        try:
+            rows = self._client.by_id(KINDS["persons"].path, people)
+        except BridgeError:
+            return error
+        there = {str(row["id"]) for row in rows if row.get("is_deleted") is not True}
+        lost = [one for one in people if one not in there]
+        if not lost:
+            return error
+        self._missing.note(*lost)
+        said = f"{error}; person {', '.join(lost)} is no longer in Pipedrive: deleted, or merged into another"
+        return Rejected(said, code="gone", trace=error.trace)
+
+    def _called(self, write: Write, draft: dict[str, Json]) -> Receipt:
         path = KINDS[write.stream].path
         if write.op == "create":
             body = {**draft, **linked(write.stream, write.links)}

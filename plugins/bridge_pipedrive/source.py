@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from bridge import CursorExpired, Json, Page, Phase, Record, Rejected, Unavailable
+from bridge import BridgeError, CursorExpired, Json, Page, Phase, Record, Rejected, Unavailable
 from bridge_pipedrive.client import Answer, Client, Params, Row
 from bridge_pipedrive.setup import Setup
-from bridge_pipedrive.source_records import History, as_record, gone
+from bridge_pipedrive.source_records import History, Missing, as_record, gone
 from bridge_pipedrive.words import (
     HISTORY_PAGE,
     KINDS,
@@ -58,9 +58,10 @@ class Place:
 class Source:
     """Pulls the streams of one account."""
 
-    def __init__(self, client: Client, setup: Setup, clock: Callable[[], datetime]) -> None:
+    def __init__(self, client: Client, setup: Setup, missing: Missing, clock: Callable[[], datetime]) -> None:
         self._client = client
         self._setup = setup
+        self._missing = missing
         self._clock = clock
         self._history = History(client)
 
@@ -103,11 +104,19 @@ class Source:
             stored: dict[str, Json] = {"since": second(done if following is None else since)}
             if following is not None:
                 stored |= {"began": second(began), **following.cursor()}
-            yield Page(
-                records=reader.records(rows),
-                cursor=stored,
-                watermark=done if following is None else None,
-            )
+            records = reader.records(rows)
+            if following is None and reader.kind.stream == "persons":
+                records += self._no_longer_there(reader)
+            yield Page(records=records, cursor=stored, watermark=done if following is None else None)
+
+    def _no_longer_there(self, reader: _Reader) -> list[Record]:
+        """Return the tombstones of persons that a write found gone."""
+        ids = self._missing.take()
+        try:
+            return [record for record in reader.fetch(ids) if record.deleted]
+        except BridgeError:
+            self._missing.note(*ids)
+            raise
 
     def _at(self, answer: Answer) -> datetime:
         return answer.at or self._clock()
@@ -117,13 +126,10 @@ class Source:
         if place is None:
             return
         walk = reader.walk(place, {})
-        while True:
+        while place is not None:
             self._client.spending.spare(BACKFILL_SHARE)
-            found = next(walk, None)
-            if found is None:
-                return
-            _, rows, following = found
-            stored = {"done": True} if following is None else following.cursor()
+            _, rows, place = next(walk)
+            stored = {"done": True} if place is None else place.cursor()
             yield Page(records=reader.records(rows), cursor=stored)
 
     def _sweep(self, reader: _Reader, cursor: Json) -> Iterator[Page]:

@@ -69,6 +69,25 @@ class History:
         ]
 
 
+class Missing:
+    """Persons that turned out to be gone when they were read or written to; no list tells of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ids: dict[str, None] = {}
+
+    def note(self, *ids: str) -> None:
+        """Remember persons until the next look at what changed."""
+        with self._lock:
+            self._ids.update(dict.fromkeys(ids))
+
+    def take(self) -> list[str]:
+        """Return who was noted since the last time."""
+        with self._lock:
+            taken, self._ids = list(self._ids), {}
+            return taken
+
+
 def as_record(stream: str, row: Row) -> Record:
     """
     Make a record of a row.

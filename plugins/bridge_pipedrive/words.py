@@ -56,7 +56,8 @@ class Kind:
     One stream that is read by lists of records.
 
     `path` is its list, `archived` the list of those put away, `entity` its word in webhooks, `fields`
-    where its custom fields are described, `old` whether version 1 serves it, `scope` what reading takes.
+    where its custom fields are described (a lead has those of deals), `old` whether version 1 serves it,
+    `scope` what reading takes.
     """
 
     stream: str
@@ -100,6 +101,7 @@ KINDS = {
             entity="lead",
             path="/v1/leads",
             archived="/v1/leads/archived",
+            fields="/api/v2/dealFields",
             scope="leads:read",
             old=True,
         ),
@@ -193,14 +195,14 @@ def day(value: Json, zone: ZoneInfo) -> Json:
 
 
 def clock_time(value: Json) -> Json:
-    """Return the time of day of an instant in UTC, as HH:MM:SS; anything else stays as it is."""
+    """Return the time of day of an instant in UTC, as HH:MM; anything else stays as it is."""
     at = moment(value)
-    return value if at is None else at.time().replace(microsecond=0).isoformat()
+    return value if at is None else f"{at:%H:%M}"
 
 
 def duration(value: Json) -> Json:
-    """Return milliseconds as HH:MM:SS, at most just under a day; text stays as it is."""
+    """Return milliseconds as HH:MM, begun minutes counted and at most 23:59; text stays as it is."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    seconds = min(max(0, int(value) // 1000), 86_399)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    minutes = min(-(-max(0, int(value)) // 60_000), 24 * 60 - 1)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
