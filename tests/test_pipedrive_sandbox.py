@@ -311,6 +311,20 @@ def test_a_field_that_cannot_be_is_refused(crm: World, body: Any, word: str) -> 
     assert word in refused(crm.post("/api/v2/organizationFields", body))
 
 
+def test_some_fields_are_there_only_when_asked_for(crm: World) -> None:
+    deal = crm.crm.create("deals", {"title": "D"})
+    guest = {"subject": "x", "deal_id": int(deal), "attendees": [{"email": "ana@x.br"}]}
+    call = crm.crm.create("activities", {**guest, "done": True})
+    crm.crm.create("notes", {"content": "Oi", "deal_id": int(deal)})
+    assert "attendees" not in crm.get(f"/api/v2/activities/{call}").json()["data"]
+    shown = crm.get("/api/v2/activities", include_fields="attendees").json()["data"][0]
+    assert shown["attendees"] == [{"email": "ana@x.br"}]
+    counted = "notes_count,activities_count,undone_activities_count,source_lead_id"
+    shown = crm.get(f"/api/v2/deals/{deal}", include_fields=counted).json()["data"]
+    assert [shown[name] for name in counted.split(",")] == [1, 1, 0, None]
+    assert "is not told" in refused(crm.get(f"/api/v2/deals/{deal}", include_fields="files_count"))
+
+
 def test_the_same_values_again_change_nothing(crm: World) -> None:
     ana = crm.crm.create("persons", {"name": "Ana"})
     crm.clock.move(60)

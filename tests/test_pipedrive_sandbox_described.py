@@ -101,6 +101,11 @@ def documents() -> Mapping[str, dict[str, Any]]:
     return {version: described(version) for version in BASES}
 
 
+@pytest.fixture(scope="module")
+def apis(documents: Mapping[str, dict[str, Any]]) -> Mapping[str, OpenAPI]:
+    return {version: OpenAPI.from_dict(document) for version, document in documents.items()}
+
+
 @pytest.fixture
 def crm() -> Iterator[World]:
     with world() as running:
@@ -134,8 +139,8 @@ def test_every_scope_that_opens_an_operation_is_published(documents: Mapping[str
 class Judge:
     """Holds every request and answer of a session against the description."""
 
-    def __init__(self, documents: Mapping[str, dict[str, Any]]) -> None:
-        self._apis = {version: OpenAPI.from_dict(document) for version, document in documents.items()}
+    def __init__(self, apis: Mapping[str, OpenAPI]) -> None:
+        self._apis = apis
         self.faults: list[str] = []
 
     def __call__(self, answer: requests.Response, **_: Any) -> None:
@@ -284,10 +289,8 @@ def drive(crm: World) -> None:
     )
 
 
-def test_the_judge_sees_an_answer_that_does_not_fit(
-    documents: Mapping[str, dict[str, Any]], crm: World
-) -> None:
-    judge = Judge(documents)
+def test_the_judge_sees_an_answer_that_does_not_fit(apis: Mapping[str, OpenAPI], crm: World) -> None:
+    judge = Judge(apis)
     answer = crm.post("/api/v2/persons", {"name": "Ana"})
     judge(answer)
     assert judge.faults == []
@@ -297,9 +300,9 @@ def test_the_judge_sees_an_answer_that_does_not_fit(
 
 
 def test_every_request_and_answer_fits_the_published_description(
-    documents: Mapping[str, dict[str, Any]], crm: World
+    apis: Mapping[str, OpenAPI], crm: World
 ) -> None:
-    judge = Judge(documents)
+    judge = Judge(apis)
     crm.session.hooks["response"].append(judge)
     drive(crm)
     assert judge.faults == [], "\n".join(judge.faults)

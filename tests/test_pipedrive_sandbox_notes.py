@@ -163,7 +163,7 @@ def test_a_lead_becomes_a_deal_with_what_stood_on_it(crm: World, ana: int) -> No
     lead = crm.crm.create("leads", {"title": "Forno", "person_id": ana, "value": value})
     note = crm.crm.create("notes", {"content": "Oi", "lead_id": lead})
     deal = crm.crm.convert(lead)
-    made = crm.get(f"/api/v2/deals/{deal}").json()["data"]
+    made = crm.get(f"/api/v2/deals/{deal}", include_fields="source_lead_id").json()["data"]
     assert (made["title"], made["person_id"], made["value"], made["currency"]) == ("Forno", ana, 900, "BRL")
     assert made["source_lead_id"] == lead
     assert [entry["id"] for entry in crm.crm.timeline("deals", deal)] == [note]

@@ -134,7 +134,7 @@ class PipedriveSandbox:
     def objects(self, type: str, *, deleted: bool = False) -> list[dict[str, Json]]:
         """Return the records of a type as version 2 would show them, oldest first; the id is a text."""
         with self._settled() as account:
-            return [_told(row) for row in account.rows(_kind(type), deleted=deleted)]
+            return [_told(account, row) for row in account.rows(_kind(type), deleted=deleted)]
 
     def create(self, type: str, fields: Mapping[str, Json]) -> str:
         """Create a record as a person does, and return its id. Raises Refusal where a rule forbids it."""
@@ -202,7 +202,7 @@ class PipedriveSandbox:
         """Return the activities and notes on a record as its page shows them, newest first, with their `kind`."""
         with self._settled() as account:
             entries = account.entries(self._row(account, type, id))
-            return [{"kind": entry.kind.name, **_told(entry)} for entry in entries]
+            return [{"kind": entry.kind.name, **_told(account, entry)} for entry in entries]
 
     def add_user(self, name: str, email: str) -> str:
         """Add a user and return the id."""
@@ -301,8 +301,8 @@ class PipedriveSandbox:
             return HTMLResponse(record_page(account, row))
 
 
-def _told(row: Row) -> dict[str, Json]:
-    return {**shapes.shown(row), "id": str(row.id)}
+def _told(account: Account, row: Row) -> dict[str, Json]:
+    return {**shapes.shown(row, custom=shapes.custom(account, row)), "id": str(row.id)}
 
 
 def _kind(type: str) -> Kind:

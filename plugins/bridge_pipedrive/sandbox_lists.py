@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
@@ -15,11 +16,15 @@ from bridge_pipedrive.sandbox_account import Account, primary
 from bridge_pipedrive.sandbox_answers import Answer, Asked, Refusal, unfit
 from bridge_pipedrive.sandbox_kinds import KINDS, Kind
 from bridge_pipedrive.sandbox_rows import Row
+from bridge_pipedrive.sandbox_shapes import custom as every
 from bridge_pipedrive.sandbox_shapes import shown
 
 MOST = 500
 _IDS = 100
 _CUSTOM = 15
+_COUNTS = ("notes_count", "activities_count", "done_activities_count", "undone_activities_count")
+_OPTIONAL = {"activities": ("attendees",), "deals": ("source_lead_id",)}
+_NUMBERS = ("id", "order_nr")
 _STATUSES = ("open", "won", "lost", "deleted")
 
 
@@ -47,9 +52,14 @@ def cursor_of(asked: Asked) -> dict[str, Json]:
         return {}
     try:
         found = orjson.loads(base64.urlsafe_b64decode(word + "=" * (-len(word) % 4)))
-        return {name: found[name] for name in ("field", "fieldValue", "sortDirection", "id")}
+        place = {name: found[name] for name in ("field", "fieldValue", "sortDirection", "id")}
+        if isinstance(place["id"], int) and isinstance(
+            place["fieldValue"], int if place["field"] in _NUMBERS else str
+        ):
+            return place
     except (binascii.Error, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-        raise unfit("cursor", "is not valid") from None
+        pass
+    raise unfit("cursor", "is not valid")
 
 
 def cursor_at(field: str, direction: str, value: Json, id: Json) -> str:
@@ -101,16 +111,14 @@ def cursor_list(account: Account, asked: Asked, kind: Kind, *, archived: bool = 
 
 def presented(account: Account, asked: Asked, row: Row) -> dict[str, Json]:
     """Return one record of version 2 with the custom fields that were asked for."""
+    optional = _optional(account, asked, row)
     if not row.kind.custom:
-        return shown(row)
+        return {**shown(row), **optional}
     codes = asked.names("custom_fields")
     if len(codes) > _CUSTOM:
         raise unfit("custom_fields", f"a maximum of {_CUSTOM} keys is allowed")
     known = account.setup.fields[row.kind.name]
-    if codes:
-        custom = {code: row.custom.get(code) for code in codes if code in known}
-    else:
-        custom = {code: row.custom.get(code) for code in known}
+    custom = {code: value for code, value in every(account, row).items() if not codes or code in codes}
     if asked.flag("include_option_labels"):
         labels = {id: label for field in known.values() for id, label in field.options}
         for code, value in custom.items():
@@ -118,7 +126,25 @@ def presented(account: Account, asked: Asked, row: Row) -> dict[str, Json]:
                 custom[code] = {"id": value, "label": labels[value]}
             elif known[code].type == "set" and value is not None:
                 custom[code] = [{"id": id, "label": labels[id]} for id in value]
-    return shown(row, custom=custom)
+    return {**shown(row, custom=custom), **optional}
+
+
+def _optional(account: Account, asked: Asked, row: Row) -> dict[str, Json]:
+    """Return the fields that are only there when `include_fields` asks for them."""
+    found: dict[str, Json] = {}
+    counted = Counter[str]()
+    for entry in account.entries(row) if "include_fields" in asked.query else ():
+        counted[f"{entry.kind.name}_count"] += 1
+        if entry.kind.name == "activities":
+            counted["done_activities_count" if entry.values["done"] else "undone_activities_count"] += 1
+    for name in asked.names("include_fields"):
+        if name in _COUNTS and row.kind.name != "activities":
+            found[name] = counted[name]
+        elif name in _OPTIONAL.get(row.kind.name, ()):
+            found[name] = row.values[name]
+        else:
+            raise unfit("include_fields", f"{name[:40]} is not told by this stand-in")
+    return found
 
 
 def _chosen(account: Account, asked: Asked, kind: Kind, *, archived: bool) -> list[Row]:

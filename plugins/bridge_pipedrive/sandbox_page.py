@@ -160,14 +160,14 @@ def _entry(account: Account, entry: Row) -> str:
     author = account.get(KINDS["users"], held.get("owner_id") or held.get("user_id"))
     how = "by an integration" if entry.versions[0].actor.source == "api" else "by a person"
     when = escape(_when(account, entry))
+    type, state = "", ""
     if entry.kind.name == "notes":
         what, body = "Note", str(held["content"])
     else:
-        type = account.setup.types[held["type"]].name
-        state = "done" if held["done"] else "to do"
-        what, body = _joined(type, held["subject"], state), str(held["note"] or "")
+        type, state = account.setup.types[held["type"]].name, "done" if held["done"] else "to do"
+        what, body = held["subject"], str(held["note"] or "")
     edited = "edited" if len(entry.versions) > 1 else ""
-    by = _joined(author.name if author else "", f"added {how}", edited)
+    by = _joined(type, state, author.name if author else "", f"added {how}", edited)
     parts = [f'<article class="card"><div class="head"><b>{escape(what)}</b><time>{when}</time></div>']
     # Bodies were cleaned when they were kept; what a page shows is what Pipedrive holds.
     parts.append(f'<div class="body">{body}</div>' if body else "")

@@ -11,13 +11,18 @@ from bridge_pipedrive.sandbox_kinds import KINDS
 from bridge_pipedrive.sandbox_rows import Row, Version
 from bridge_pipedrive.sandbox_values import old_stamp, stamp
 
+_ON_REQUEST = ("attendees", "source_lead_id")
+
 
 def shown(
     row: Row, version: Version | None = None, *, custom: Mapping[str, Json] | None = None
 ) -> dict[str, Json]:
     """Return a record as version 2 shows it; `version` an earlier one, `custom` other custom fields than its own."""
     version = version or row.versions[-1]
-    found: dict[str, Json] = {"id": row.id, **version.values}
+    found: dict[str, Json] = {
+        "id": row.id,
+        **{name: value for name, value in version.values.items() if name not in _ON_REQUEST},
+    }
     if row.kind.name == "persons":
         first, _, last = str(found["name"]).partition(" ")
         found |= {"first_name": first, "last_name": last or None, "picture_id": None}
@@ -31,6 +36,12 @@ def shown(
     if row.kind.custom:
         found["custom_fields"] = dict(version.custom if custom is None else custom)
     return found
+
+
+def custom(account: Account, row: Row) -> dict[str, Json]:
+    """Return a value, or None, for every custom field there is; leads have those of deals."""
+    fields = account.setup.fields.get("deals" if row.kind.name == "leads" else row.kind.name, {})
+    return {code: row.custom.get(code) for code in fields}
 
 
 def note(account: Account, row: Row, you: int) -> dict[str, Json]:
@@ -76,7 +87,7 @@ def lead(account: Account, row: Row) -> dict[str, Json]:
     return {
         "id": row.id,
         **row.values,
-        **row.custom,
+        **{code: value for code, value in custom(account, row).items() if value is not None},
         "source_name": source,
         "source_deal_id": None,
         "next_activity_id": None,
