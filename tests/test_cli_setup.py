@@ -141,3 +141,38 @@ def test_mapping_test_names_a_connector_and_streams_that_are_not_there(office: O
     said = office.run("mapping", "test", "mine.yaml")
     assert said.code == 3
     assert "pull.contcats: the connector has no such stream. Did you mean contacts?" in said.err
+
+
+SCHEMA_LINE = "# yaml-language-server: $schema="
+
+
+@pytest.mark.parametrize("connector", ["api", "hubspot", "imap", "memory", "whatsapp"])
+def test_a_copied_mapping_passes_its_tests_and_names_a_schema_that_is_there(
+    connector: str, office: Office
+) -> None:
+    said = office.run("mapping", "copy", connector)
+    assert (said.code, said.err) == (0, "")
+    assert said.out == (
+        f"Wrote {connector}.yaml. Name it in the connection (mapping: {connector}.yaml), change it,"
+        f" then: crmbridge mapping test {connector}.yaml\n"
+    )
+    lines = (office.home / f"{connector}.yaml").read_text().splitlines()
+    schemas = [line.removeprefix(SCHEMA_LINE) for line in lines if line.startswith(SCHEMA_LINE)]
+    assert [json.loads(Path(schema).read_text())["title"] for schema in schemas] == ["crmbridge mapping"]
+    assert lines[0].startswith(SCHEMA_LINE)
+    tested = office.run("mapping", "test", f"{connector}.yaml")
+    assert (tested.code, " 0 failed\n" in tested.out) == (0, True)
+
+
+def test_a_mapping_is_copied_over_nothing_and_of_nothing_unknown(office: Office) -> None:
+    assert office.run("mapping", "copy", "memory", "mine.yaml").code == 0
+    (office.home / "mine.yaml").write_text("mine")
+    again = office.run("mapping", "copy", "memory", "mine.yaml")
+    assert again.code == 2
+    assert again.err == "mine.yaml: exists already and was left alone. Move it away, or name another file.\n"
+    assert (office.home / "mine.yaml").read_text() == "mine"
+    unknown = office.run("mapping", "copy", "memroy")
+    assert (unknown.code, unknown.err) == (
+        2,
+        "memroy: no connector of this name is installed. Did you mean memory?\n",
+    )

@@ -1,7 +1,8 @@
-"""Commands on mappings: test them, see what they leave out, and map stored records again."""
+"""Commands on mappings: copy and test them, and map stored records again."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,20 +11,54 @@ import typer
 from bridge import yaml_file
 from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened, read_config
+from bridge.cli.setup import write_new
 from bridge.engine import commands
 from bridge.engine.opening import load_mappings
 from bridge.errors import StoreError
 from bridge.mapping import Mapping, compile_mapping, load_mapping
+from bridge.mapping.schema import SCHEMA_FILE
 from bridge.plugins import installed, load, mapping_file
 from bridge.sync.remap import Preview, preview
+
+SCHEMA_LINE = "# yaml-language-server: $schema="
+_OLD_SCHEMA_LINE = re.compile(rf"^{re.escape(SCHEMA_LINE)}.*\n", re.MULTILINE)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    group = typer.Typer(help="Test mapping files.", no_args_is_help=True)
+    group = typer.Typer(help="Copy and test mapping files.", no_args_is_help=True)
+    group.command()(copy)
     group.command("test")(run_tests)
     app.add_typer(group, name="mapping")
     app.command()(remap)
+
+
+def copy(
+    connector: Annotated[str, typer.Argument(help="The connector whose shipped mapping is copied.")],
+    path: Annotated[
+        Path | None, typer.Argument(help="Where to write it; left out, a file of the connector's name here.")
+    ] = None,
+) -> None:
+    """
+    Copy a shipped mapping to change it.
+
+    Its first line lets an editor complete it. A file that exists is left alone.
+    """
+    known = installed()
+    if connector not in known:
+        near = yaml_file.did_you_mean(connector, known)
+        output.warn(f"{connector}: no connector of this name is installed. {near}")
+        output.stop(output.USAGE)
+    loaded = load({connector})
+    for error in loaded.left_out:
+        raise error
+    target = path or Path(f"{connector}.yaml")
+    text = mapping_file(loaded.specs[connector]).read_text(encoding="utf-8")
+    write_new(target, f"{SCHEMA_LINE}{SCHEMA_FILE}\n{_OLD_SCHEMA_LINE.sub('', text)}")
+    output.say(
+        f"Wrote {target}. Name it in the connection (mapping: {target}), change it,"
+        f" then: crmbridge mapping test {target}"
+    )
 
 
 def run_tests(

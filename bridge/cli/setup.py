@@ -41,16 +41,21 @@ def init(
     path: Annotated[Path, typer.Argument(help="Where to write it.")] = DEFAULT,
 ) -> None:
     """Write a commented configuration to start from. A file that exists is left alone."""
+    write_new(path, example_file().read_text().replace("bridge/config.schema.json", str(SCHEMA_FILE)))
+    output.say(f"Wrote {path}. Fill in your accounts, then: crmbridge check")
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that does not exist yet; where that cannot be, the command says why and ends."""
     try:
-        with path.open("x") as file:
-            file.write(example_file().read_text().replace("bridge/config.schema.json", str(SCHEMA_FILE)))
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
     except FileExistsError:
         output.warn(f"{path}: exists already and was left alone. Move it away, or name another file.")
         output.stop(output.USAGE)
     except OSError as error:
         output.warn(f"{path}: cannot be written: {error.strerror}.")
         output.stop(output.USAGE)
-    output.say(f"Wrote {path}. Fill in your accounts, then: crmbridge check")
 
 
 def check(config: ConfigPath = DEFAULT, as_json: AsJson = False, verbose: Verbose = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import orjson
 
@@ -13,6 +14,8 @@ from bridge.mapping.rules import GROUPS, OWNS
 from bridge.mapping.transforms import TRANSFORMS
 from bridge.mapping.views import ENTRY_VIEW, PERSON_VIEW, View
 from bridge.model import Json
+
+SCHEMA_FILE = Path(__file__).with_name("mapping.schema.json")
 
 _MEANING = {
     "from": 'The path of the value: a.b, a.0.b, a["x.y"], $.a from the whole record, . for the item itself.',
