@@ -241,6 +241,16 @@ def test_a_deleted_record_leaves_the_lists_and_says_so_by_id_for_thirty_days(crm
         assert crm.get(f"/api/v2/{kind}/{id}").status_code == 404
 
 
+def test_what_is_restored_stays_though_it_was_deleted_once(crm: World) -> None:
+    ana = crm.crm.create("persons", {"name": "Ana"})
+    crm.crm.delete("persons", ana)
+    crm.clock.move(86_400)
+    crm.crm.restore("persons", ana)
+    assert crm.pages("/api/v2/persons", updated_since="2026-11-21T09:00:00Z") == [[int(ana)]]
+    crm.clock.move(40 * 86_400)
+    assert crm.pages("/api/v2/persons") == [[int(ana)]]
+
+
 def test_deleted_deals_are_listed_when_asked_for(crm: World) -> None:
     gone, stays = (int(crm.crm.create("deals", {"title": f"D{n}"})) for n in range(2))
     crm.clock.move(5)

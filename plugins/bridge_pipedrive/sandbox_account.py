@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from bridge import Json
 from bridge_pipedrive.sandbox_answers import Actor, not_found, unfit
@@ -21,6 +23,14 @@ Told = Callable[[str, Row, Version | None, Actor, Id | None], None]
 
 PURGED_AFTER = timedelta(days=30)
 _ENTRIES = ("activities", "notes")
+
+
+class Gone(NamedTuple):
+    """A deletion, until it is for good."""
+
+    at: datetime
+    kind: Kind
+    id: Id
 
 
 class Account:
@@ -50,6 +60,8 @@ class Account:
         self._rows: dict[str, dict[Id, Row]] = {name: {} for name in KINDS}
         # Every type counts from the same number: a client that forgets the type takes one for the other.
         self._last_id = dict.fromkeys(KINDS, 500)
+        self._entries: dict[tuple[str, Id], dict[Row, None]] = {}
+        self._gone: deque[Gone] = deque()
         self._late: list[tuple[datetime, Callable[[], object]]] = []
 
     def later(self, seconds: float, write: Callable[[], object]) -> None:
@@ -63,11 +75,11 @@ class Account:
         self._late = [late for late in self._late if late[0] > now]
         for _, write in due:
             write()
-        for rows in self._rows.values():
-            for row in [
-                row for row in rows.values() if row.deleted and row.versions[-1].at <= now - PURGED_AFTER
-            ]:
-                del rows[row.id]
+        while self._gone and self._gone[0].at <= now - PURGED_AFTER:
+            gone = self._gone.popleft()
+            row = self.get(gone.kind, gone.id, deleted=True)
+            if row is not None and row.versions[-1].at == gone.at:
+                self.purge(row)
 
     # Reading
 
@@ -90,12 +102,7 @@ class Account:
 
     def entries(self, row: Row) -> list[Row]:
         """Return the activities and notes on a person, organization, deal or lead, newest first."""
-        found = [
-            entry
-            for name in _ENTRIES
-            for entry in self.rows(KINDS[name])
-            if row in self._linked(entry, whole=True)
-        ]
+        found = [entry for entry in self._entries.get((row.kind.name, row.id), {}) if not entry.deleted]
         return sorted(found, key=lambda entry: (happened(entry), str(entry.id)), reverse=True)
 
     # Writing
@@ -117,7 +124,7 @@ class Account:
             versions=[Version(at=now, values=kept, custom=dict(custom), deleted=False, actor=actor)],
         )
         self._rows[kind.name][id] = row
-        self._touch(row)
+        self._follow(row)
         self.tell("create", row, None, actor, None)
         return row
 
@@ -141,7 +148,7 @@ class Account:
         row.versions.append(Version(at=now, values=after, custom=kept, deleted=False, actor=actor))
         row.updated_at = now
         row.added_at = added
-        self._touch(row)
+        self._follow(row)
         self.tell("change", row, before, actor, merged)
 
     def delete(self, row: Row, actor: Actor, *, merged: Id | None = None) -> None:
@@ -153,6 +160,7 @@ class Account:
         )
         row.updated_at = now
         row.merged_into = merged
+        self._gone.append(Gone(now, row.kind, row.id))
         if row.kind.name == "leads":
             del self._rows["leads"][row.id]
         self.tell("delete", row, before, actor, merged)
@@ -171,6 +179,9 @@ class Account:
     def purge(self, row: Row) -> None:
         """Remove a record for good."""
         del self._rows[row.kind.name][row.id]
+        if row.kind.name in _ENTRIES:
+            for anchor in _anchors(row.values, row.kind):
+                self._entries[anchor].pop(row)
 
     def merge(self, kind: Kind, survivor: Row, other: Row, actor: Actor) -> None:
         """
@@ -219,20 +230,26 @@ class Account:
         if id is not None and self.get(KINDS[target], id) is None:
             raise unfit(name, f"{KINDS[target].entity} {id} does not exist or is not visible")
 
-    def _linked(self, row: Row, *, whole: bool = False) -> list[Row]:
-        """Return what a record is linked to; `whole` takes every participant, not only the primary one."""
-        ids = [(target, row.values.get(name)) for name, target in row.kind.links.items() if target != "users"]
-        for one in row.values.get("participants") or ():
-            if whole or one["primary"]:
-                ids.append(("persons", one["person_id"]))
-        found = (self.get(KINDS[target], id) for target, id in ids)
-        return [one for one in found if one is not None]
-
-    def _touch(self, entry: Row) -> None:
-        """Move the update time of what an activity or note is on, whose counters change with it."""
-        if self.levers.touches and entry.kind.name in _ENTRIES:
-            for row in self._linked(entry):
+    def _follow(self, entry: Row) -> None:
+        """Note what an activity or note is on, and move the update time of that, whose counters change with it."""
+        if entry.kind.name not in _ENTRIES:
+            return
+        before = _anchors(entry.versions[-2].values, entry.kind) if len(entry.versions) > 1 else set()
+        now = _anchors(entry.values, entry.kind)
+        for anchor in before - now:
+            self._entries[anchor].pop(entry)
+        for anchor in now:
+            self._entries.setdefault(anchor, {})[entry] = None
+            row = self._rows[anchor[0]].get(anchor[1])
+            if row is not None and not row.deleted and self.levers.touches:
                 row.updated_at = entry.updated_at
+
+
+def _anchors(values: Mapping[str, Json], kind: Kind) -> set[tuple[str, Id]]:
+    """Return what an entry is on: the type and id of every record but its user."""
+    found = {(target, values.get(name)) for name, target in kind.links.items() if target != "users"}
+    found |= {("persons", one["person_id"]) for one in values.get("participants") or ()}
+    return {(target, id) for target, id in found if id is not None}
 
 
 def happened(entry: Row) -> datetime:

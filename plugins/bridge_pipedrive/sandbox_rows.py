@@ -25,7 +25,7 @@ class Version:
     actor: Actor
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Row:
     """
     One record; `versions` holds every state, oldest first.
