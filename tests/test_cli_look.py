@@ -151,6 +151,21 @@ def test_waiting_names_owner_channel_and_text(synced: Office) -> None:
     ]
 
 
+def test_age_channel_and_words_of_who_waits_are_those_of_one_message(synced: Office) -> None:
+    synced.message("E por e-mail?", "ana@padaria.example", channel="email", hours=0.5)
+    synced.message("Alguém?", ANA, hours=0.3)
+    synced.run("sync")
+    says = 'WhatsApp, 2 h: "Dá para parcelar em 12x?" (and 2 more)'
+    assert f"  Ana Souza       Rui Costa  {says}\n" in synced.run("waiting").out
+    shown = synced.run("waiting", "--json").json[0]
+    told = ("whatsapp", "Dá para parcelar em 12x?", 3, says)
+    assert tuple(shown[key] for key in ("channel", "text", "count", "says")) == told
+    (line,) = [line for line in synced.run("journey", "Ana").out.splitlines() if "Waits since" in line]
+    assert re.fullmatch(r"  Waits since: \w{3} \d\d:\d\d; " + re.escape(says), line)
+    waits = synced.run("journey", "Ana", "--json").json["waiting"]
+    assert waits == {key: shown[key] for key in ("since", "channel", "text", "count", "says")}
+
+
 def test_nobody_waits_once_everybody_was_answered(synced: Office) -> None:
     for to in (ANA, "+5521988123344"):
         synced.message(

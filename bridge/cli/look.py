@@ -56,10 +56,11 @@ def journey(
 def _show_history(runtime: Runtime, shown: dict[str, Any]) -> None:
     zone = runtime.config.company.zone
     output.say(f"{shown['name']}  ({shown['person_id']})")
-    for label, key in (("Came from", "source"), ("Owner", "owner"), ("Waits since", "waiting_since")):
-        value = shown.get(key)
-        if value:
-            output.say(f"  {label}: {output.local_time(value, zone) if key == 'waiting_since' else value}")
+    for label, key in (("Came from", "source"), ("Owner", "owner")):
+        if shown[key]:
+            output.say(f"  {label}: {shown[key]}")
+    if waits := shown["waiting"]:
+        output.say(f"  Waits since: {output.local_time(waits['since'], zone)}; {waits['says']}")
     if shown["handles"]:
         output.say(f"  Known as: {', '.join(shown['handles'])}")
     for contact in shown["contacts"]:

@@ -38,9 +38,8 @@ class Waiting:
     """
     Somebody waits for us.
 
-    `since` is when the first unanswered question came; `channel` and `kind` are those of the latest,
-    where an answer is expected. `text` is of the latest that has one, shortened. `count` is how many
-    questions are unanswered.
+    `since`, `channel`, `kind` and `text` (shortened, empty where it has none) all speak of the first
+    question that nobody answered. `count` is how many are unanswered.
     """
 
     since: str
@@ -75,13 +74,9 @@ def waiting(touches: Iterable[Touch]) -> Waiting | None:
             questions.append(touch)
     if not questions:
         return None
-    latest = questions[-1]
+    first = questions[0]
     return Waiting(
-        since=questions[0].at,
-        channel=latest.channel,
-        kind=latest.kind,
-        text=next((touch.text for touch in reversed(questions) if touch.text), ""),
-        count=len(questions),
+        since=first.at, channel=first.channel, kind=first.kind, text=first.text, count=len(questions)
     )
 
 

@@ -14,6 +14,7 @@ from bridge.journey.text_format import duration, in_zone
 from bridge.store import entities, people
 from bridge.store.tables import journey, node, node_handle
 from bridge.sync.runtime import Runtime
+from bridge.sync.waiting_list import waiting_of
 
 LISTED = 20
 """How many people a vague name may show."""
@@ -75,8 +76,8 @@ def history(runtime: Runtime, person_id: str) -> dict[str, Any]:
     """
     Return a person's journey.
 
-    Keys: person_id, name, owner, source, waiting_since, handles, contacts, interactions (oldest
-    first; each with local day and time, channel, direction, text of one line, and its fields).
+    Keys: person_id, name, owner, source, waiting (None, or what `waiting_of` tells), handles, contacts,
+    interactions (oldest first; each with local day and time, channel, direction, text of one line, and its fields).
     """
     zone = runtime.config.company.zone
     with runtime.database.read() as c:
@@ -103,7 +104,7 @@ def history(runtime: Runtime, person_id: str) -> dict[str, Any]:
         "name": view.get("display_name") or next((one.name for one in nodes if one.name), person_id),
         "owner": view.get("owner"),
         "source": view.get("source"),
-        "waiting_since": view.get("waiting_since"),
+        "waiting": waiting_of(view, runtime.clock()) if "waiting_since" in view else None,
         "handles": sorted({pair[0].value for one in nodes for pair in one.handles.values() if not pair[1]}),
         "contacts": view.get("contacts")
         or [{"connector": one.key.split(":")[0], "id": one.contact_id} for one in nodes if one.contact_id],

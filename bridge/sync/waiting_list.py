@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,8 +29,7 @@ def waiting_list(runtime: Runtime) -> list[dict[str, Any]]:
     """
     Return everybody who waits for us.
 
-    Each: person_id, name, since (instant), channel, text, count of unanswered messages, owner
-    (None: nobody), contacts, and `says`, one line for people.
+    Each: person_id, name, owner (None: nobody), contacts, and what `waiting_of` tells.
     """
     query = (
         select(journey)
@@ -45,26 +45,30 @@ def waiting_list(runtime: Runtime) -> list[dict[str, Any]]:
                 {
                     "person_id": row.person_id,
                     "name": body.get("display_name") or row.person_id,
-                    "since": body["waiting_since"],
-                    "channel": body.get("waiting_channel", "other"),
-                    "text": body.get("waiting_text", ""),
-                    "count": body.get("waiting_count", 1),
+                    **waiting_of(body, now),
                     "owner": body.get("owner"),
                     "contacts": body.get("contacts", []),
-                    "says": _says(body, now),
                 }
             )
     return found
 
 
-def _says(body: dict[str, Any], now: datetime) -> str:
-    channel = body.get("waiting_channel", "other")
+def waiting_of(body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """
+    Tell for what somebody waits, from the summary of their journey.
+
+    Keys: since (instant), channel, text of the first message that nobody answered, count of those that
+    wait, and `says`, one line for people.
+    """
+    since, count = body["waiting_since"], body.get("waiting_count", 1)
+    channel, text = body.get("waiting_channel", "other"), body.get("waiting_text", "")
     shown = CHANNEL_NAMES.get(channel, channel.replace("_", " "))
     if body.get("waiting_kind") == "call":
         shown = "missed call"
-    text = body.get("waiting_text") or ""
     quoted = f': "{text}"' if text else ""
-    return f"{shown}, {ago(now - datetime.fromisoformat(body['waiting_since']))}{quoted}"
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    says = f"{shown}, {ago(now - datetime.fromisoformat(since))}{quoted}{more}"
+    return {"since": since, "channel": channel, "text": text, "count": count, "says": says}
 
 
 def ago(span: timedelta) -> str:
