@@ -84,7 +84,7 @@ def emails(*values: str) -> list[dict[str, Any]]:
 
 
 def activity(number: int, *people: str, **fields: Any) -> Write:
-    return entry(number, "activities", *people, note=f"Oi!<br>crmbridge {key(number)}", **fields)
+    return entry(number, "activities", *people, **{"note": f"Oi!<br>crmbridge {key(number)}", **fields})
 
 
 def note(number: int, *people: str, **fields: Any) -> Write:

@@ -177,6 +177,10 @@ class Client:
         assert answer is not None
         return answer
 
+    def remove(self, path: str) -> None:
+        """Mark a record as deleted, which it stays for 30 days; one that is gone already is as wanted."""
+        self._call("DELETE", path, accept=(404, 410))
+
     def _call(
         self,
         method: str,

@@ -97,7 +97,7 @@ class Sink:
         if write.op == "update":
             return self._receipt(write, self._change(write, path, draft))
         if write.op == "archive":
-            self._archive(path)
+            self._client.remove(path)
             return Receipt(key=write.key, id=write.id)
         body = self._relinked(write, path)
         if body:
@@ -107,11 +107,6 @@ class Sink:
     def _change(self, write: Write, path: str, body: Json) -> Row:
         method = "PUT" if KINDS[write.stream].old else "PATCH"
         return self._client.send(method, path, body).record
-
-    def _archive(self, path: str) -> None:
-        """Delete a record, which Pipedrive keeps for 30 days; one that is gone already is as wanted."""
-        if self._client.get_if_there(path) is not None:
-            self._client.send("DELETE", path)
 
     def _with_key(self, key: str, body: dict[str, Json]) -> dict[str, Json]:
         """Put a person's key into its field, where `setup` made it."""
