@@ -59,6 +59,31 @@ def test_a_plan_without_push_says_that_nothing_of_it_will_be_written(synced: Off
     assert "crm has no `push` in the configuration: nothing of this will be written." in said.out
 
 
+def test_a_plan_leaves_out_a_folder_that_is_only_a_channel(synced: Office) -> None:
+    synced.message("Oi", "+5531988112233")
+    assert synced.run("sync", "--collect-only").code == 0
+    assert list(synced.run("plan", "--json").json) == ["crm"]
+    said = synced.run("plan").out
+    assert "held" not in said
+    assert "chat" not in said
+    synced.put("chat", "contacts", name="Bia Reis", phone="+5531988112233")
+    assert synced.run("sync", "--collect-only").code == 0
+    assert sorted(synced.run("plan", "--json").json) == ["chat", "crm"], "who has contacts is a CRM"
+
+
+def test_a_plan_without_push_and_contacts_says_what_to_do(office: Office) -> None:
+    office.connections = {"chat": office.connections["chat"]}
+    office.write()
+    office.message("Oi", ANA)
+    assert office.run("sync").code == 0
+    said = office.run("plan")
+    assert (said.code, said.out) == (
+        0,
+        "There is nothing to plan: chat holds no contacts and has no `push`.\n"
+        "To let people become contacts there, add `push:` to its connection.\n",
+    )
+
+
 def test_a_plan_before_the_first_sync_says_what_to_do(office: Office) -> None:
     said = office.run("plan")
     assert (said.code, said.out) == (

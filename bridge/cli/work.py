@@ -21,7 +21,7 @@ from bridge.engine.memory import spare_what_stays
 from bridge.engine.opening import fault_of, learn_account, note_error, open_runtime, recall_accounts
 from bridge.errors import AuthError, BridgeError, StoreError
 from bridge.redact import Redactor
-from bridge.store import runs
+from bridge.store import people, runs
 from bridge.store.writer import Priority
 from bridge.sync.anew import people_due
 from bridge.sync.plan_values import Action
@@ -50,13 +50,16 @@ def plan(
 ) -> None:
     """Show what would be written, before anything is. Reads the CRM, changes nothing."""
     with opened(config, verbose=verbose) as runtime:
-        found = {connection.name: plan_all(runtime, connection) for connection in runtime.crms()}
+        found = {connection.name: plan_all(runtime, connection) for connection in _to_plan(runtime)}
         if as_json:
             output.emit(
                 {name: [report.action_json(action) for action in actions] for name, actions in found.items()}
             )
             return
-        if not found:
+        if not found and (empty := [connection.name for connection in runtime.crms()]):
+            output.say(f"There is nothing to plan: {', '.join(empty)} holds no contacts and has no `push`.")
+            output.say("To let people become contacts there, add `push:` to its connection.")
+        elif not found:
             output.say("There is nothing to plan: no CRM was reached yet.")
             output.say("Collect first with: crmbridge sync --collect-only")
         for name, actions in found.items():
@@ -66,16 +69,27 @@ def plan(
             report.show_limits(runtime.connections[name])
 
 
+def _to_plan(runtime: Runtime) -> list[Connection]:
+    """Return the CRMs that may be written to, and those that could be: without contacts it is used as a channel."""
+    with runtime.database.read() as c:
+        return [
+            connection
+            for connection in runtime.crms()
+            if connection.config.push is not None
+            or (connection.account_pk is not None and people.has_contacts(c, connection.account_pk))
+        ]
+
+
 def plan_all(runtime: Runtime, connection: Connection) -> list[Action]:
     """Plan everybody in a destination's queue without changing anything."""
     assert connection.account_pk is not None
     with runtime.database.read() as c:
-        people = people_due(c, connection)
+        due = people_due(c, connection)
     destination = destination_of(runtime, connection)
     actions: list[Action] = []
-    for start in range(0, len(people), cycle.PEOPLE):
+    for start in range(0, len(due), cycle.PEOPLE):
         actions += plan_people(
-            runtime, connection, destination, people[start : start + cycle.PEOPLE], dry=True
+            runtime, connection, destination, due[start : start + cycle.PEOPLE], dry=True
         ).actions
     return actions
 

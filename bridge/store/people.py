@@ -186,6 +186,11 @@ def contacts_of(c: Connection, account_pk: int, person_ids: Iterable[str]) -> di
     return found
 
 
+def has_contacts(c: Connection, account_pk: int) -> bool:
+    """Tell whether a CRM holds any contact."""
+    return c.execute(select(node.c.key).where(node.c.contact_of == account_pk).limit(1)).first() is not None
+
+
 def nodes_of(c: Connection, person_ids: Iterable[str]) -> dict[str, list[StoredNode]]:
     """Return the nodes of each person."""
     keys = c.execute(select(node.c.key).where(among(node.c.person_id, person_ids))).scalars().all()
