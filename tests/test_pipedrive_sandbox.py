@@ -251,6 +251,18 @@ def test_what_is_restored_stays_though_it_was_deleted_once(crm: World) -> None:
     assert crm.pages("/api/v2/persons") == [[int(ana)]]
 
 
+def test_thirty_days_count_from_the_last_deletion(crm: World) -> None:
+    ana = crm.crm.create("persons", {"name": "Ana"})
+    crm.crm.delete("persons", ana)
+    crm.clock.move(10 * 86_400)
+    crm.crm.restore("persons", ana)
+    crm.crm.delete("persons", ana)
+    crm.clock.move(20 * 86_400)
+    assert crm.get(f"/api/v2/persons/{ana}").status_code == 200
+    crm.clock.move(10 * 86_400)
+    assert crm.get(f"/api/v2/persons/{ana}").status_code == 404
+
+
 def test_deleted_deals_are_listed_when_asked_for(crm: World) -> None:
     gone, stays = (int(crm.crm.create("deals", {"title": f"D{n}"})) for n in range(2))
     crm.clock.move(5)

@@ -75,7 +75,8 @@ def test_the_budget_of_a_day_ends_in_429_and_is_new_at_midnight(crm: World) -> N
     crm.crm.levers.daily = 12
     assert crm.get("/api/v2/persons").status_code == 200
     assert crm.get("/api/v2/persons").status_code == 429
-    assert crm.get("/api/v2/persons/99").status_code == 404
+    assert crm.get(ME).status_code == 200
+    assert crm.crm.spent == 12
     refused = crm.get(ME)
     assert refused.status_code == 429
     assert int(refused.headers["x-ratelimit-remaining"]) > 0
@@ -133,6 +134,13 @@ def test_who_goes_on_after_429_gets_cloudflares_page_for_a_minute(crm: World) ->
     assert crm.get(ME).status_code == 403
     crm.clock.move(1)
     assert crm.get(ME).status_code == 200
+
+
+def test_who_waits_after_a_429_is_not_blocked(crm: World) -> None:
+    crm.crm.levers.burst, crm.crm.levers.patience = 1, 2
+    for _ in range(3):
+        assert [crm.get(ME).status_code for _ in range(3)] == [200, 429, 429]
+        crm.clock.move(2)
 
 
 def test_a_bearer_token_is_never_sent_to_cloudflare(crm: World) -> None:

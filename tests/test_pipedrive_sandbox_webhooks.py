@@ -198,6 +198,18 @@ def test_ten_failures_ban_a_webhook_for_half_an_hour_and_lose_what_happens(crm: 
     assert [event["data"]["name"] for event in events(crm)] == ["Heard"]
 
 
+def test_failures_of_later_attempts_ban_nobody(crm: World, ear: Ear) -> None:
+    ear.status = 500
+    crm.crm.subscribe(ear.url)
+    for n in range(9):
+        crm.crm.create("persons", {"name": f"P{n}"})
+    for pause in (0, 3, 30, 150):
+        crm.clock.move(pause)
+        assert crm.crm.deliver() == [500] * 9
+    crm.crm.create("persons", {"name": "Heard"})
+    assert [event["data"]["name"] for event in events(crm)] == ["Heard"]
+
+
 def test_a_stand_in_that_sends_needs_nobody_to_deliver(ear: Ear) -> None:
     with PipedriveSandbox(sends=True) as crm:
         crm.subscribe(ear.url)
