@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.outside import Office
+from tests.outside import Office, running, until
 
 
 def test_rejects_are_grouped_by_cause_and_replayed_once_mended(office: Office) -> None:
@@ -40,7 +40,7 @@ def test_rejects_are_grouped_by_cause_and_replayed_once_mended(office: Office) -
     replayed = office.run("rejects", "replay", group)
     assert (replayed.code, replayed.out) == (
         0,
-        "7 rejects will be tried again by the next cycle (crmbridge sync).\n",
+        "7 rejects will be tried again by the next: crmbridge sync\n",
     )
     office.run("sync")
     assert sum(one["count"] for one in office.run("rejects", "--json").json) <= 1
@@ -74,7 +74,7 @@ def test_remap_previews_and_applies(synced: Office) -> None:
     assert "subject" not in synced.run("journey", "ana", "--json").json["interactions"][0]
     applied = synced.run("remap", "chat", "--apply")
     assert applied.code == 0
-    assert applied.out.endswith("2 records will be mapped again by the next cycle (crmbridge sync).\n")
+    assert applied.out.endswith("2 records will be mapped again by the next: crmbridge sync\n")
     synced.run("sync")
     assert (
         synced.run("journey", "ana", "--json").json["interactions"][0]["subject"]
@@ -85,3 +85,38 @@ def test_remap_previews_and_applies(synced: Office) -> None:
 def test_remap_of_what_was_never_read_says_what_to_do(office: Office) -> None:
     said = office.run("remap", "chat")
     assert (said.code, said.err) == (1, "chat: nothing is stored yet. Collect first with: crmbridge sync\n")
+
+
+def test_beside_a_daemon_it_is_the_daemon_that_tries_again_and_it_says_so(office: Office) -> None:
+    office.message("Oi", at="yesterday")
+    with running(office):
+        until(lambda: office.run("rejects", "--json").json)
+        replayed = office.run("rejects", "replay")
+        assert (replayed.code, replayed.out) == (
+            0,
+            "The daemon tries 1 reject again now. What fails again is listed by: crmbridge rejects\n",
+        )
+        applied = office.run("remap", "chat", "--apply")
+        assert applied.code == 0
+        assert applied.out.endswith("The daemon maps 0 records again now; see: crmbridge status\n")
+
+
+def test_a_daemon_with_an_older_mapping_is_asked_for_nothing_that_needs_the_new_one(office: Office) -> None:
+    office.message("Oi", at="yesterday")
+    mapping = (Path(__file__).parent.parent / "mappings" / "memory.yaml").read_text()
+    (office.home / "mine.yaml").write_text(mapping)
+    office.connections["chat"]["mapping"] = "mine.yaml"
+    office.write()
+    with running(office):
+        until(lambda: office.run("rejects", "--json").json)
+        (office.home / "mine.yaml").write_text(mapping.replace("{from: at, using", "{from: modified, using"))
+        for words in (["rejects", "replay"], ["remap", "chat", "--apply"]):
+            refused = office.run(*words)
+            assert (refused.code, refused.out) == (4, "")
+            assert refused.err == (
+                "the daemon could not do it: chat: the daemon was started with another mapping than mine.yaml"
+                " holds now. Restart it, then do this again.\n"
+            )
+    with running(office):
+        assert office.run("rejects", "replay").code == 0
+        until(lambda: not office.run("rejects", "--json").json)

@@ -10,11 +10,9 @@ import typer
 
 from bridge import yaml_file
 from bridge.cli import output
-from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened, read_config
+from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened, read_config
 from bridge.cli.setup import write_new
-from bridge.engine import commands
 from bridge.engine.opening import load_mappings
-from bridge.errors import StoreError
 from bridge.mapping import Mapping, compile_mapping, load_mapping
 from bridge.mapping.schema import SCHEMA_FILE
 from bridge.plugins import installed, load, mapping_file
@@ -132,24 +130,20 @@ def remap(
             output.stop(output.PARTIAL)
         shown = preview(runtime, found)
     result: dict[str, Any] = {"preview": [_preview_json(one) for one in shown]}
+    by_daemon = False
     if apply:
-        try:
-            with opened(config, lock_as="crmbridge remap") as runtime:
-                result |= commands.apply_remap(runtime, {"connection": connection})
-        except StoreError as error:
-            if "in use by crmbridge run" not in str(error):
-                raise
-            with opened(config) as runtime:
-                result |= commands.hand_over(runtime, "remap", {"connection": connection})
+        made, by_daemon = carry_out(config, "remap", {"connection": connection}, connections=[connection])
+        result |= {**made, "by_daemon": by_daemon}
     if as_json:
         output.emit(result)
         return
     for one in shown:
         _show(one)
-    if apply:
-        output.say(
-            f"{output.plural(result['records'], 'record')} will be mapped again by the next cycle (crmbridge sync)."
-        )
+    records = output.plural(result["records"], "record") if apply else ""
+    if by_daemon:
+        output.say(f"The daemon maps {records} again now; see: crmbridge status")
+    elif apply:
+        output.say(f"{records} will be mapped again by the next: crmbridge sync")
     else:
         output.say("Nothing changed yet. Apply with: crmbridge remap " + connection + " --apply")
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bridge.cli import output
 from bridge.config import Config, load_config
+from bridge.engine import commands
 from bridge.engine.opening import open_runtime, recall_accounts
-from bridge.errors import ConfigError, Problem
+from bridge.errors import ConfigError, Problem, StoreError
 from bridge.redact import Redactor
 from bridge.sync.runtime import Runtime
 
@@ -54,3 +55,29 @@ def opened(path: Path, *, lock_as: str | None = None, verbose: bool = False) -> 
     with open_runtime(config, lock_as=lock_as, redactor=redactor) as runtime:
         recall_accounts(runtime)
         yield runtime
+
+
+def held_by_daemon(error: StoreError) -> bool:
+    """Tell whether a store could not be had because a daemon works on it."""
+    return "in use by crmbridge run" in str(error)
+
+
+def carry_out(
+    path: Path, name: str, arguments: dict[str, Any], *, connections: Iterable[str]
+) -> tuple[dict[str, Any], bool]:
+    """
+    Carry out a command of the engine here, or let the daemon do it that holds the store.
+
+    Returns its result and whether the daemon did it. A daemon that works with other mappings of these
+    `connections` than the files hold now refuses it.
+    """
+    try:
+        with opened(path, lock_as=f"crmbridge {name}") as runtime:
+            return commands.COMMANDS[name](runtime, arguments), False
+    except StoreError as error:
+        if not held_by_daemon(error):
+            raise
+    with opened(path) as runtime:
+        known = runtime.connections
+        digests = {one: known[one].mapping.digest for one in connections if one in known}
+        return commands.hand_over(runtime, name, {**arguments, "mappings": digests}), True

@@ -7,9 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli import output
-from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened
-from bridge.engine import commands
-from bridge.errors import StoreError
+from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened
 from bridge.store import rejects as store
 
 
@@ -67,31 +65,20 @@ def replay(
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Put rejects back in their queues; the next cycle tries them again."""
-    try:
-        with opened(config, lock_as="crmbridge rejects replay") as runtime:
-            _check_group(runtime, group)
-            result = commands.replay(runtime, {"group": group})
-    except StoreError as error:
-        if "in use by crmbridge run" not in str(error):
-            raise
-        with opened(config) as runtime:
-            _check_group(runtime, group)
-            result = commands.hand_over(runtime, "replay", {"group": group})
-    if as_json:
-        output.emit(result)
-    else:
-        output.say(
-            f"{output.plural(result['replayed'], 'reject')} will be tried again by the next cycle (crmbridge sync)."
-        )
-
-
-def _check_group(runtime: Any, group: str | None) -> None:
-    if group is None:
-        return
-    with runtime.database.read() as c:
-        known = {row["group_key"] for row in store.listed(c)}
-    if group not in known:
-        shown = ", ".join(sorted(known)) or "none"
+    """Put rejects back in their queues. They are tried again by the daemon at once, else by the next sync."""
+    with opened(config) as runtime, runtime.database.read() as c:
+        found = store.listed(c)
+    groups = {row["group_key"] for row in found}
+    if group is not None and group not in groups:
+        shown = ", ".join(sorted(groups)) or "none"
         output.warn(f"{group}: there is no such group of rejects. Open groups: {shown}.")
         output.stop(output.USAGE)
+    touched = {row["connection"] for row in found if group in (None, row["group_key"])}
+    result, by_daemon = carry_out(config, "replay", {"group": group}, connections=touched)
+    rejects = output.plural(result["replayed"], "reject")
+    if as_json:
+        output.emit({**result, "by_daemon": by_daemon})
+    elif by_daemon:
+        output.say(f"The daemon tries {rejects} again now. What fails again is listed by: crmbridge rejects")
+    else:
+        output.say(f"{rejects} will be tried again by the next: crmbridge sync")

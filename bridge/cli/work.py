@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli import output, report
-from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, opened, read_config
+from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, held_by_daemon, opened, read_config
 from bridge.engine import commands, cycle
 from bridge.engine.local import Daemon
 from bridge.engine.memory import spare_what_stays
@@ -112,8 +112,13 @@ def sync(
             said = [str(problem) for problem in runtime.config.left_out]
             result = sync_once(runtime, deliver=not collect_only, progress=show)
     except StoreError as error:
-        if "in use by crmbridge run" not in str(error):
+        if not held_by_daemon(error):
             raise
+        if collect_only:
+            raise StoreError(
+                f"{error} A daemon writes what differs as soon as it has collected it, so --collect-only was not"
+                " handed to it. Look at what it writes with: crmbridge plan"
+            ) from error
         with opened(config, verbose=verbose) as runtime:
             handed = commands.hand_over(runtime, "sync", {})
         output.emit(handed) if as_json else output.say(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bridge.errors import StoreError
+from bridge.errors import ConfigError, StoreError
 from bridge.store import cursors, rejects, runs
 from bridge.store.writer import Priority
 from bridge.sync import remap
@@ -27,7 +27,12 @@ def sync(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
 
 
 def replay(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
-    """Put rejects back in their queues; `group` names one group, None means all."""
+    """
+    Put rejects back in their queues; `group` names one group, None means all.
+
+    Raises ConfigError where this process works with other `mappings`.
+    """
+    _check_mappings(runtime, arguments)
     group = arguments.get("group")
     count = runtime.writer.run(
         lambda c: rejects.replay(c, group, seq=runtime.sequence()), priority=Priority.RESOLVE
@@ -38,8 +43,28 @@ def replay(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
 
 
 def apply_remap(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
-    """Map the stored records of a connection again; raises KeyError for an unknown one."""
+    """
+    Map the stored records of a connection again; raises KeyError for an unknown one.
+
+    Raises ConfigError where this process works with other `mappings`.
+    """
+    _check_mappings(runtime, arguments)
     return {"records": remap.remap(runtime, runtime.connections[arguments["connection"]])}
+
+
+def _check_mappings(runtime: Runtime, arguments: Mapping[str, Any]) -> None:
+    """Refuse what was asked for in view of mappings (digest by connection) that this process does not have."""
+    for name, digest in arguments.get("mappings", {}).items():
+        connection = runtime.connections.get(name)
+        if connection is None:
+            raise ConfigError(
+                f"{name}: the daemon was started without this connection. Restart it, then do this again."
+            )
+        if connection.mapping.digest != digest:
+            raise ConfigError(
+                f"{name}: the daemon was started with another mapping than {connection.mapping.file} holds now."
+                " Restart it, then do this again."
+            )
 
 
 COMMANDS: dict[str, Callable[[Runtime, Mapping[str, Any]], Result]] = {
