@@ -311,6 +311,7 @@ def test_options_are_told_by_id_and_by_label_when_asked_for(crm: World) -> None:
     tags = crm.crm.define("deals", "Tags", field_type="set", options=("new",))
     fields = {row["field_code"]: row for row in crm.get("/api/v2/dealFields").json()["data"]}
     large, new = fields[size]["options"][1], fields[tags]["options"][0]
+    assert crm.crm.options("deals", size)["L"] == large["id"]
     deal = crm.made("/api/v2/deals", {"title": "D", "custom_fields": {size: large["id"], tags: [new["id"]]}})
     assert deal["custom_fields"] == {size: large["id"], tags: [new["id"]]}
     shown = crm.get("/api/v2/deals", include_option_labels="true").json()["data"][0]["custom_fields"]

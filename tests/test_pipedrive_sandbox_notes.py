@@ -191,6 +191,7 @@ def test_an_activity_type_gets_a_key_from_its_name(crm: World) -> None:
     assert keys == ["whatsapp_chat", "whatsapp_chat_8"]
     listed = [row["key_string"] for row in crm.get("/v1/activityTypes").json()["data"]]
     assert listed == ["call", "meeting", "task", "deadline", "email", "lunch", *keys]
+    assert crm.crm.add_type("Chat") == "chat"
     made = crm.made("/api/v2/activities", {"type": keys[0]})
     assert made["subject"] == "WhatsApp chat"
     for body in ({"name": "x", "icon_key": "moon"}, {"icon_key": "bubble"}):

@@ -215,6 +215,16 @@ class PipedriveSandbox:
         with self._settled() as account:
             return account.setup.add_field(type, name, field_type, options).code
 
+    def options(self, type: str, code: str) -> dict[str, int]:
+        """Return the ids of a custom field's options by their labels."""
+        with self._settled() as account:
+            return {label: id for id, label in account.setup.fields[type][code].options}
+
+    def add_type(self, name: str, icon: str = "task") -> str:
+        """Add an activity type as an admin does and return its key."""
+        with self._settled() as account:
+            return account.setup.add_type(name, icon).key
+
     def undefine(self, type: str, code: str) -> None:
         """Delete a custom field as an admin does; nobody sees its values any more."""
         with self._settled() as account:
