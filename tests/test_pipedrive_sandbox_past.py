@@ -148,8 +148,14 @@ def test_merges_that_cannot_be_are_refused(crm: World) -> None:
 def test_deals_and_organizations_merge_by_hand_as_well(crm: World) -> None:
     lima, padaria = (crm.crm.create("organizations", {"name": name}) for name in ("Lima", "Padaria"))
     one, two = (crm.crm.create("deals", {"title": title, "org_id": int(padaria)}) for title in ("One", "Two"))
+    crm.crm.edit(
+        "deals", two, {"status": "lost", "lost_reason": "price", "expected_close_date": "2026-12-01"}
+    )
     note = crm.crm.create("notes", {"content": "Oi", "deal_id": int(two)})
     assert crm.crm.merge("deals", one, two) == one
+    (deal,) = crm.crm.objects("deals")
+    assert (deal["title"], deal["status"], deal["lost_reason"]) == ("One", "open", None)
+    assert deal["expected_close_date"] == "2026-12-01"
     crm.crm.merge("organizations", lima, padaria)
     assert [deal["org_id"] for deal in crm.crm.objects("deals")] == [int(lima)]
     assert [entry["id"] for entry in crm.crm.timeline("deals", one)] == [note]

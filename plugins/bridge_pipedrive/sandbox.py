@@ -2,6 +2,12 @@
 A stand-in of Pipedrive on loopback: keeps state, pages, limits, lags and fails like the vendor.
 
 For tests: `with PipedriveSandbox() as crm: ...`. For a look: `python -m bridge_pipedrive.sandbox --port 8101`.
+
+What is published binds it: the OpenAPI descriptions of both versions, which its tests hold it against.
+What is not, it answers as cautiously as a client must expect: search finds a number only as it was
+typed; a new entry moves the update time of what it is on; a record that was merged away is a deleted
+one, and what moves to the survivor is changed; a 429 has no Retry-After; a link to a
+deleted record is refused.
 """
 
 from __future__ import annotations

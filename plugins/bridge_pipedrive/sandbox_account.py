@@ -22,6 +22,8 @@ Told = Callable[[str, Row, Version | None, Actor, Id | None], None]
 """Hears of an event: create, change or delete; the record; what it was before; who; the other one of a merge."""
 
 PURGED_AFTER = timedelta(days=30)
+# What follows from the status of a deal, which a merge leaves as it is.
+_OF_A_STATUS = ("won_time", "lost_time", "close_time", "lost_reason", "archive_time")
 _ENTRIES = ("activities", "notes")
 
 
@@ -191,7 +193,9 @@ class Account:
         Source: pipedrive.readme.io, merging two persons, read 2026-11-22.
         """
         values = {
-            name: value for name, value in other.values.items() if survivor.values.get(name) in (None, "", [])
+            name: other.values.get(name)
+            for name in kind.writable
+            if name not in _OF_A_STATUS and survivor.values.get(name) in (None, "", [])
         }
         for name in ("emails", "phones"):
             if name in kind.writable:
