@@ -45,12 +45,26 @@ class Company:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldAbove:
+    """How many existing contacts may change at once unasked: a number, or a share of them where that is more."""
+
+    share: float = 0.05
+    number: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """What may be written to an account; `create` says by channel when a person becomes a contact."""
+    """
+    What may be written to an account; `create` says by channel when a person becomes a contact.
+
+    A chat's entry takes in what was said since at most every `grow_after` seconds.
+    """
 
     timeline: bool = False
     fields: bool = True
     create: Mapping[str, CreateRule] = field(default_factory=dict)
+    grow_after: float = 300.0
+    hold_above: HoldAbove = field(default_factory=HoldAbove)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +343,8 @@ class _Reader:
                 timeline=push.get("timeline", False),
                 fields=push.get("fields", True),
                 create=push.get("create", {}),
+                grow_after=push.get("grow_after", 300.0),
+                hold_above=HoldAbove(**push.get("hold_above", {})),
             ),
         )
 

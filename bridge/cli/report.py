@@ -69,6 +69,13 @@ def _lines(action: Action, *, details: bool) -> list[str]:
             for field, value in action.write.fields.items():
                 lines += [f"    {field}: {line}" for line in str(value).splitlines()]
         return lines
+    if action.kind == "grow" and action.write is not None:
+        joined = f" (+{output.plural(len(action.entity_ids), 'message')})" if action.entity_ids else ""
+        lines = [f"~ {action.write.stream}: {action.title}{joined}"]
+        if details:
+            for change in action.changes:
+                lines += [f"    {change.field}: {line}" for line in str(change.after).splitlines()]
+        return lines
     if action.kind == "link":
         return [f"+ put on this contact too: {action.title}"]
     if action.kind == "fields":
@@ -78,7 +85,7 @@ def _lines(action: Action, *, details: bool) -> list[str]:
         ]
     if action.kind == "hold":
         return [f"! held: {action.reason}"]
-    if action.kind == "moved":
+    if action.kind in ("moved", "keep"):
         return [f"! {action.reason}"]
     return [f"= skipped: {action.reason}"] if details else []
 

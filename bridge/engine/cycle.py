@@ -20,6 +20,7 @@ from bridge.sync import deliver, resolve
 from bridge.sync.anew import queue_everybody
 from bridge.sync.collect import collect
 from bridge.sync.deliver import Delivered
+from bridge.sync.mass import Guard
 from bridge.sync.own import forget_own
 from bridge.sync.plan_values import Destination
 from bridge.sync.project import project
@@ -238,24 +239,32 @@ def deliver_all(
     connection: Connection,
     *,
     run: int,
+    rests: bool = False,
     progress: Progress = quiet,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Delivered:
     """
     Settle what is uncertain, then plan and write until nothing differs, the vendor asks to wait, or nothing moves.
 
+    With `rests` an entry that was written a moment ago takes in nothing more yet: its people stay queued.
+    A mass change is held: nothing at all is written until a person approves it or it is mended.
     Raises what the connector raised.
     """
     assert connection.account_pk is not None
     queue_everybody(runtime, connection)
     deliver.put_back_updates(runtime, connection)
     total = Delivered()
+    guard = Guard(runtime, connection)
+    if guard.holds():
+        return total
     for _ in range(ROUNDS):
         found = deliver.settle(runtime, connection)
         _add(total, found, progress)
         total.settles = found.settles
         unanswered = total.counts["unanswered"]
-        _write_all(runtime, connection, total, run=run, progress=progress, stopping=stopping)
+        _write_all(
+            runtime, connection, total, guard, run=run, rests=rests, progress=progress, stopping=stopping
+        )
         if total.counts["unanswered"] == unanswered or total.wait is not None:
             break
         total.settles = connection.spec.settle
@@ -268,8 +277,10 @@ def _write_all(
     runtime: Runtime,
     connection: Connection,
     total: Delivered,
+    guard: Guard,
     *,
     run: int,
+    rests: bool,
     progress: Progress,
     stopping: Callable[[], bool],
 ) -> None:
@@ -278,20 +289,25 @@ def _write_all(
     unanswered = total.counts["unanswered"]
     _add(total, deliver.push_open(runtime, connection), progress)
     destination: Destination | None = None
+    resting: set[str] = set()
     for turn in itertools.count():
         troubled = total.wait is not None or total.stopped or total.counts["unanswered"] != unanswered
         if stopping() or troubled:
             return
         with runtime.database.read() as c:
-            wishes = entities.next_touched(c, connection.account_pk, PEOPLE)
+            found = entities.next_touched(c, connection.account_pk, PEOPLE + len(resting))
+        wishes = {person: seq for person, seq in found.items() if person not in resting}
         if not wishes:
+            guard.settled()
+        if not wishes or guard.holds():
             return
-        destination = destination or destination_of(runtime, connection)
+        destination = destination or destination_of(runtime, connection, rests=rests)
         planned = plan_people(runtime, connection, destination, list(wishes))
-        done = {person: seq for person, seq in wishes.items() if person not in planned.adopted}
+        resting |= {action.person_id for action in planned.actions if action.kind == "later"}
+        done = {one: seq for one, seq in wishes.items() if one not in planned.adopted | resting}
         committed = deliver.commit(runtime, connection, planned.actions, run=run, done=done)
         for action in planned.actions:
-            if action.kind in ("hold", "skip", "moved", "adopt"):
+            if action.kind in ("hold", "keep", "later", "skip", "moved", "adopt"):
                 total.counts[action.kind] += 1
         if committed:
             _add(total, deliver.push_open(runtime, connection), progress)

@@ -236,7 +236,9 @@ class Daemon:
                 continue
             wait = SWEEP
             try:
-                done = cycle.deliver_all(self._runtime, connection, run=self._run, stopping=self._stop.is_set)
+                done = cycle.deliver_all(
+                    self._runtime, connection, run=self._run, rests=True, stopping=self._stop.is_set
+                )
                 if failures:
                     failures = 0
                     learn_account(self._runtime, connection)

@@ -73,13 +73,15 @@ def chat_entries(
     style: Style,
     key_of: Callable[[int], str],
     is_first_contact: bool = False,
+    part: int = 1,
     limit: int = LIMIT,
 ) -> list[ChatEntry]:
     """
     Write a thread's messages of one day, in order of time, as one entry; several where it grows too long.
 
     `key_of` gives the marker of the entry that starts with the message at an index: an entry that is
-    full keeps its key and its text while the day goes on. Reactions and removals of messages that were
+    full keeps its key and its text while the day goes on. `part` numbers the first of them within its day.
+    Reactions and removals of messages that were
     never seen have no line of their own.
     """
     if not any(map(is_shown, messages)):
@@ -95,9 +97,9 @@ def chat_entries(
         room -= len(line) + 1
     stops = [start for start, _ in parts[1:]] + [len(messages)]
     entries = []
-    for part, ((start, lines), stop) in enumerate(zip(parts, stops, strict=True), 1):
+    for place, ((start, lines), stop) in enumerate(zip(parts, stops, strict=True), part):
         inside = messages[start:stop]
-        head = [_chat_header(inside, part, style), _origin(inside, style, is_first_contact and part == 1)]
+        head = [_chat_header(inside, place, style), _origin(inside, style, is_first_contact and place == 1)]
         text = _signed([*head, *lines], key_of(start))
         entries.append(ChatEntry(text=text, start=start, stop=stop))
     return entries

@@ -22,12 +22,17 @@ FIELDS_SLOT = "fields"
 LINK_SLOT = "link"
 GROWTH_SLOT = "growth"
 ADOPTED_SLOT = "adopted"
+UNDO_SLOT = "undo"
+REDO_SLOT = "redo"
 """
 What a write is: a contact, a timeline entry, a contact's fields, an entry's place on one more contact, what an
-entry takes in after it was written.
+entry takes in after it was written, what takes one of these back, and what takes that back again.
 
 Adopted is a contact that stood in the CRM already: it is used as if we had made it, and is not ours.
 """
+
+UPDATE_SLOTS = (FIELDS_SLOT, GROWTH_SLOT)
+"""What changes an object that stands: sent again it does no harm, but what it was made from may have changed."""
 
 OBJECT_SLOTS = (CONTACT_SLOT, ENTRY_SLOT)
 """What is an object of its own in the CRM."""
@@ -258,8 +263,19 @@ def file_receipt(
             conflict=["account_pk", "key"],
             update=["ext_id", "contact_id", "as_read"],
         )
-    if item.slot == GROWTH_SLOT:
-        _grow(c, account_pk, item, as_read or {}, now)
+    if item.slot == GROWTH_SLOT and item.entry is not None:
+        refile(
+            c,
+            account_pk,
+            item.entry,
+            fields=item.write.fields,
+            as_read=as_read,
+            told=item.told,
+            entity_ids=item.entity_ids,
+            now=now,
+            run=item.run,
+            mapping=item.mapping,
+        )
     if item.slot in (CONTACT_SLOT, FIELDS_SLOT):
         rows = [
             {
@@ -286,28 +302,36 @@ def file_receipt(
     drop_intents(c, account_pk, [item.write.key])
 
 
-def _grow(c: Connection, account_pk: int, item: Intent, as_read: Mapping[str, Json], now: datetime) -> None:
-    """Note what an entry tells since it was changed."""
-    here = (ledger.c.account_pk == account_pk, ledger.c.key == item.entry)
+def refile(
+    c: Connection,
+    account_pk: int,
+    key: str,
+    *,
+    fields: Mapping[str, Json],
+    as_read: Mapping[str, Json] | None,
+    told: str | None,
+    entity_ids: Iterable[str],
+    now: datetime,
+    **more: Any,
+) -> None:
+    """Note what an entry tells by now: some of its fields, as sent and as the CRM shows them, and what it holds."""
+    here = (ledger.c.account_pk == account_pk, ledger.c.key == key)
     row = c.execute(select(ledger.c.fields, ledger.c.as_read).where(*here)).first()
-    if row is None or item.entry is None:
+    if row is None:
         return
-    before = orjson.loads(row.as_read) if row.as_read else {}
+    shown = {**(orjson.loads(row.as_read) if row.as_read else {}), **fields, **(as_read or {})}
     c.execute(
         update(ledger)
         .where(*here)
         .values(
-            fields=dumps({**orjson.loads(row.fields), **item.write.fields}),
-            as_read=dumps({**before, **{name: as_read.get(name) for name in item.write.fields}})
-            if as_read
-            else None,
-            run=item.run,
-            mapping=item.mapping,
+            fields=dumps({**orjson.loads(row.fields), **fields}),
+            as_read=dumps(shown),
             written_at=micros(now),
-            told=item.told,
+            told=told,
+            **more,
         )
     )
-    save_members(c, account_pk, item.entry, item.entity_ids)
+    save_members(c, account_pk, key, entity_ids)
 
 
 def _add_receipt(
@@ -414,10 +438,21 @@ def members_of(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str,
     return {key: frozenset(ids) for key, ids in found.items()}
 
 
-def changing(c: Connection, account_pk: int) -> frozenset[str]:
-    """Return the keys of the entries that an intent is about to change."""
-    query = select(intent.c.entry).where(intent.c.account_pk == account_pk, intent.c.entry.is_not(None))
-    return frozenset(c.execute(query).scalars())
+def changing(c: Connection, account_pk: int) -> dict[str, Intent]:
+    """Return the intents that are about to change an entry, by its key."""
+    query = select(intent).where(intent.c.account_pk == account_pk, intent.c.entry.is_not(None))
+    return {row.entry: _intent(row) for row in c.execute(query.order_by(intent.c.seq))}
+
+
+def entries_at(c: Connection, account_pk: int, stream: str, ext_ids: Iterable[str]) -> dict[str, str]:
+    """Return the keys of the entries of our making among these objects, by vendor id."""
+    query = select(ledger.c.ext_id, ledger.c.key).where(
+        ledger.c.account_pk == account_pk,
+        ledger.c.stream == stream,
+        among(ledger.c.ext_id, ext_ids),
+        ledger.c.slot == ENTRY_SLOT,
+    )
+    return {row.ext_id: row.key for row in c.execute(query)}
 
 
 def filed_under(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, Filed]:

@@ -14,7 +14,8 @@ from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
 from bridge.model import Found, Receipt, Unknown, Write
 from bridge.store import entities
 from bridge.store import ledger as books
-from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, Intent
+from bridge.store.holds import add_holds
+from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, GROWTH_SLOT, UPDATE_SLOTS, Intent
 from bridge.store.writer import Priority
 from bridge.sync.adopted import take_over
 from bridge.sync.plan_values import Action
@@ -51,22 +52,43 @@ def commit(
             slot=action.slot,
             mapping=connection.mapping.digest,
             entity_ids=action.entity_ids,
+            entry=action.entry,
+            told=action.told,
             before={change.field: change.before for change in action.changes},
         )
         for action in actions
         if action.write is not None
     ]
     found = [action for action in actions if action.kind == "adopt" and action.slot == ENTRY_SLOT]
+    seen = [action for action in actions if action.kind == "adopt" and action.slot == GROWTH_SLOT]
+    kept = [action for action in actions if action.kind == "keep"]
     updated = {item.write.id for item in intents if item.slot == FIELDS_SLOT and item.write.id}
 
     def work(c: Transaction) -> None:
         for action in found:
             take_over(c, runtime, connection, action)
         books.drop_intents(c, account_pk, books.refused_fields(c, account_pk, updated))
+        for action in kept:
+            assert action.entry is not None
+            add_holds(c, account_pk, [action.entry], action.hold, now)
+            books.save_members(c, account_pk, action.entry, action.entity_ids)
+        for action in seen:
+            assert action.entry is not None
+            books.refile(
+                c,
+                account_pk,
+                action.entry,
+                fields={change.field: change.after for change in action.changes},
+                as_read={change.field: change.before for change in action.changes},
+                told=action.told,
+                entity_ids=action.entity_ids,
+                now=now,
+            )
         books.add_intents(c, account_pk, intents, now)
         entities.untouch(c, account_pk, done)
+        entities.touch(c, account_pk, {action.person_id for action in seen}, runtime.sequence())
 
-    if intents or done or found:
+    if intents or done or found or kept or seen:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=bool(intents))
     return len(intents)
 
@@ -182,7 +204,11 @@ def put_back_updates(runtime: Runtime, connection: Connection) -> None:
     """Plan those updates anew that were decided and not sent, before this process or a pause."""
     assert connection.account_pk is not None
     with runtime.database.read() as c:
-        left = books.load_intents(c, connection.account_pk, state="open", slot=FIELDS_SLOT)
+        left = [
+            item
+            for slot in UPDATE_SLOTS
+            for item in books.load_intents(c, connection.account_pk, state="open", slot=slot)
+        ]
     plan_anew(runtime, connection, left)
 
 
@@ -217,7 +243,7 @@ def settle(runtime: Runtime, connection: Connection) -> Delivered:
             stand(runtime, connection, item, location.id)
             delivered.written += 1
             delivered.counts[item.slot] += 1
-        elif item.slot == FIELDS_SLOT:
+        elif item.slot in UPDATE_SLOTS:
             plan_anew(runtime, connection, [item])
         elif isinstance(location, Unknown):
             runtime.writer.run(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import select, update
 
 from bridge.store import collected, entities, people, rejects
+from bridge.store import ledger as books
 from bridge.store.collected import Stored
+from bridge.store.holds import DELETED, add_holds
 from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, ledger, record
 from bridge.store.traces import add_mentions
 from bridge.sync.interpret import Refused
@@ -29,6 +33,7 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
         _follow_merge(c, connection, loser, winner)
     for removal in change.removed:
         _remove(c, connection, removal)
+    _keep_removed(c, connection, change, now)
     for key in sorted(change.vanished):
         people.hand_on_founder(c, key)
         people.remove_node(c, key)
@@ -95,6 +100,18 @@ def _remove(c: Transaction, connection: Connection, removal: Removal) -> None:
     key = connection.node_key(stream, ext_id)
     people.hand_on_founder(c, key)
     people.remove_node(c, key)
+
+
+def _keep_removed(c: Transaction, connection: Connection, change: Change, now: datetime) -> None:
+    """Take an entry of ours that somebody deleted for their decision: it is not written again."""
+    assert connection.account_pk is not None
+    gone: dict[str, list[str]] = {}
+    for removal in change.removed:
+        if removal.parts is None and removal.stored.record.deleted:
+            gone.setdefault(removal.place[0], []).append(removal.place[1])
+    for stream, ext_ids in gone.items():
+        keys = books.entries_at(c, connection.account_pk, stream, ext_ids).values()
+        add_holds(c, connection.account_pk, keys, DELETED, now)
 
 
 def _follow_merge(c: Transaction, connection: Connection, loser: str, winner: str) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, cast
+
+import orjson
 
 from bridge.journey.interaction import Interaction as Body
 from bridge.journey.keys import marker
@@ -23,13 +27,18 @@ SHOWN = 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One timeline entry: the interactions in it, and the view that the push mapping reads."""
+    """
+    One timeline entry: the interactions in it, and the view that the push mapping reads.
+
+    `told` is the digest of what they say.
+    """
 
     key: str
     entity_ids: tuple[str, ...]
     occurred_at: datetime
     title: str
     view: Mapping[str, Any]
+    told: str
 
 
 def group_entries(
@@ -39,35 +48,66 @@ def group_entries(
     style: Style,
     account_key: str,
     first: str,
+    earlier: Mapping[tuple[str, ...], int] = MappingProxyType({}),
 ) -> list[Entry]:
     """
     Put interactions (in order of time) together as the mapping says; each becomes part of one entry.
 
     A chat is grouped by thread and local day, and split where it grows too long. `first` is the
-    person's first interaction ever, whose entry says where they came from. A group in which there is
-    nothing to read, such as a reaction to a message nobody saw, has no entry.
+    person's first interaction ever, whose entry says where they came from. `earlier` counts the entries
+    that a group has already. A group in which there is nothing to read, such as a reaction to a message
+    nobody saw, has no entry.
     """
     groups: dict[tuple[str, ...], list[Interaction]] = {}
     for one in interactions:
         groups.setdefault(group_of(one, rules, style), []).append(one)
-    entries: list[Entry] = []
-    for name, found in groups.items():
-        if len(name) == 1:
-            key = marker(account_key, found[0].entity_id, ENTRY_SLOT)
-            text = entry_text(
-                _body(found[0]), style=style, key=key, is_first_contact=found[0].entity_id == first
-            )
-            entries.append(_entry(found, key, text))
-            continue
-        keys = [marker(account_key, one.entity_id, ENTRY_SLOT) for one in found]
+    return [
+        entry
+        for name, found in groups.items()
+        for entry in entries_of(
+            found, rules, style=style, account_key=account_key, first=first, part=earlier.get(name, 0) + 1
+        )
+    ]
+
+
+def entries_of(
+    found: Sequence[Interaction],
+    rules: PushInteraction,
+    *,
+    style: Style,
+    account_key: str,
+    first: str,
+    part: int = 1,
+    key: str | None = None,
+) -> list[Entry]:
+    """
+    Write one group of interactions, in order of time; `key` is that of their entry where it stands already.
+
+    `part` numbers the first entry within its group.
+    """
+    keys = [marker(account_key, one.entity_id, ENTRY_SLOT) for one in found]
+    keys[0] = key or keys[0]
+    is_first = found[0].entity_id == first
+    if len(group_of(found[0], rules, style)) == 1:
+        text = entry_text(_body(found[0]), style=style, key=keys[0], is_first_contact=is_first)
+        return [_entry(found, keys[0], text)]
+    return [
+        _entry(found[entry.start : entry.stop], keys[entry.start], entry.text)
         for entry in chat_entries(
             [_body(one) for one in found],
             style=style,
             key_of=keys.__getitem__,
-            is_first_contact=found[0].entity_id == first,
-        ):
-            entries.append(_entry(found[entry.start : entry.stop], keys[entry.start], entry.text))
-    return entries
+            is_first_contact=is_first,
+            part=part,
+        )
+    ]
+
+
+def told_of(found: Sequence[Interaction]) -> str:
+    """Return the digest of what interactions say, in order: an entry that tells the same needs no look."""
+    told = [(one.entity_id, one.body) for one in found]
+    said = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(said, digest_size=12).hexdigest()
 
 
 def group_of(one: Interaction, rules: PushInteraction, style: Style) -> tuple[str, ...]:
@@ -129,6 +169,7 @@ def _entry(found: Sequence[Interaction], key: str, text: str) -> Entry:
         occurred_at=_at(first),
         title=_title(body, text),
         view={name: value for name, value in view.items() if value is not None},
+        told=told_of(found),
     )
 
 

@@ -17,9 +17,10 @@ from bridge.journey.text import is_shown
 from bridge.mapping import PushInteraction
 from bridge.model import Link, Write
 from bridge.store.entities import Interaction
-from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, LINK_SLOT
+from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, LINK_SLOT, Filed
 from bridge.sync.entries import Entry, group_entries, group_of, is_told, link_key
 from bridge.sync.plan_contact import field_changes, target_of
+from bridge.sync.plan_growth import find_growths, grow, parts_told, rests
 from bridge.sync.plan_values import Action, Deal, Destination, PersonState, Standing, no_write
 
 
@@ -28,6 +29,19 @@ def markers_of(interactions: Iterable[Interaction], account_key: str) -> Iterato
     for one in interactions:
         yield marker(account_key, one.entity_id, ENTRY_SLOT)
         yield marker(account_key, one.entity_id, CONTACT_SLOT)
+
+
+def entries_to_read(state: PersonState, destination: Destination) -> Iterator[tuple[Filed, set[str]]]:
+    """Yield the entries whose present fields the plan must know, with those fields; none where nothing changed."""
+    if destination.push.timeline and destination.mapping.push_interaction is not None:
+        new = [one for one in _unwritten(state) if not _why_not(one, destination)]
+        for growth in find_growths(state, destination, new):
+            if not rests(growth.filed, destination):
+                yield growth.filed, set(growth.changed)
+
+
+def _unwritten(state: PersonState) -> list[Interaction]:
+    return [one for one in sorted(state.interactions, key=_order) if one.entity_id not in state.entry_of]
 
 
 def plan_person(state: PersonState, destination: Destination) -> list[Action]:
@@ -40,6 +54,7 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
     actions: list[Action] = []
     new: list[Interaction] = []
     elsewhere: list[Interaction] = []
+    following: Sequence[Entry] = ()
     rules = destination.mapping.push_interaction
     if destination.push.timeline and rules is not None:
         for interaction in sorted(state.interactions, key=_order):
@@ -55,7 +70,9 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
         adopted = _adopted(state, destination, rules, new)
         actions += adopted
         taken = {entity_id for action in adopted for entity_id in action.entity_ids}
-        new = [one for one in new if one.entity_id not in taken]
+        grown = grow(state, destination, [one for one in new if one.entity_id not in taken])
+        actions += grown.actions
+        new, following = list(grown.new), grown.rest
     target, contact_action, hold = target_of(state, destination, sorted([*new, *elsewhere], key=_order))
     if contact_action is not None:
         actions.append(contact_action)
@@ -67,15 +84,18 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
         if new:
             actions.append(no_write("hold", state, new, hold))
         return actions
-    if rules is not None and new and target:
+    if rules is not None and target and (new or following):
         entries = group_entries(
             new,
             rules,
             style=replace(destination.style, customer=state.name),
             account_key=destination.account_key,
             first=min(state.interactions, key=_order).entity_id,
+            earlier=parts_told(state, destination),
         )
-        actions += [_entry_action(state, destination, rules, entry, target) for entry in entries]
+        actions += [
+            _entry_action(state, destination, rules, entry, target) for entry in (*following, *entries)
+        ]
     if contact_action is None:
         actions += field_changes(state, destination)
     return actions
@@ -171,6 +191,7 @@ def _entry_action(
         slot=ENTRY_SLOT,
         entity_ids=entry.entity_ids,
         title=entry.title,
+        told=entry.told,
     )
 
 

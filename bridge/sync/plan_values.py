@@ -14,7 +14,14 @@ from bridge.model import Json, Write
 from bridge.store.entities import Interaction
 from bridge.store.ledger import FieldState, Filed
 
-Kind = Literal["create_contact", "entry", "link", "fields", "adopt", "skip", "hold", "moved"]
+Kind = Literal[
+    "create_contact", "entry", "grow", "link", "fields", "adopt", "skip", "hold", "keep", "later", "moved"
+]
+"""
+What is done: a contact, an entry, what an entry takes in, its place on one more contact, a contact's fields;
+and what is not: it stands already, gets no entry, waits for a person, stays as a person left it, waits for
+more to come, stands elsewhere.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +39,8 @@ class Destination:
     """
     A CRM account that may be written to, with the rules of its mapping.
 
-    `lacking` are contact fields that the mapping owns and the CRM does not have yet.
+    `lacking` are contact fields that the mapping owns and the CRM does not have yet. An entry that was
+    written less than `rest` seconds before `now` takes in nothing more until then.
     """
 
     account_pk: int
@@ -43,6 +51,16 @@ class Destination:
     mapping: MappingFile
     style: Style
     lacking: frozenset[str] = frozenset()
+    now: datetime | None = None
+    rest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """An entry as the CRM shows it now: the fields asked for, `gone` when it was deleted there."""
+
+    fields: Mapping[str, Json] = field(default_factory=dict)
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +82,11 @@ class PersonState:
 
     `contacts` are the ids of their contacts there, `candidates` those they might be when
     nothing decides, `pending` the key of a contact being created. `entry_of` names the entry
-    each interaction already stands in, `filed` where an entry was filed, `standing` what stands
-    there unfiled, by marker. `shared` are, for an interaction with others, their contacts.
-    `present` are the CRM's values now, None while unread.
+    each interaction already stands in, `members` all that an entry holds, `filed` where an entry was
+    filed, `changing` the state of the intents that are about to change one, `held` why an entry or a
+    field stays as it is, `standing` what stands there unfiled, by marker. `shared` are, for an
+    interaction with others, their contacts. `present` are the CRM's values now, None while unread,
+    `shown` its entries, those that were asked for.
     """
 
     person_id: str
@@ -76,7 +96,11 @@ class PersonState:
     pending: str | None = None
     interactions: tuple[Interaction, ...] = ()
     entry_of: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, frozenset[str]] = field(default_factory=dict)
     filed: Mapping[str, Filed] = field(default_factory=dict)
+    changing: Mapping[str, str] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, Shown] = field(default_factory=dict)
     standing: Mapping[str, Standing] = field(default_factory=dict)
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     view: Mapping[str, Any] = field(default_factory=dict)
@@ -99,8 +123,10 @@ class Action:
     """
     One line of the plan.
 
-    `write` is None where nothing will be written (adopt, skip, hold, moved) and `reason` says why.
-    `entity_ids` are the interactions it is about, `standing` is what is adopted.
+    `write` is None where nothing will be written (adopt, skip, hold, keep, later, moved) and `reason` says
+    why. `entity_ids` are the interactions it is about, `entry` the key of the entry that is changed or
+    kept, `told` the digest of what it then tells, `hold` why it is kept from now on, `standing` what is
+    adopted.
     """
 
     kind: Kind
@@ -112,6 +138,9 @@ class Action:
     changes: tuple[Change, ...] = ()
     title: str = ""
     reason: str = ""
+    entry: str | None = None
+    told: str | None = None
+    hold: str = ""
     standing: Standing | None = None
 
 

@@ -13,7 +13,7 @@ from bridge.journey.handles import Handle
 from bridge.model import Receipt
 from bridge.store import entities, people, rejects
 from bridge.store import ledger as books
-from bridge.store.ledger import ADOPTED_SLOT, CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, Intent
+from bridge.store.ledger import ADOPTED_SLOT, CONTACT_SLOT, ENTRY_SLOT, GROWTH_SLOT, UPDATE_SLOTS, Intent
 from bridge.store.writer import Priority
 from bridge.sync.entries import link_key
 from bridge.sync.identify import Incoming, identify
@@ -95,7 +95,7 @@ def _file(
     elif isinstance(error, Rejected) and error.code == "parent":
         books.set_state(c, account_pk, [key], "open", "waits for its contact")
         delivered.counts["waiting"] += 1
-    elif isinstance(error, Unavailable) and item.slot == FIELDS_SLOT:
+    elif isinstance(error, Unavailable) and item.slot in UPDATE_SLOTS:
         _put_back(c, runtime, connection, [item], error)
         delivered.counts["unanswered"] += 1
     elif isinstance(error, Unavailable):
@@ -118,21 +118,21 @@ def _put_back(
 ) -> None:
     account_pk = connection.account_pk
     assert account_pk is not None
-    keys = [item.write.key for item in items if item.slot != FIELDS_SLOT]
+    keys = [item.write.key for item in items if item.slot not in UPDATE_SLOTS]
     books.set_state(c, account_pk, keys, "open", runtime.message(error))
     _plan_anew(c, runtime, connection, items)
 
 
 def plan_anew(runtime: Runtime, connection: Connection, items: Sequence[Intent]) -> None:
     """Drop updates that were not carried out: by now the fields may show something else, so they are read again."""
-    if any(item.slot == FIELDS_SLOT for item in items):
+    if any(item.slot in UPDATE_SLOTS for item in items):
         runtime.writer.run(_plan_anew, runtime, connection, items, priority=Priority.DELIVERY)
 
 
 def _plan_anew(c: Transaction, runtime: Runtime, connection: Connection, items: Sequence[Intent]) -> None:
     account_pk = connection.account_pk
     assert account_pk is not None
-    updates = [item for item in items if item.slot == FIELDS_SLOT]
+    updates = [item for item in items if item.slot in UPDATE_SLOTS]
     books.drop_intents(c, account_pk, [item.write.key for item in updates])
     entities.touch(
         c, account_pk, people.current_people(c, {item.person_id for item in updates}), runtime.sequence()
@@ -200,6 +200,9 @@ def _stands(c: Transaction, runtime: Runtime, connection: Connection, item: Inte
     rejects.close_for_intent(c, account_pk, write.key)
     if item.slot == CONTACT_SLOT:
         _know_contact(c, runtime, connection, item.person_id, write.key, ext_id)
+    if item.slot == GROWTH_SLOT:
+        now = people.current_people(c, {item.person_id})
+        entities.touch(c, account_pk, now, runtime.sequence())
 
 
 def adopt(

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
-
-import orjson
-from sqlalchemy import Connection as Transaction
-from sqlalchemy import select
 
 from bridge.config import Push
 from bridge.connector import Describer, Sink
@@ -18,18 +12,14 @@ from bridge.journey.handles import spellings
 from bridge.journey.text import Style
 from bridge.model import Json, Person
 from bridge.store import entities, people
-from bridge.store import ledger as books
-from bridge.store.ledger import CONTACT_SLOT
+from bridge.store.ledger import CONTACT_SLOT, Filed
 from bridge.store.people import StoredNode
-from bridge.store.tables import journey
-from bridge.sync.adopted import any_standing, standing
-from bridge.sync.plan import markers_of, plan_person
+from bridge.sync.plan import entries_to_read, plan_person
 from bridge.sync.plan_contact import fields_to_read
-from bridge.sync.plan_values import Action, Deal, Destination, PersonState, Standing
+from bridge.sync.plan_values import Action, Destination, PersonState, Shown
 from bridge.sync.receipts import adopt
 from bridge.sync.runtime import Connection, Runtime
-
-DEALS = "deals"
+from bridge.sync.states import DEALS, load_states
 
 PREVIEW = Push(timeline=True)
 """What a plan shows for a CRM that may not be written to yet."""
@@ -44,8 +34,8 @@ class Planned:
     calls: int = 0
 
 
-def destination_of(runtime: Runtime, connection: Connection) -> Destination:
-    """Return the rules by which a connection is written to."""
+def destination_of(runtime: Runtime, connection: Connection, *, rests: bool = False) -> Destination:
+    """Return the rules by which a connection is written to; with `rests` fresh entries wait for more to come."""
     assert connection.account_pk is not None
     return Destination(
         account_pk=connection.account_pk,
@@ -60,6 +50,8 @@ def destination_of(runtime: Runtime, connection: Connection) -> Destination:
             names=_owner_names(runtime),
         ),
         lacking=lacking_fields(connection),
+        now=runtime.clock() if rests else None,
+        rest=(connection.config.push or PREVIEW).grow_after,
     )
 
 
@@ -106,14 +98,14 @@ def plan_people(
     sink = connection.connector
     assert isinstance(sink, Sink)
     planned = Planned()
-    states = _read_present(sink, destination, states)
+    states = _read_entries(sink, destination, _read_present(sink, destination, states))
     claimed: dict[str, str] = {}
     for state in sorted(states, key=lambda state: len(state.contacts) != 1):
         planned.actions += _plan_or_hold(replace(state, entry_of={**state.entry_of, **claimed}), destination)
         claimed |= {
             entity_id: action.write.key
             for action in planned.actions
-            if action.kind == "entry" and action.write is not None
+            if action.kind in ("entry", "grow") and action.write is not None
             for entity_id in action.entity_ids
         }
     _look_up(runtime, connection, sink, planned, dry=dry)
@@ -156,6 +148,40 @@ def _read_present(sink: Sink, destination: Destination, states: list[PersonState
         replace(state, present=present.get(state.contacts[0])) if len(state.contacts) == 1 else state
         for state in states
     ]
+
+
+def _read_entries(sink: Sink, destination: Destination, states: list[PersonState]) -> list[PersonState]:
+    """Read the entries that are about to change, just before they are: a person may have been there first."""
+    wanted: dict[str, dict[str, Shown]] = {}
+    fields: dict[str, set[str]] = {}
+    for state in states:
+        for filed, names in _entries_to_read(state, destination):
+            wanted.setdefault(filed.stream, {})[filed.ext_id] = Shown(gone=True)
+            fields.setdefault(filed.stream, set()).update(names)
+    for stream, found in wanted.items():
+        for record in sink.read(stream, sorted(found), sorted(fields[stream])):
+            if record.deleted or not isinstance(record.data, dict):
+                continue
+            values = record.data.get("properties", record.data)
+            found[str(record.data.get("requested_id", record.id))] = Shown(fields=values)
+    return [
+        replace(
+            state,
+            shown={
+                key: wanted[filed.stream][filed.ext_id]
+                for key, filed in state.filed.items()
+                if filed.ext_id in wanted.get(filed.stream, {})
+            },
+        )
+        for state in states
+    ]
+
+
+def _entries_to_read(state: PersonState, destination: Destination) -> list[tuple[Filed, set[str]]]:
+    try:
+        return list(entries_to_read(state, destination))
+    except MappingError:
+        return []  # their plan says why
 
 
 def _look_up(runtime: Runtime, connection: Connection, sink: Sink, planned: Planned, *, dry: bool) -> None:
@@ -211,117 +237,3 @@ def _person(person_id: str, nodes: Iterable[StoredNode]) -> Person:
         emails=tuple(sorted({handle.value for handle in handles if handle.kind == "email"})),
         phones=tuple(dict.fromkeys(spelling for phone in phones for spelling in spellings(phone))),
     )
-
-
-def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str]) -> list[PersonState]:
-    """Read from the store what the plan must know of these people, all from one state of it."""
-    account_pk = connection.account_pk
-    assert account_pk is not None
-    nodes = people.nodes_of(c, person_ids)
-    views: dict[str, dict[str, Any]] = {}
-    for part in people.chunks(person_ids):
-        for row in c.execute(select(journey).where(journey.c.person_id.in_(part))):
-            views[row.person_id] = orjson.loads(row.body)
-    candidates = people.load_nodes(
-        c, {key for found in nodes.values() for node in found for key in node.candidates}
-    )
-    person_of_node = {node.key: person_id for person_id, found in nodes.items() for node in found}
-    interactions = entities.load_interactions(c, person_of_node)
-    entry_of = books.entries_of(c, account_pk, interactions)
-    filed = books.filed_under(c, account_pk, set(entry_of.values()))
-    contact_ids = {
-        person_id: tuple(
-            sorted(node.contact_id for node in found if node.contact_of == account_pk and node.contact_id)
-        )
-        for person_id, found in nodes.items()
-    }
-    written = books.field_states(
-        c, account_pk, connection.spec.contact_stream, {one for ids in contact_ids.values() for one in ids}
-    )
-    pending = books.contacts_on_their_way(c, account_pk)
-    mine: dict[str, list[entities.Interaction]] = {}
-    for interaction in interactions.values():
-        for person_id in {person_of_node[key] for key in interaction.node_keys}:
-            mine.setdefault(person_id, []).append(interaction)
-    contacts_in = _contacts_in(c, account_pk, interactions)
-    left: dict[str, Standing] = {}
-    if any_standing(c, connection.account_key):
-        fresh = [one for one in interactions.values() if one.entity_id not in entry_of]
-        left = standing(c, connection, markers_of(fresh, connection.account_key))
-    states = []
-    for person_id, found in nodes.items():
-        own = tuple(mine.get(person_id, ()))
-        ids = contact_ids[person_id]
-        keys = {entry_of[one.entity_id] for one in own if one.entity_id in entry_of}
-        view = views.get(person_id, {})
-        states.append(
-            PersonState(
-                person_id=person_id,
-                name=view.get("display_name", ""),
-                contacts=ids,
-                candidates=_contacts_among(found, candidates, account_pk),
-                pending=pending.get(person_id),
-                interactions=own,
-                entry_of={one.entity_id: entry_of[one.entity_id] for one in own if one.entity_id in entry_of},
-                filed={key: filed[key] for key in keys if key in filed},
-                standing=left,
-                shared={
-                    one.entity_id: others
-                    for one in own
-                    if (others := _others(contacts_in.get(one.entity_id, {}), person_id))
-                },
-                view=view,
-                written=written.get(ids[0], {}) if len(ids) == 1 else {},
-                deals=_deals(c, account_pk, connection.spec.contact_stream, ids[0])
-                if len(ids) == 1 and own
-                else (),
-            )
-        )
-    return states
-
-
-def _contacts_in(
-    c: Transaction, account_pk: int, interactions: Collection[str]
-) -> dict[str, dict[str, set[str]]]:
-    """Return, for each interaction that has several people in it, their contacts by person."""
-    several = {key: nodes for key, nodes in entities.partners(c, interactions).items() if len(nodes) > 1}
-    person_of = people.persons_at(c, {node for nodes in several.values() for node in nodes})
-    contacts = people.contacts_of(c, account_pk, set(person_of.values()))
-    return {
-        key: {person: contacts[person] for node in nodes if (person := person_of[node]) in contacts}
-        for key, nodes in several.items()
-    }
-
-
-def _others(contacts: Mapping[str, set[str]], person_id: str) -> tuple[str, ...]:
-    """Return the contacts of those who have exactly one, but for this person."""
-    found = {next(iter(ids)) for other, ids in contacts.items() if other != person_id and len(ids) == 1}
-    return tuple(sorted(found))
-
-
-def _contacts_among(
-    nodes: Iterable[StoredNode], candidates: Mapping[str, StoredNode], account_pk: int
-) -> tuple[str, ...]:
-    found = {
-        f"{candidate.name or 'contact'} ({candidate.contact_id})"
-        for node in nodes
-        for key in node.candidates
-        if (candidate := candidates.get(key)) is not None and candidate.contact_of == account_pk
-    }
-    return tuple(sorted(found))
-
-
-def _deals(c: Transaction, account_pk: int, contact_stream: str, contact_id: str) -> tuple[Deal, ...]:
-    return tuple(
-        Deal(
-            id=deal["id"],
-            created_at=_instant(deal.get("created_at")),
-            closed_at=_instant(deal.get("closed_at")) if deal.get("status") in ("won", "lost") else None,
-            is_open=deal.get("status") == "open",
-        )
-        for deal in entities.referring(c, account_pk, f"{contact_stream}/{contact_id}", DEALS)
-    )
-
-
-def _instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

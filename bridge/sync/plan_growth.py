@@ -1,0 +1,307 @@
+"""What entries take in after they were written: later messages of their day, edits, removals, a failed delivery."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from bridge.journey.keys import marker
+from bridge.mapping import PushInteraction
+from bridge.mapping.html_text import text_of_html
+from bridge.model import Json, Write
+from bridge.store.entities import Interaction
+from bridge.store.holds import DELETED, EDITED
+from bridge.store.ledger import GROWTH_SLOT, Filed
+from bridge.sync.entries import Entry, entries_of, group_of, is_told, told_of
+from bridge.sync.plan_values import Action, Change, Destination, PersonState, Shown, no_write
+
+UNDER_WAY = ("open", "uncertain")
+"""States of an intent whose entry nobody touches until its receipt is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """An entry that tells less than it should: `joined` is what came since, `rest` what no longer fits in."""
+
+    key: str
+    filed: Filed
+    members: tuple[Interaction, ...]
+    joined: tuple[Interaction, ...]
+    part: int
+    entry: Entry
+    rest: tuple[Entry, ...]
+    changed: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grown:
+    """The actions on entries that stand, `rest` the entries that follow them, `new` what belongs to none of them."""
+
+    actions: tuple[Action, ...]
+    rest: tuple[Entry, ...]
+    new: tuple[Interaction, ...]
+
+
+def find_growths(
+    state: PersonState, destination: Destination, new: Sequence[Interaction]
+) -> Iterator[Growth]:
+    """
+    Yield the entries that no longer tell what is known of their interactions.
+
+    What came since joins the last entry of its group, unless a person in the CRM edited, deleted or
+    moved that one. An entry that also holds somebody else's interactions is left as it is.
+    """
+    rules = destination.mapping.push_interaction
+    if rules is None or not state.interactions:
+        return
+    standing = _standing(state)
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for key, members in standing.items():
+        groups.setdefault(group_of(members[0], rules, destination.style), []).append(key)
+    for name, keys in groups.items():
+        for place, key in enumerate(keys, 1):
+            if key in state.held or state.changing.get(key):
+                continue
+            filed = state.filed[key]
+            joined = _joining(new, name, rules, destination) if key == keys[-1] else ()
+            members = sorted((*standing[key], *joined), key=_order)
+            if not filed.fields or told_of(members) == filed.told or (filed.told is None and not joined):
+                continue
+            found = _written(state, destination, rules, members, part=place, key=key)
+            if not found:
+                continue
+            values = rules.fields(filed.stream, found[0].view)
+            changed = {name: value for name, value in values.items() if value != filed.fields.get(name)}
+            if changed:
+                inside = frozenset(found[0].entity_ids)
+                yield Growth(
+                    key=key,
+                    filed=filed,
+                    members=tuple(standing[key]),
+                    part=place,
+                    joined=tuple(one for one in joined if one.entity_id in inside),
+                    entry=found[0],
+                    rest=tuple(found[1:]),
+                    changed=changed,
+                )
+
+
+def grow(state: PersonState, destination: Destination, new: Sequence[Interaction]) -> Grown:
+    """
+    Return how entries that stand are brought up to date, and which of `new` is left for entries of its own.
+
+    An entry that a person edited or deleted in the CRM stays as they left it; what came since goes into
+    a new one. What belongs to an entry that is being written waits for its receipt.
+    """
+    actions: list[Action] = []
+    rest: list[Entry] = []
+    taken = _waiting(state, destination, new)
+    if taken:
+        actions.append(no_write("later", state, (), "an entry of the same day is being written"))
+    for growth in find_growths(state, destination, [one for one in new if one.entity_id not in taken]):
+        joining = {entity_id for entry in (growth.entry, *growth.rest) for entity_id in entry.entity_ids}
+        if rests(growth.filed, destination):
+            actions.append(
+                replace(
+                    no_write("later", state, growth.joined, "waits for more to come"),
+                    entry=growth.key,
+                    title=growth.entry.title,
+                )
+            )
+            taken |= joining
+            continue
+        shown = state.shown.get(growth.key)
+        reason = _why_kept(growth, shown)
+        if shown is None:
+            actions.append(no_write("hold", state, growth.joined, "its entry could not be read"))
+            taken |= joining
+        elif reason:
+            there = f"{growth.filed.stream} {growth.filed.ext_id}"
+            said = f"entry {growth.key} in {there} was {reason} by a person; it stays so"
+            told = _told_there(growth, shown, destination)
+            ours = _own_text(state, destination, growth, shown, told) if reason == EDITED else None
+            kept = replace(no_write("keep", state, told, said), entry=growth.key, hold=reason)
+            actions.append(ours or kept)
+            taken |= joining if ours else {one.entity_id for one in told}
+        else:
+            actions.append(_growing(state, destination, growth))
+            rest += growth.rest
+            taken |= joining
+    return Grown(
+        actions=tuple(actions),
+        rest=tuple(rest),
+        new=tuple(one for one in new if one.entity_id not in taken),
+    )
+
+
+def parts_told(state: PersonState, destination: Destination) -> dict[tuple[str, ...], int]:
+    """Return how many entries stand for each group of interactions."""
+    rules = destination.mapping.push_interaction
+    found: dict[tuple[str, ...], int] = {}
+    if rules is not None:
+        for members in _standing(state).values():
+            name = group_of(members[0], rules, destination.style)
+            found[name] = found.get(name, 0) + 1
+    return found
+
+
+def _standing(state: PersonState) -> dict[str, list[Interaction]]:
+    """Return what stands in each entry, entries and members by time; only entries that hold nobody else's."""
+    found: dict[str, list[Interaction]] = {}
+    for one in sorted(state.interactions, key=_order):
+        key = state.entry_of.get(one.entity_id)
+        if key is not None and key in state.filed:
+            found.setdefault(key, []).append(one)
+    return {
+        key: members
+        for key, members in found.items()
+        if state.members.get(key, frozenset()) <= {one.entity_id for one in members}
+    }
+
+
+def _joining(
+    new: Sequence[Interaction], name: tuple[str, ...], rules: PushInteraction, destination: Destination
+) -> tuple[Interaction, ...]:
+    if len(name) == 1:
+        return ()
+    return tuple(one for one in new if group_of(one, rules, destination.style) == name)
+
+
+def _waiting(state: PersonState, destination: Destination, new: Sequence[Interaction]) -> set[str]:
+    """Return what belongs to the group of an entry that is being changed right now."""
+    rules = destination.mapping.push_interaction
+    busy = {key for key, now in state.changing.items() if now in UNDER_WAY}
+    if rules is None or not busy:
+        return set()
+    names = {
+        group_of(members[0], rules, destination.style)
+        for key, members in _standing(state).items()
+        if key in busy
+    }
+    return {one.entity_id for one in new if group_of(one, rules, destination.style) in names}
+
+
+def rests(filed: Filed, destination: Destination) -> bool:
+    """Tell whether an entry was written too recently to take in more."""
+    if destination.now is None or filed.written_at is None:
+        return False
+    return filed.written_at <= destination.now < filed.written_at + timedelta(seconds=destination.rest)
+
+
+def _why_kept(growth: Growth, shown: Shown | None) -> str:
+    """Return what a person did to an entry since we wrote it, an empty text where they did nothing."""
+    if shown is None:
+        return ""
+    if shown.gone:
+        return DELETED
+    same = all(shown.fields.get(name) == growth.filed.shown(name) for name in growth.changed)
+    return "" if same else EDITED
+
+
+def _told_there(growth: Growth, shown: Shown, destination: Destination) -> list[Interaction]:
+    """
+    Return what an entry that was changed has a line for: no person wrote that, but we, before a backup.
+
+    What has no text of its own, such as a voice message, counts as told where something later is.
+    """
+    values = [value for value in shown.fields.values() if isinstance(value, str)]
+    text = "\n".join([*values, *map(text_of_html, values)])
+    told = [is_told(one, text, destination.style) for one in growth.joined]
+    said = [bool(one.body.get("body_text", "").strip()) for one in growth.joined]
+    last = max((place for place, both in enumerate(zip(told, said, strict=True)) if all(both)), default=-1)
+    return [one for one, is_there in zip(growth.joined[: last + 1], told, strict=False) if is_there]
+
+
+def _own_text(
+    state: PersonState,
+    destination: Destination,
+    growth: Growth,
+    shown: Shown,
+    told: Sequence[Interaction],
+) -> Action | None:
+    """
+    Return how an entry is entered into the books that shows what we would have written; None where a person did.
+
+    So it is after a write whose answer was lost, and after a backup: what it does not tell yet joins it in
+    the next round.
+    """
+    rules = destination.mapping.push_interaction
+    assert rules is not None
+    members = sorted((*growth.members, *told), key=_order)
+    found = _written(state, destination, rules, members, part=growth.part, key=growth.key)
+    if not found:
+        return None
+    values = rules.fields(growth.filed.stream, found[0].view)
+    if not all(_reads_same(shown.fields.get(name), values.get(name)) for name in growth.changed):
+        return None
+    return replace(
+        no_write("adopt", state, told, "was written before, in a call without an answer or before a backup"),
+        slot=GROWTH_SLOT,
+        entry=growth.key,
+        told=found[0].told,
+        changes=tuple(
+            Change(field=name, before=shown.fields.get(name), after=values.get(name))
+            for name in sorted(growth.changed)
+        ),
+    )
+
+
+def _reads_same(shown: Json, sent: Json) -> bool:
+    """Tell whether a CRM shows what was sent, however it spells HTML."""
+    if shown == sent:
+        return True
+    if not isinstance(shown, str) or not isinstance(sent, str):
+        return False
+    return text_of_html(shown).split() == text_of_html(sent).split()
+
+
+def _written(
+    state: PersonState,
+    destination: Destination,
+    rules: PushInteraction,
+    members: Sequence[Interaction],
+    *,
+    part: int,
+    key: str,
+) -> list[Entry]:
+    """Write an entry that stands anew, and those that follow where it is full."""
+    return entries_of(
+        members,
+        rules,
+        style=replace(destination.style, customer=state.name),
+        account_key=destination.account_key,
+        first=min(state.interactions, key=_order).entity_id,
+        part=part,
+        key=key,
+    )
+
+
+def _growing(state: PersonState, destination: Destination, growth: Growth) -> Action:
+    digest = hashlib.blake2b(repr(sorted(growth.changed.items())).encode(), digest_size=8).hexdigest()
+    return Action(
+        kind="grow",
+        person_id=state.person_id,
+        name=state.name,
+        write=Write(
+            key=marker(destination.account_key, growth.key, f"{GROWTH_SLOT}:{digest}"),
+            op="update",
+            stream=growth.filed.stream,
+            id=growth.filed.ext_id,
+            fields=growth.changed,
+        ),
+        slot=GROWTH_SLOT,
+        entity_ids=tuple(one.entity_id for one in growth.joined),
+        changes=tuple(
+            Change(field=name, before=growth.filed.fields.get(name), after=value)
+            for name, value in sorted(growth.changed.items())
+        ),
+        title=growth.entry.title,
+        entry=growth.key,
+        told=growth.entry.told,
+    )
+
+
+def _order(interaction: Interaction) -> tuple[str, str]:
+    return interaction.body.get("occurred_at", ""), interaction.entity_id

@@ -1,0 +1,159 @@
+"""What the store knows of each person that a destination's plan is about."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import select
+
+from bridge.store import entities, holds, people
+from bridge.store import ledger as books
+from bridge.store.people import StoredNode
+from bridge.store.tables import journey
+from bridge.sync.adopted import any_standing, standing
+from bridge.sync.plan import markers_of
+from bridge.sync.plan_values import Deal, PersonState, Standing
+from bridge.sync.runtime import Connection
+
+DEALS = "deals"
+
+
+def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str]) -> list[PersonState]:
+    """Read from the store what the plan must know of these people, all from one state of it."""
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    nodes = people.nodes_of(c, person_ids)
+    views: dict[str, dict[str, Any]] = {}
+    for part in people.chunks(person_ids):
+        for row in c.execute(select(journey).where(journey.c.person_id.in_(part))):
+            views[row.person_id] = orjson.loads(row.body)
+    candidates = people.load_nodes(
+        c, {key for found in nodes.values() for node in found for key in node.candidates}
+    )
+    person_of_node = {node.key: person_id for person_id, found in nodes.items() for node in found}
+    interactions = entities.load_interactions(c, person_of_node)
+    entry_of = books.entries_of(c, account_pk, interactions)
+    changing = books.changing(c, account_pk)
+    entry_of |= {one: key for key, item in changing.items() for one in item.entity_ids if one in interactions}
+    filed = books.filed_under(c, account_pk, set(entry_of.values()))
+    members = books.members_of(c, account_pk, filed)
+    contact_ids = {
+        person_id: tuple(
+            sorted(node.contact_id for node in found if node.contact_of == account_pk and node.contact_id)
+        )
+        for person_id, found in nodes.items()
+    }
+    stream = connection.spec.contact_stream
+    known = {one for ids in contact_ids.values() for one in ids}
+    held = holds.held(c, account_pk, {*filed, *_field_keys(connection, known)})
+    written = books.field_states(c, account_pk, stream, known)
+    pending = books.contacts_on_their_way(c, account_pk)
+    mine: dict[str, list[entities.Interaction]] = {}
+    for interaction in interactions.values():
+        for person_id in {person_of_node[key] for key in interaction.node_keys}:
+            mine.setdefault(person_id, []).append(interaction)
+    contacts_in = _contacts_in(c, account_pk, interactions)
+    left: dict[str, Standing] = {}
+    if any_standing(c, connection.account_key):
+        fresh = [one for one in interactions.values() if one.entity_id not in entry_of]
+        left = standing(c, connection, markers_of(fresh, connection.account_key))
+    states = []
+    for person_id, found in nodes.items():
+        own = tuple(mine.get(person_id, ()))
+        ids = contact_ids[person_id]
+        keys = {entry_of[one.entity_id] for one in own if one.entity_id in entry_of}
+        view = views.get(person_id, {})
+        states.append(
+            PersonState(
+                person_id=person_id,
+                name=view.get("display_name", ""),
+                contacts=ids,
+                candidates=_contacts_among(found, candidates, account_pk),
+                pending=pending.get(person_id),
+                interactions=own,
+                entry_of={one.entity_id: entry_of[one.entity_id] for one in own if one.entity_id in entry_of},
+                members={key: members[key] for key in keys if key in members},
+                filed={key: filed[key] for key in keys if key in filed},
+                changing={key: changing[key].state for key in keys if key in changing},
+                held=_held_of(held, keys, stream, ids),
+                standing=left,
+                shared={
+                    one.entity_id: others
+                    for one in own
+                    if (others := _others(contacts_in.get(one.entity_id, {}), person_id))
+                },
+                view=view,
+                written=written.get(ids[0], {}) if len(ids) == 1 else {},
+                deals=_deals(c, account_pk, connection.spec.contact_stream, ids[0])
+                if len(ids) == 1 and own
+                else (),
+            )
+        )
+    return states
+
+
+def _field_keys(connection: Connection, contact_ids: Iterable[str]) -> set[str]:
+    """Return the keys under which fields of these contacts may be held."""
+    rules = connection.mapping.push_contact
+    stream = connection.spec.contact_stream
+    return {
+        holds.field_key(stream, one, name) for one in contact_ids for name in (rules.owned if rules else ())
+    }
+
+
+def _held_of(
+    held: Mapping[str, str], keys: Collection[str], stream: str, contact_ids: Sequence[str]
+) -> dict[str, str]:
+    starts = tuple(holds.field_key(stream, one, "") for one in contact_ids)
+    return {key: reason for key, reason in held.items() if key in keys or key.startswith(starts)}
+
+
+def _contacts_in(
+    c: Transaction, account_pk: int, interactions: Collection[str]
+) -> dict[str, dict[str, set[str]]]:
+    """Return, for each interaction that has several people in it, their contacts by person."""
+    several = {key: nodes for key, nodes in entities.partners(c, interactions).items() if len(nodes) > 1}
+    person_of = people.persons_at(c, {node for nodes in several.values() for node in nodes})
+    contacts = people.contacts_of(c, account_pk, set(person_of.values()))
+    return {
+        key: {person: contacts[person] for node in nodes if (person := person_of[node]) in contacts}
+        for key, nodes in several.items()
+    }
+
+
+def _others(contacts: Mapping[str, set[str]], person_id: str) -> tuple[str, ...]:
+    """Return the contacts of those who have exactly one, but for this person."""
+    found = {next(iter(ids)) for other, ids in contacts.items() if other != person_id and len(ids) == 1}
+    return tuple(sorted(found))
+
+
+def _contacts_among(
+    nodes: Iterable[StoredNode], candidates: Mapping[str, StoredNode], account_pk: int
+) -> tuple[str, ...]:
+    found = {
+        f"{candidate.name or 'contact'} ({candidate.contact_id})"
+        for node in nodes
+        for key in node.candidates
+        if (candidate := candidates.get(key)) is not None and candidate.contact_of == account_pk
+    }
+    return tuple(sorted(found))
+
+
+def _deals(c: Transaction, account_pk: int, contact_stream: str, contact_id: str) -> tuple[Deal, ...]:
+    return tuple(
+        Deal(
+            id=deal["id"],
+            created_at=_instant(deal.get("created_at")),
+            closed_at=_instant(deal.get("closed_at")) if deal.get("status") in ("won", "lost") else None,
+            is_open=deal.get("status") == "open",
+        )
+        for deal in entities.referring(c, account_pk, f"{contact_stream}/{contact_id}", DEALS)
+    )
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
