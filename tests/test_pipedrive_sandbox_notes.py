@@ -142,6 +142,7 @@ def test_a_lead_has_the_custom_fields_of_deals_beside_the_others(crm: World, ana
     assert lead[size] == "L"
     assert size not in crm.patch(f"/v1/leads/{lead['id']}", {size: None}).json()["data"]
     assert crm.patch(f"/v1/leads/{lead['id']}", {"colour": "red"}).status_code == 400
+    assert crm.post("/v1/leads", {"title": "F", "person_id": ana, "is_archived": True}).status_code == 400
 
 
 def test_archived_leads_have_a_list_of_their_own_and_deleted_ones_are_gone(crm: World, ana: int) -> None:

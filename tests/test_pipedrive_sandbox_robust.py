@@ -31,7 +31,7 @@ LEAVES: tuple[Any, ...] = (
 )
 WORDS = sorted(
     {
-        *(name for kind in KINDS.values() for name in (*kind.writable, *kind.only_create)),
+        *(name for kind in KINDS.values() for name in (*kind.writable, *kind.only_create, *kind.only_change)),
         *("custom_fields", "person_id", "value", "primary", "merge_with_id", "field_name", "field_type"),
         *("options", "label", "icon_key", "subscription_url", "event_action", "event_object", "amount"),
     }

@@ -17,7 +17,7 @@ class Kind:
     One type of object.
 
     `name` stands in paths, `entity` in webhooks and searches; `title` is the field with its name.
-    `writable` are the parameters of a create and a change, `only_create` those of a create alone.
+    `writable` are the parameters of a create and a change, `only_create` and `only_change` of one alone.
     `links` say which object another field names. `filters` are what a list of version 2 takes
     besides ids, times and paging; `sorts` what it can be sorted by.
     """
@@ -27,6 +27,7 @@ class Kind:
     title: str
     writable: Mapping[str, Check] = field(default_factory=dict)
     only_create: Mapping[str, Check] = field(default_factory=dict)
+    only_change: Mapping[str, Check] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     links: Mapping[str, str] = field(default_factory=dict)
     filters: tuple[str, ...] = ()
@@ -201,11 +202,11 @@ LEADS = Kind(
         "expected_close_date": maybe(values.day),
         "visible_to": values.one_of("1", "3", "5", "7"),
         "was_seen": values.flag,
-        "is_archived": values.flag,
         "channel": maybe(values.whole),
         "channel_id": maybe(values.text),
     },
     only_create={"origin_id": maybe(values.text)},
+    only_change={"is_archived": values.flag},
     required=("title",),
     links={"owner_id": "users", "person_id": "persons", "organization_id": "organizations"},
     custom=True,

@@ -50,7 +50,7 @@ def draft(account: Account, kind: Kind, body: Json, actor: Actor, row: Row | Non
 
 
 def _known(kind: Kind, row: Row | None) -> Mapping[str, Check]:
-    return kind.writable if row else {**kind.writable, **kind.only_create}
+    return {**kind.writable, **(kind.only_change if row else kind.only_create)}
 
 
 def _taken(known: Mapping[str, Check], sent: Mapping[str, Json], *, strict: bool) -> dict[str, Json]:

@@ -198,7 +198,14 @@ def record(required: dict[str, Check], optional: dict[str, Check]) -> Check:
     return check
 
 
-place = record({}, {word: maybe(text) for word in _PLACE})
+_place = record({"value": text}, {word: maybe(text) for word in _PLACE})
+
+
+def place(name: str, value: Json) -> Json:
+    """Take an address; parts that are not given are null (pipedrive.readme.io, v2 migration guide)."""
+    return {**dict.fromkeys(_PLACE), **_place(name, value)}
+
+
 money = record({"amount": number, "currency": filled}, {})
 _channels = each(record({"value": text}, {"primary": flag, "label": text}))
 
