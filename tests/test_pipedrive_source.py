@@ -9,6 +9,7 @@ import pytest
 from pipedrive_world import TOKEN, World, activity, emails, key, note, person_write, records, world
 
 from bridge import AuthError, CursorExpired, RateLimited, Rejected, Write
+from bridge_pipedrive import source_gaps
 from bridge_pipedrive.words import LOOKBACK
 
 
@@ -205,11 +206,59 @@ def test_archived_deals_and_leads_are_read_as_well(company: World) -> None:
         assert [(one.id, one.deleted) for one in records(pages)] == [(lead, False)]
 
 
-def test_a_sweep_tells_which_deals_were_deleted(company: World) -> None:
-    kept, gone = (company.crm.create("deals", {"title": title}) for title in ("Um", "Dois"))
-    company.crm.delete("deals", gone)
-    assert [(one.id, one.deleted) for one in records(company.pull("deals", "sweep"))] == [(gone, True)]
-    assert kept not in [one.id for one in records(company.pull("deals", "sweep"))]
+def test_a_sweep_tells_which_deals_were_deleted_and_begins_anew_each_time(company: World) -> None:
+    gone = [company.crm.create("deals", {"title": title}) for title in ("Um", "Dois", "Três")]
+    company.crm.delete("deals", gone[0])
+    first = company.pull("deals", "sweep")
+    assert [(one.id, one.deleted) for one in records(first)] == [(gone[0], True)]
+    company.crm.delete("deals", gone[1])
+    assert [one.id for one in records(company.pull("deals", "sweep", first[-1].cursor))] == gone[:2]
+
+
+def test_a_sweep_tells_who_was_deleted_by_the_numbers_that_are_missing(company: World) -> None:
+    people = [company.person(f"Ana {number}") for number in range(30)]
+    for number in (0, 7, 8, 29):
+        company.crm.delete("persons", people[number])
+    company.crm.delete("persons", people[12])
+    company.crm.purge("persons", people[12])
+    company.crm.merge("persons", people[3], people[28])
+    first = company.pull("persons", "sweep")
+    wanted = {people[number] for number in (0, 7, 8, 28, 29)}
+    assert {record.id for record in records(first)} == wanted
+    assert all(record.deleted and record.modified_at is not None for record in records(first))
+    before = len(company.crm.calls)
+    company.crm.delete("persons", people[15])
+    again = company.pull("persons", "sweep", first[-1].cursor)
+    assert people[15] in {record.id for record in records(again)}
+    asked = [call for call in company.calls_since(before) if call.startswith("GET persons/")]
+    assert f"GET persons/{people[7]}" not in asked, "who is known to be gone is not asked about again"
+    company.crm.restore("persons", people[7])
+    company.pull("persons", "sweep")
+    company.crm.delete("persons", people[7])
+    assert people[7] in {record.id for record in records(company.pull("persons", "sweep"))}
+
+
+def test_a_sweep_goes_on_where_it_was_cut_off_and_asks_no_more_than_it_may(
+    company: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_gaps, "PAGE", 10)
+    people = [company.person(f"Ana {number}") for number in range(40)]
+    gone = people[3:37:4]
+    for person in gone:
+        company.crm.delete("persons", person)
+    pages = company.pull("persons", "sweep")
+    assert {record.id for record in records(pages)} == set(gone)
+    assert len(pages) == 4
+    for number, page in enumerate(pages[:-1]):
+        company.reopen()
+        rest = records(company.pull("persons", "sweep", page.cursor))
+        assert {record.id for record in records(pages[: number + 1]) + rest} == set(gone)
+    monkeypatch.setattr(source_gaps, "MOST", 4)
+    company.reopen()
+    assert {record.id for record in records(company.pull("persons", "sweep"))} == set(gone[-4:])
+    assert {record.id for record in records(company.pull("persons", "sweep"))} == set(gone[-8:-4])
+    with pytest.raises(CursorExpired):
+        company.pull("persons", "sweep", {"at": 7})
 
 
 def test_users_and_pipelines_come_whole_each_time(company: World) -> None:

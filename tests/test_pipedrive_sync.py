@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.delivery import bodies, phone, receive
+from bridge import Request
 from bridge.config import parse_config
 from bridge.engine import cycle
 from bridge.engine.opening import learn_account, open_runtime
 from bridge.model import Created
+from bridge.store.deliveries import delivery_row, insert_deliveries
+from bridge.store.writer import Priority
+from bridge.sync.collect import collect
 from bridge.sync.runtime import Runtime
 from bridge.testing.server import Call
 from bridge_pipedrive import SPEC, Pipedrive
@@ -29,7 +33,11 @@ store: sqlite:///{folder}/store.db
 connections:
   crm:
     connector: pipedrive
-    settings: {{api_token: "${{env:PIPEDRIVE_TOKEN}}", base_url: "{url}", plan: ultimate}}
+    settings:
+      api_token: "${{env:PIPEDRIVE_TOKEN}}"
+      webhook_password: "${{env:PIPEDRIVE_TOKEN}}"
+      base_url: "{url}"
+      plan: ultimate
     push: {{timeline: true, create: {{whatsapp: first_message}}, fields: {fields}}}
   whatsapp:
     connector: whatsapp
@@ -95,8 +103,8 @@ def test_a_thousand_messages_of_two_hundred_persons_cost_two_hundred_calls_and_a
     made = crm.calls[before:]
     assert writes(made) == {"POST /api/v2/activities": 200}
     reading = Counter(call.path for call in made if call.method == "GET")
-    assert reading == {"/api/v2/personFields": 2, "/v1/activityTypes": 1}
-    assert crm.spent - spent == 1_000 + 2 * 10 + 20
+    assert reading == {"/api/v2/personFields": 1, "/v1/activityTypes": 1}
+    assert crm.spent - spent == 1_000 + 10 + 20
     assert [len(crm.timeline("persons", one)) for one in ids] == [1] * 200
 
 
@@ -163,3 +171,44 @@ def test_an_answer_that_is_lost_makes_an_entry_once(
             ahead += 10 * SPEC.settle
         assert len(crm.timeline("persons", person)) == 1
         assert sum(count for call, count in writes(crm.calls).items()) == 1
+
+
+def merged_persons(tmp_path: Path, crm: PipedriveSandbox, *, webhooks: bool) -> tuple[str, str]:
+    """Write to a person, let a rep merge it into another one, and write again; return both."""
+    if webhooks:
+        crm.subscribe("https://bridge.example.com/hooks/crm", login="crmbridge", password=TOKEN)
+    [loser] = people(crm, 1)
+    survivor = crm.create("persons", {"name": "Cliente Zero"})
+    crm.take()
+    with running(tmp_path, crm) as runtime:
+        receive(runtime, bodies(1, 1, DAY))
+        cycle_once(runtime)
+        crm.merge("persons", survivor, loser)
+        for sent in crm.take():
+            request = Request(
+                method="POST", url="", query={}, headers={}, body=sent.body, received_at=datetime.now(UTC)
+            )
+            row = delivery_row("crm", request, runtime.blobs, sender="", key=None)
+            runtime.writer.run(insert_deliveries, [row], priority=Priority.INBOX)
+        if not webhooks:
+            collect(runtime, runtime.connections["crm"], "persons", "sweep", run=1)
+        for day in (1, 2):
+            receive(runtime, bodies(1, 1, DAY + timedelta(days=day)))
+            cycle_once(runtime)
+            cycle_once(runtime)
+    return survivor, loser
+
+
+def test_a_merge_that_a_webhook_told_is_followed_at_once(tmp_path: Path, crm: PipedriveSandbox) -> None:
+    survivor, loser = merged_persons(tmp_path, crm, webhooks=True)
+    assert len(crm.timeline("persons", survivor)) == 3
+    assert [one["id"] for one in crm.objects("persons")] == [survivor]
+    assert all(call.status < 400 for call in crm.calls if call.method != "GET"), f"{loser} was written to"
+
+
+def test_a_merge_that_nobody_told_is_noticed_by_the_daily_sweep(
+    tmp_path: Path, crm: PipedriveSandbox
+) -> None:
+    survivor, _ = merged_persons(tmp_path, crm, webhooks=False)
+    assert len(crm.timeline("persons", survivor)) == 3
+    assert [one["id"] for one in crm.objects("persons")] == [survivor]

@@ -209,7 +209,7 @@ SPEC = ConnectorSpec(
     title="Pipedrive",
     # How often each list is looked at takes about a third of the smallest company's tokens; webhooks make it at once.
     streams=(
-        _stream("persons", "users", "organizations", every=600.0),
+        _stream("persons", "users", "organizations", every=600.0, sweeps="deleted"),
         _stream("organizations", "users", every=1800.0),
         _stream("deals", "users", "pipelines", "organizations", "persons", every=900.0, sweeps="deleted"),
         _stream("activities", *_PEOPLE, every=600.0),

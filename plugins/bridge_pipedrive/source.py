@@ -10,6 +10,7 @@ from typing import Any
 from bridge import BridgeError, CursorExpired, Json, Page, Phase, Record, Rejected, Unavailable
 from bridge_pipedrive.client import Answer, Client, Params, Row
 from bridge_pipedrive.setup import Setup
+from bridge_pipedrive.source_gaps import Gaps
 from bridge_pipedrive.source_records import History, Missing, as_record, gone
 from bridge_pipedrive.words import (
     HISTORY_PAGE,
@@ -64,6 +65,7 @@ class Source:
         self._missing = missing
         self._clock = clock
         self._history = History(client)
+        self._gaps = Gaps(client)
 
     def pull(self, stream: str, phase: Phase, cursor: Json, fields: Sequence[str]) -> Iterator[Page]:
         """
@@ -133,10 +135,19 @@ class Source:
             yield Page(records=reader.records(rows), cursor=stored)
 
     def _sweep(self, reader: _Reader, cursor: Json) -> Iterator[Page]:
-        """List deals deleted in the last 30 days, or archived leads: no list of changes shows them."""
-        place = _walked(cursor)
-        if place is None:
+        """Tell what no list of changes shows: deleted persons, deals deleted in the last 30 days, archived leads."""
+        if isinstance(cursor, dict) and cursor.get("done"):
+            cursor = None  # the last one went to its end, this is a new one
+        if reader.kind.stream == "persons":
+            for found in self._gaps.sweep(cursor):
+                end = found.cursor is None
+                yield Page(
+                    records=reader.records(found.rows),
+                    cursor={"done": True} if end else found.cursor,
+                    watermark=found.at if end else None,
+                )
             return
+        place = _walked(cursor) or Place()
         params: Params = {"status": "deleted"}
         if reader.kind.stream == "leads":
             place, params = replace(place, number=1), {}
