@@ -38,7 +38,7 @@ from bridge_pipedrive.sink import Sink
 from bridge_pipedrive.sink_bodies import Bodies
 from bridge_pipedrive.source import Source
 from bridge_pipedrive.source_records import Missing
-from bridge_pipedrive.words import BURSTS, KINDS, LOOKBACK, ME, SETTLE, USERS
+from bridge_pipedrive.words import BURSTS, KINDS, LOOKBACK, ME, SETTLE, USERS, scope_of
 
 SETTINGS: Mapping[str, Json] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -141,17 +141,17 @@ class Pipedrive:
         )
 
     def _scopes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        wanted = {kind.scope: (kind.path, {"limit": 1}) for kind in KINDS.values() if kind.stream != "notes"}
-        missing: list[str] = []
-        for scope, (path, params) in [*wanted.items(), ("users:read", (USERS, {}))]:
+        """Return the scopes for reading that an app has, and those that it lacks."""
+        asked = {scope_of("GET", path): path for path in (*(kind.path for kind in KINDS.values()), USERS)}
+        missing: dict[str, None] = {}
+        for path in asked.values():
             try:
-                self._client.get(path, params)
+                self._client.get(path, {} if path == USERS else {"limit": 1})
             except AuthError as error:
                 if not error.missing_scopes:
                     raise
-                missing.append(scope)
-        granted = [scope for scope in (*wanted, "users:read") if scope not in missing]
-        return tuple(granted), tuple(missing)
+                missing |= dict.fromkeys(error.missing_scopes)
+        return tuple(scope for scope in asked if scope not in missing), tuple(missing)
 
     def pull(self, stream: str, phase: Phase, cursor: Json, fields: Sequence[str]) -> Iterator[Page]:
         return self._source.pull(stream, phase, cursor, fields)

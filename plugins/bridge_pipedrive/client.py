@@ -20,6 +20,7 @@ from bridge_pipedrive.words import (
     IDS,
     PLANS,
     cost_of,
+    scope_of,
 )
 
 Row = dict[str, Any]
@@ -225,8 +226,10 @@ class Client:
             )
             return self._stay_away(message, BLOCKED)
         if "scope" in words.lower():
-            scope = "the scope for " + call.split("/")[-1 if call[-1].isalpha() else -2]
-            message = f"Pipedrive refused {call}: {words}. Give the app this scope and authorise it anew."
+            scope = scope_of(*call.split())
+            message = (
+                f"Pipedrive refused {call}: {words}. Give the app the scope {scope} and authorise it anew."
+            )
             return AuthError(message, missing_scopes=(scope,))
         remedy = (
             "See what the company's plan includes."

@@ -56,14 +56,12 @@ class Kind:
     One stream that is read by lists of records.
 
     `path` is its list, `archived` the list of those put away, `entity` its word in webhooks, `fields`
-    where its custom fields are described (a lead has those of deals), `old` whether version 1 serves it,
-    `scope` what reading takes.
+    where its custom fields are described (a lead has those of deals), `old` whether version 1 serves it.
     """
 
     stream: str
     entity: str
     path: str
-    scope: str
     archived: str = ""
     fields: str = ""
     old: bool = False
@@ -77,14 +75,12 @@ KINDS = {
             entity="person",
             path="/api/v2/persons",
             fields="/api/v2/personFields",
-            scope="contacts:read",
         ),
         Kind(
             stream="organizations",
             entity="organization",
             path="/api/v2/organizations",
             fields="/api/v2/organizationFields",
-            scope="contacts:read",
         ),
         Kind(
             stream="deals",
@@ -92,17 +88,15 @@ KINDS = {
             path="/api/v2/deals",
             archived="/api/v2/deals/archived",
             fields="/api/v2/dealFields",
-            scope="deals:read",
         ),
-        Kind(stream="activities", entity="activity", path="/api/v2/activities", scope="activities:read"),
-        Kind(stream="notes", entity="note", path="/v1/notes", scope="contacts:read", old=True),
+        Kind(stream="activities", entity="activity", path="/api/v2/activities"),
+        Kind(stream="notes", entity="note", path="/v1/notes", old=True),
         Kind(
             stream="leads",
             entity="lead",
             path="/v1/leads",
             archived="/v1/leads/archived",
             fields="/api/v2/dealFields",
-            scope="leads:read",
             old=True,
         ),
     )
@@ -151,6 +145,21 @@ OTHER_TYPE = "task"
 FIELD_TYPES = {"string": "varchar", "datetime": "date", "number": "double", "enumeration": "enum"}
 """Our words for the type of a field to be created: Pipedrive's; any other word is Pipedrive's already."""
 
+_SCOPES = {
+    "persons": "contacts",
+    "organizations": "contacts",
+    "notes": "contacts",
+    "deals": "deals",
+    "pipelines": "deals",
+    "stages": "deals",
+    "activities": "activities",
+    "activityTypes": "activities",
+    "leads": "leads",
+    "users": "users",
+    "personFields": "contacts",
+    "organizationFields": "contacts",
+    "dealFields": "deals",
+}
 _LISTS = {PIPELINES: 5, STAGES: 5, "/api/v2/deals/archived": 20, "/v1/leads/archived": 40}
 _ONE = re.compile(r"/(\d+|[0-9a-f]{8}-[0-9a-f-]{27}|me)$")
 
@@ -161,6 +170,16 @@ def cost_of(method: str, path: str) -> int:
         return _LISTS.get(path) or (20 if path.startswith("/v1/") else 10)
     cost = {"GET": 1, "DELETE": 3}.get(method, 5)
     return cost * 2 if path.startswith("/v1/") else cost
+
+
+def scope_of(method: str, path: str) -> str:
+    """Return the scope that an app needs for a call (`security`, OpenAPI descriptions, read 2026-11-22)."""
+    if path.endswith("/changelog"):
+        return "recents:read"
+    area = path.split("/")[2 if path.startswith("/v1/") else 3]
+    if method == "GET":
+        return f"{_SCOPES.get(area, area)}:read"
+    return "admin" if area.endswith("Fields") else f"{_SCOPES.get(area, area)}:full"
 
 
 def instant(text: Json) -> datetime | None:
