@@ -167,6 +167,12 @@ def test_a_stream_in_trouble_is_named(office: Office) -> None:
     assert "Is a directory; check the disk" in problem
 
 
+def test_readiness_is_told_without_counting_records(watched: Watched, office: Office) -> None:
+    with closing(sqlite3.connect(office.home / "crmbridge.db")) as database:
+        database.execute("DROP TABLE record")
+    assert watched.ready() == (200, [])
+
+
 def test_a_step_that_ended_is_named(watched: Watched) -> None:
     watched.broken.append("the step resolve has ended")
     assert watched.ready() == (503, ["the step resolve has ended"])

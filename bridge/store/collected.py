@@ -192,30 +192,29 @@ def tally(database: Database, *, run: int | None = None) -> list[dict[str, Any]]
     """
     Count the records by account, stream, state and rule of a skip, of one run or of all.
 
-    Rows: connector, vendor_id, account_pk, stream, state (a word), rule, count.
+    Rows: connector, vendor_id, account_pk, stream, state (a word), rule, count, newest (the highest key).
     """
+    kinds = (record.c.account_pk, record.c.stream, record.c.state, record.c.rule)
+    each = select(*kinds, func.count().label("count"), func.max(record.c.pk).label("newest"))
+    if run is not None:
+        each = each.where(record.c.run == run)
+    # by run as well, the order of the index that holds all of this, so that nothing is sorted
+    of_run = each.group_by(record.c.run, *kinds).subquery()
+    kinds_of_all = (of_run.c.account_pk, of_run.c.stream, of_run.c.state, of_run.c.rule)
+    whose = (account.c.connector, account.c.vendor_id)
     query = (
         select(
-            account.c.connector,
-            account.c.vendor_id,
-            record.c.account_pk,
-            record.c.stream,
-            record.c.state,
-            record.c.rule,
-            func.count().label("count"),
+            *whose,
+            *kinds_of_all,
+            func.sum(of_run.c.count).label("count"),
+            func.max(of_run.c.newest).label("newest"),
         )
-        .join(account, account.c.pk == record.c.account_pk)
-        .group_by(
-            account.c.connector,
-            account.c.vendor_id,
-            record.c.account_pk,
-            record.c.stream,
-            record.c.state,
-            record.c.rule,
-        )
-        .order_by(account.c.connector, account.c.vendor_id, record.c.stream, record.c.state, record.c.rule)
+        .join(account, account.c.pk == of_run.c.account_pk)
+        .group_by(*whose, *kinds_of_all)
+        .order_by(*whose, of_run.c.stream, of_run.c.state, of_run.c.rule)
     )
-    if run is not None:
-        query = query.where(record.c.run == run)
     with database.read() as c:
-        return [{**row._mapping, "state": STATE_NAMES[row.state]} for row in c.execute(query)]
+        return [
+            {**row._mapping, "count": int(row._mapping["count"]), "state": STATE_NAMES[row.state]}
+            for row in c.execute(query)
+        ]

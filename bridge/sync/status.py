@@ -6,7 +6,7 @@ from collections import defaultdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from bridge.connector import Receiver, Source
 from bridge.store import collected, deliveries
@@ -31,9 +31,11 @@ def overview(runtime: Runtime) -> dict[str, Any]:
     counts: dict[tuple[int, str], dict[str, Any]] = defaultdict(
         lambda: {**dict.fromkeys(STATES, 0), "rules": {}}
     )
+    newest: dict[int | None, int] = defaultdict(int)
     for row in collected.tally(runtime.database):
         found = counts[row["account_pk"], row["stream"]]
         found[row["state"]] += row["count"]
+        newest[row["account_pk"]] = max(newest[row["account_pk"]], row["newest"])
         if row["state"] == "skipped":
             found["rules"][row["rule"] or ""] = found["rules"].get(row["rule"] or "", 0) + row["count"]
     with runtime.database.read() as c:
@@ -60,7 +62,7 @@ def overview(runtime: Runtime) -> dict[str, Any]:
                     "account": connection.account.id if connection.account else None,
                     "error": known.error if known else None,
                     "error_since": _text(instant(known.error_since)) if known else None,
-                    "last_event_at": _last_event(c, connection, account_pk),
+                    "last_event_at": _last_event(c, connection, newest[account_pk]),
                     "streams": streams,
                     "writes": books.intent_counts(c, account_pk)
                     if account_pk is not None and connection.config.push is not None
@@ -71,6 +73,25 @@ def overview(runtime: Runtime) -> dict[str, Any]:
                 }
             )
     return {"at": _text(now), "connections": listed}
+
+
+def troubles(runtime: Runtime) -> dict[str, list[str]]:
+    """Return what is wrong with each connection and its streams, each once; cheap, as nothing is counted."""
+    with runtime.database.read() as c:
+        states = {row.name: row for row in c.execute(select(connections))}
+        failing = c.execute(select(cursor.c.account_pk, cursor.c.stream, cursor.c.error)).all()
+    found = {}
+    for name, connection in runtime.connections.items():
+        known = states.get(name)
+        streams = {spec.name for spec in connection.spec.streams}
+        errors = [known.error] if known is not None else []
+        errors += [
+            row.error
+            for row in failing
+            if known is not None and row.account_pk == known.account_pk and row.stream in streams
+        ]
+        found[name] = list(dict.fromkeys(error for error in errors if error))
+    return found
 
 
 _NO_PULL: dict[str, Any] = {
@@ -121,8 +142,8 @@ def unknown_words(runtime: Runtime, limit: int = 20) -> list[dict[str, Any]]:
         ]
 
 
-def _last_event(c: Any, connection: Connection, account_pk: int | None) -> str | None:
-    """Return when something last came in, so that silence can be seen."""
+def _last_event(c: Any, connection: Connection, newest: int) -> str | None:
+    """Return when something last came in, so that silence can be seen; `newest` is the key of the latest record."""
     latest = None
     if isinstance(connection.connector, Receiver):
         query = (
@@ -132,11 +153,9 @@ def _last_event(c: Any, connection: Connection, account_pk: int | None) -> str |
             .limit(1)
         )
         latest = c.execute(query).scalar()
-    if isinstance(connection.connector, Source) and account_pk is not None:
-        newest = c.execute(select(func.max(record.c.pk)).where(record.c.account_pk == account_pk)).scalar()
-        if newest is not None:
-            received = c.execute(select(record.c.received_at).where(record.c.pk == newest)).scalar()
-            latest = max(filter(None, (latest, received)), default=None)
+    if isinstance(connection.connector, Source):
+        received = c.execute(select(record.c.received_at).where(record.c.pk == newest)).scalar()
+        latest = max(filter(None, (latest, received)), default=None)
     return _text(instant(latest))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -13,7 +12,7 @@ from sqlalchemy import func, select
 
 from bridge.store.tables import journey
 from bridge.sync.runtime import Runtime
-from bridge.sync.status import overview
+from bridge.sync.status import overview, troubles
 
 
 class Metrics:
@@ -52,21 +51,15 @@ class Metrics:
             *self._alive(),
             *(str(problem) for problem in self._runtime.config.left_out),
             *(
-                f"{connection['name']}: {error.removeprefix(connection['name'] + ': ')}"
-                for connection in overview(self._runtime)["connections"]
-                for error in _errors(connection)
+                f"{name}: {error.removeprefix(f'{name}: ')}"
+                for name, errors in troubles(self._runtime).items()
+                for error in errors
             ),
         ]
 
     def exposition(self) -> bytes:
         """Return every metric in Prometheus' text format."""
         return generate_latest(self._registry)
-
-
-def _errors(connection: dict[str, Any]) -> list[str]:
-    """Return what is wrong with a connection or its streams, each once."""
-    found = [connection["error"], *(stream["error"] for stream in connection["streams"])]
-    return list(dict.fromkeys(error for error in found if error))
 
 
 class _StoreGauges(Collector):
@@ -78,6 +71,7 @@ class _StoreGauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         found = overview(self._runtime)
+        troubled = troubles(self._runtime)
         up = GaugeMetricFamily(
             "crmbridge_connection_up",
             "1 while neither the connection nor one of its streams has an error.",
@@ -103,7 +97,7 @@ class _StoreGauges(Collector):
         )
         now = datetime.fromisoformat(found["at"])
         for connection in found["connections"]:
-            up.add_metric([connection["name"]], 0 if _errors(connection) else 1)
+            up.add_metric([connection["name"]], 0 if troubled[connection["name"]] else 1)
             if connection["last_event_at"] is not None:
                 last = datetime.fromisoformat(connection["last_event_at"])
                 silence.add_metric([connection["name"]], (now - last).total_seconds())
