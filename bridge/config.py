@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from bridge.journey.emails import read_email
 from bridge.journey.phones import read_phones
 from bridge.model import Json
 from bridge.references import BY_REFERENCE, REFERENCE, References
-from bridge.setting_faults import faults
+from bridge.setting_faults import faults, remove
 from bridge.yaml_file import Document, YamlPath, did_you_mean, load, parse
 
 SCHEMA_FILE = Path(__file__).with_name("config.schema.json")
@@ -69,7 +68,11 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionConfig:
-    """One configured connection; `settings` hold secrets in the clear and never show them."""
+    """
+    One configured connection; `settings` hold secrets in the clear and never show them.
+
+    `absent` are secrets that are not there; a connection that lacks some is only for reading the store.
+    """
 
     name: str
     connector: str
@@ -79,6 +82,7 @@ class ConnectionConfig:
     every: float | None = None
     capture: CaptureRules = field(default_factory=CaptureRules)
     push: Push | None = None
+    absent: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,14 +126,15 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path, *, secrets: bool = True) -> Config:
     """
     Read, check and resolve a configuration.
 
     Relative paths in it start at its folder: of the store, blobs, mappings, `${file:}`, `${command:}` and of
-    those settings of a connector whose schema says `"format": "path"`. Raises ConfigError with every problem.
+    those settings of a connector whose schema says `"format": "path"`. Raises ConfigError with every problem;
+    without `secrets`, what a connection refers to and is not there is none, and is noted in it.
     """
-    return _Reader(load(path), path.parent).read()
+    return _Reader(load(path), path.parent, secrets=secrets).read()
 
 
 def parse_config(text: str, *, file: str, folder: Path) -> Config:
@@ -140,12 +145,14 @@ def parse_config(text: str, *, file: str, folder: Path) -> Config:
 class _Reader:
     """Reads one document; what is wrong in one place is noted and does not hide what is wrong in another."""
 
-    def __init__(self, document: Document, folder: Path) -> None:
+    def __init__(self, document: Document, folder: Path, *, secrets: bool = True) -> None:
         self.document = document
         self.folder = folder
         self.problems: list[Problem] = []
         self.left_out: list[Problem] = []
-        self.references = References(folder, self._problem)
+        self.absent: dict[str | int, list[Problem]] = {}
+        note = self._problem if secrets else self._note_absent
+        self.references = References(folder, problem=self._problem, absent=note)
 
     def read(self) -> Config:
         value = self._usable()
@@ -187,13 +194,19 @@ class _Reader:
     def _problem(self, path: YamlPath, message: str, remedy: str = "") -> None:
         self.problems.append(self.document.problem(path, message, remedy))
 
+    def _note_absent(self, path: YamlPath, message: str, remedy: str) -> None:
+        if path[0] == "connections":
+            self.absent.setdefault(path[1], []).append(self.document.problem(path, message, remedy))
+        else:
+            self._problem(path, message, remedy)
+
     def _usable(self) -> dict[str, Any]:
         """Note what the schema finds and return the document without it, so that the rest can be checked."""
         value: dict[str, Any] = copy.deepcopy(self.document.value)
         for fault in list(faults(schema(), value)):
             self._problem(fault.path, fault.message, fault.remedy)
             if fault.here:
-                _remove(value, fault.path)
+                remove(value, fault.path)
         return value
 
     def _zone(self, name: str) -> ZoneInfo:
@@ -346,6 +359,7 @@ class _Reader:
                 grow_after=push.get("grow_after", 300.0),
                 hold_above=HoldAbove(**push.get("hold_above", {})),
             ),
+            absent=tuple(self.absent.get(name, ())),
         )
 
     def _capture(self, block: Mapping[str, Json], path: YamlPath, zone: ZoneInfo) -> CaptureRules:
@@ -374,15 +388,6 @@ class _Reader:
             if not self.references.lacks(fault.path):
                 self._problem(fault.path, fault.message, fault.remedy)
         return settings
-
-
-def _remove(value: Json, path: YamlPath) -> None:
-    """Take out what stands at a path, the whole list where it is in one; what is gone already is gone."""
-    *above, last = itertools.takewhile(lambda key: isinstance(key, str), path)
-    for key in above:
-        value = value[key] if isinstance(value, dict) and key in value else None
-    if isinstance(value, dict):
-        value.pop(last, None)
 
 
 def _described(name: str) -> Json:

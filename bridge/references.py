@@ -24,18 +24,23 @@ BROKEN = re.compile(r"\$\{([^}:]{0,20})[^}]{0,40}\}?")
 """What is left of a text after its references were taken out and still begins like one; the group is its kind."""
 
 
+Note = Callable[[YamlPath, str, str], None]
+
+
 class References:
     """
-    Replaces the references in a tree of settings, noting every problem through `problem(path, message, remedy)`.
+    Replaces the references in a tree of settings, noting every problem through `problem(path, message, remedy)`,
+    and through `absent` what is written well and is not there.
 
     `secrets` grows by every value that stands where a secret belongs (`writeOnly`), and by what any file
     or command gave; what a variable holds elsewhere, such as a host's name, may be shown.
     """
 
-    def __init__(self, folder: Path, problem: Callable[[YamlPath, str, str], None]) -> None:
+    def __init__(self, folder: Path, *, problem: Note, absent: Note) -> None:
         self.secrets: dict[str, None] = {}
         self._folder = folder
         self._problem = problem
+        self._absent = absent
         self._lacking: set[YamlPath] = set()
 
     def lacks(self, path: YamlPath) -> bool:
@@ -71,7 +76,7 @@ class References:
         if not isinstance(value, str):
             return value
         found = REFERENCE.sub(lambda match: self._fetch(match, path, secret=secret), value)
-        if secret:
+        if secret and not self.lacks(path):
             self.secrets[found] = None
         return str(self._folder.absolute() / found) if rules.get("format") == "path" else found
 
@@ -80,7 +85,8 @@ class References:
         try:
             found = fetch(kind, name, self._folder)
         except NotThereError as error:
-            self._lack(path, f"{match.group()} {error}", error.remedy)
+            self._lacking.add(path)
+            self._absent(path, f"{match.group()} {error}", error.remedy)
             return ""
         if secret or kind != "env":
             self.secrets[found] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -48,6 +49,15 @@ def faults(rules: Mapping[str, Any], value: Json, at: YamlPath = ()) -> Iterator
             if fault not in seen:
                 seen.add(fault)
                 yield fault
+
+
+def remove(value: Json, path: YamlPath) -> None:
+    """Take out what stands at a path, the whole list where it is in one; what is gone already is gone."""
+    *above, last = itertools.takewhile(lambda key: isinstance(key, str), path)
+    for key in above:
+        value = value[key] if isinstance(value, dict) and key in value else None
+    if isinstance(value, dict):
+        value.pop(last, None)
 
 
 def _told(error: jsonschema.ValidationError, at: YamlPath) -> Iterator[Fault]:

@@ -31,7 +31,7 @@ def journey(
 ) -> None:
     """Show one person's whole history over all channels."""
     who = who.encode("utf-8", "replace").decode()  # what a terminal in another encoding sends is no text
-    with opened(config) as runtime:
+    with opened(config, secrets=False) as runtime:
         found = find_people(runtime, who)
         if not found:
             if as_json:
@@ -79,7 +79,7 @@ def _show_history(runtime: Runtime, shown: dict[str, Any]) -> None:
 
 def waiting(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
     """Show who waits for an answer from us. The longest wait comes first, with its channel and owner."""
-    with opened(config) as runtime:
+    with opened(config, secrets=False) as runtime:
         found = waiting_list(runtime)
         if as_json:
             output.emit(found)
@@ -93,7 +93,7 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
 
     When it last went through, counts that add up, what waits to be written, and errors with their remedy.
     """
-    with opened(config) as runtime:
+    with opened(config, secrets=False) as runtime:
         found = overview(runtime)
         with runtime.database.read() as c:
             found["last_sync"] = runs.latest_run(c, "sync")
@@ -107,6 +107,8 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
             output.say(
                 f"{connection['name']}{account}  last news {output.local_time(connection['last_event_at'], zone)}"
             )
+            for problem in connection["absent"]:
+                output.say(f"  ? {problem} What is shown here is what is stored.")
             if connection["error"]:
                 output.say(
                     f"  ! {connection['error']} (since {output.local_time(connection['error_since'], zone)})"

@@ -26,8 +26,8 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens
 DEFAULT = Path("config.yaml")
 
 
-def read_config(path: Path) -> Config:
-    """Load the configuration; a missing file names the command that writes one."""
+def read_config(path: Path, *, secrets: bool = True) -> Config:
+    """Load the configuration, as `load_config` does; a missing file names the command that writes one."""
     if not path.exists():
         raise ConfigError(
             [
@@ -40,18 +40,24 @@ def read_config(path: Path) -> Config:
                 )
             ]
         )
-    config = load_config(path)
+    config = load_config(path, secrets=secrets)
     for problem in config.left_out:
         output.warn(str(problem))
     return config
 
 
 @contextmanager
-def opened(path: Path, *, lock_as: str | None = None, verbose: bool = False) -> Iterator[Runtime]:
-    """Open the runtime of a configuration; accounts are recalled from the store, nobody is asked."""
+def opened(
+    path: Path, *, lock_as: str | None = None, verbose: bool = False, secrets: bool = True
+) -> Iterator[Runtime]:
+    """
+    Open the runtime of a configuration; accounts are recalled from the store, nobody is asked.
+
+    Without `secrets`, for commands that only read the store, those that are not there are done without.
+    """
     redactor = Redactor()
     output.start_logging(redactor, verbose=verbose)
-    config = read_config(path)
+    config = read_config(path, secrets=secrets)
     with open_runtime(config, lock_as=lock_as, redactor=redactor) as runtime:
         recall_accounts(runtime)
         yield runtime

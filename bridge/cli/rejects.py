@@ -27,7 +27,7 @@ def listing(context: typer.Context, config: ConfigPath = DEFAULT, as_json: AsJso
             options = " and ".join({"config": "--config", "as_json": "--json"}[name] for name in given)
             raise typer.BadParameter(f"write {options} after {context.invoked_subcommand}, not before it")
         return
-    with opened(config) as runtime, runtime.database.read() as c:
+    with opened(config, secrets=False) as runtime, runtime.database.read() as c:
         found = store.listed(c)
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in found:

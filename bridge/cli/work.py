@@ -19,7 +19,7 @@ from bridge.engine import commands, cycle
 from bridge.engine.local import Daemon
 from bridge.engine.memory import spare_what_stays
 from bridge.engine.opening import fault_of, learn_account, note_error, open_runtime, recall_accounts
-from bridge.errors import AuthError, BridgeError, StoreError
+from bridge.errors import AuthError, BridgeError, ConfigError, StoreError
 from bridge.redact import Redactor
 from bridge.store import people, runs
 from bridge.store.writer import Priority
@@ -49,8 +49,12 @@ def plan(
     details: Annotated[bool, typer.Option("--details", help="Show every entry's text.")] = False,
 ) -> None:
     """Show what would be written, before anything is. Reads the CRM, changes nothing."""
-    with opened(config, verbose=verbose) as runtime:
-        found = {connection.name: plan_all(runtime, connection) for connection in _to_plan(runtime)}
+    with opened(config, verbose=verbose, secrets=False) as runtime:
+        crms = _to_plan(runtime)
+        absent = [problem for connection in crms for problem in connection.config.absent]
+        if absent:
+            raise ConfigError(absent)
+        found = {connection.name: plan_all(runtime, connection) for connection in crms}
         if as_json:
             output.emit(
                 {name: [report.action_json(action) for action in actions] for name, actions in found.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -28,6 +28,17 @@ from bridge.store.entities import entities_of_type
 from bridge.store.traces import Traces
 from bridge.store.writer import Priority, Writer
 from bridge.sync.runtime import Connection, Runtime, log, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Stands where a connector would while secrets of its settings are not there; asked, it says which."""
+
+    problems: tuple[Problem, ...]
+
+    def check(self) -> Account:
+        """Raise ConfigError with what is not there."""
+        raise ConfigError(self.problems)
 
 
 def load_mappings(config: Config) -> dict[str, MappingFile]:
@@ -139,7 +150,9 @@ def _open(
     return Connection(
         name=settings.name,
         spec=spec,
-        connector=_open_connector(spec, settings, context, redactor),
+        connector=Absent(settings.absent)
+        if settings.absent
+        else _open_connector(spec, settings, context, redactor),
         mapping=mapping,
         config=settings,
         region=region,

@@ -26,6 +26,7 @@ def overview(runtime: Runtime) -> dict[str, Any]:
     For each stream read = mapped + skipped + rejected + waiting; `rules` counts the skips by
     rule; `age_seconds` tells how long ago the last pull went through. A webhook body that is not
     split yet is one waiting of the stream "webhook", one that cannot be one rejected. An `error` says what to do.
+    `absent` are secrets that this process does without.
     """
     now = runtime.clock()
     counts: dict[tuple[int, str], dict[str, Any]] = defaultdict(
@@ -60,6 +61,7 @@ def overview(runtime: Runtime) -> dict[str, Any]:
                     "name": connection.name,
                     "connector": connection.spec.name,
                     "account": connection.account.id if connection.account else None,
+                    "absent": [str(problem) for problem in connection.config.absent],
                     "error": known.error if known else None,
                     "error_since": _text(instant(known.error_since)) if known else None,
                     "last_event_at": _last_event(c, connection, newest[account_pk]),
@@ -145,7 +147,8 @@ def unknown_words(runtime: Runtime, limit: int = 20) -> list[dict[str, Any]]:
 def _last_event(c: Any, connection: Connection, newest: int) -> str | None:
     """Return when something last came in, so that silence can be seen; `newest` is the key of the latest record."""
     latest = None
-    if isinstance(connection.connector, Receiver):
+    unopened = bool(connection.config.absent)
+    if unopened or isinstance(connection.connector, Receiver):
         query = (
             select(delivery.c.received_at)
             .where(delivery.c.connection == connection.name)
@@ -153,7 +156,7 @@ def _last_event(c: Any, connection: Connection, newest: int) -> str | None:
             .limit(1)
         )
         latest = c.execute(query).scalar()
-    if isinstance(connection.connector, Source):
+    if unopened or isinstance(connection.connector, Source):
         received = c.execute(select(record.c.received_at).where(record.c.pk == newest)).scalar()
         latest = max(filter(None, (latest, received)), default=None)
     return _text(instant(latest))
