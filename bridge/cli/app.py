@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import bridge
-from bridge.cli import look, mappings, output, rejects, setup, work
+from bridge.cli import approve, look, mappings, output, rejects, setup, work
 from bridge.errors import BridgeError
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ def _top(
 setup.add_to(app)
 work.add_to(app)
 look.add_to(app)
+approve.add_to(app)
 rejects.add_to(app)
 mappings.add_to(app)
 

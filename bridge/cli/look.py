@@ -113,6 +113,8 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
                 output.say(
                     f"  ! {connection['error']} (since {output.local_time(connection['error_since'], zone)})"
                 )
+            if connection["held"]:
+                output.say(f"  ! {connection['held']['message']}")
             for stream in connection["streams"]:
                 output.say(f"  {_stream_line(stream, zone)}")
                 if stream["error"]:

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sqlalchemy import Connection as Transaction
+
 from bridge.errors import ConfigError, StoreError
-from bridge.store import cursors, rejects, runs
+from bridge.store import cursors, mass, rejects, runs
 from bridge.store.writer import Priority
 from bridge.sync import remap
 from bridge.sync.runtime import Runtime
@@ -52,6 +54,36 @@ def apply_remap(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
     return {"records": remap.remap(runtime, runtime.connections[arguments["connection"]])}
 
 
+def approve(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
+    """
+    Let the mass change go that run `run` held: exactly what was counted then.
+
+    Returns the connection and how many contacts change. Raises ConfigError where that run holds nothing now,
+    or this process works with other `mappings`.
+    """
+    _check_mappings(runtime, arguments)
+    wanted = arguments["run"]
+
+    def work(c: Transaction) -> Result:
+        held: list[str] = []
+        for connection in runtime.destinations():
+            assert connection.account_pk is not None
+            hold = mass.load_hold(c, connection.account_pk)
+            if hold is not None and hold.run == wanted:
+                mass.approve(c, connection.account_pk, hold)
+                return {"run": wanted, "connection": connection.name, "contacts": hold.count}
+            if hold is not None:
+                held.append(f"{connection.name}: {hold}")
+        more = " ".join(held) or "Nothing is held."
+        raise ConfigError(
+            f"run {wanted} holds nothing: it was released, or what is queued has changed. {more}"
+        )
+
+    result = runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
+    runtime.wake("deliver")
+    return result
+
+
 def _check_mappings(runtime: Runtime, arguments: Mapping[str, Any]) -> None:
     """Refuse what was asked for in view of mappings (digest by connection) that this process does not have."""
     for name, digest in arguments.get("mappings", {}).items():
@@ -71,6 +103,7 @@ COMMANDS: dict[str, Callable[[Runtime, Mapping[str, Any]], Result]] = {
     "sync": sync,
     "replay": replay,
     "remap": apply_remap,
+    "approve": approve,
 }
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection as Transaction
 
+from bridge.config import HoldAbove
 from bridge.errors import MappingError
 from bridge.model import Json
 from bridge.store import mass as books
@@ -74,6 +75,10 @@ class Guard:
         assert self._connection.account_pk is not None
         return self._connection.account_pk
 
+    @property
+    def _rules(self) -> HoldAbove:
+        return (self._connection.config.push or PREVIEW).hold_above
+
     def holds(self) -> bool:
         """
         Tell whether what came to the queue since the last look must wait for a person.
@@ -83,12 +88,12 @@ class Guard:
         with self._runtime.database.read() as c:
             count, last = books.queue_state(c, self._account_pk)
             hold = books.load_hold(c, self._account_pk)
-        if last <= self._covered:
+        if last <= self._covered and hold is None:
             return False
         if hold is not None and self._still(hold, count, last):
             return True
         began = time.monotonic()
-        found = self._count(last, whole=hold is not None) if count >= EMPTIED_LEAST else Mass()
+        found = self._count(last, whole=hold is not None)
         now = self._judge(found, hold, seen=f"{count}:{last}", took=time.monotonic() - began)
         if now is None:
             self._covered = last
@@ -120,6 +125,7 @@ class Guard:
             books.forget_approved(c, self._account_pk)
 
         self._runtime.writer.run(work, priority=Priority.DELIVERY)
+        self._before, self._passed = delivered, 0
 
     def _still(self, hold: Hold, count: int, last: int) -> bool:
         """Tell whether a hold needs no new count: nothing moved, or it was counted a moment ago."""
@@ -164,15 +170,14 @@ class Guard:
     def _judge(self, found: Mass, hold: Hold | None, *, seen: str, took: float) -> Hold | None:
         """Hold what is too much, go on holding what was, or let it go; returns what is held."""
         runtime, connection = self._runtime, self._connection
-        rules = (connection.config.push or PREVIEW).hold_above
         with runtime.database.read() as c:
             approved = books.load_approved(c, self._account_pk)
             contacts = books.contact_count(c, self._account_pk) if found.changes else 0
             emptied = self._emptied(c, found)
-        limit = max(rules.number, int(rules.share * contacts))
+        limit = max(self._rules.number, int(self._rules.share * contacts))
         asked = found.changes - approved
         now = runtime.clock()
-        passed = self._passed + sum(n for _, n in self._recent(now))
+        passed = self._passed + sum(count for _, count in self._recent(now))
         if hold is not None:
             passed = max(passed, hold.passed)
         if not asked or (len(asked) + passed <= limit and not emptied):

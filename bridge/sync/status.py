@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from bridge.connector import Receiver, Source
-from bridge.store import collected, deliveries
+from bridge.store import collected, deliveries, mass
 from bridge.store import ledger as books
 from bridge.store.database import instant
 from bridge.store.tables import connection as connections
@@ -26,6 +26,7 @@ def overview(runtime: Runtime) -> dict[str, Any]:
     For each stream read = mapped + skipped + rejected + waiting; `rules` counts the skips by
     rule; `age_seconds` tells how long ago the last pull went through. A webhook body that is not
     split yet is one waiting of the stream "webhook", one that cannot be one rejected. An `error` says what to do.
+    `held` is a mass change that waits for a person, None where there is none.
     `absent` are secrets that this process does without.
     """
     now = runtime.clock()
@@ -66,6 +67,7 @@ def overview(runtime: Runtime) -> dict[str, Any]:
                     "error_since": _text(instant(known.error_since)) if known else None,
                     "last_event_at": _last_event(c, connection, newest[account_pk]),
                     "streams": streams,
+                    "held": _held(c, connection, account_pk),
                     "writes": books.intent_counts(c, account_pk)
                     if account_pk is not None and connection.config.push is not None
                     else {},
@@ -94,6 +96,16 @@ def troubles(runtime: Runtime) -> dict[str, list[str]]:
         ]
         found[name] = list(dict.fromkeys(error for error in errors if error))
     return found
+
+
+def held_changes(runtime: Runtime) -> dict[str, str]:
+    """Return the message of each connection whose mass change waits for a person."""
+    with runtime.database.read() as c:
+        found = {
+            connection.name: _held(c, connection, connection.account_pk)
+            for connection in runtime.connections.values()
+        }
+    return {name: str(held["message"]) for name, held in found.items() if held is not None}
 
 
 _NO_PULL: dict[str, Any] = {
@@ -132,6 +144,13 @@ def _streams(
             }
         )
     return streams
+
+
+def _held(c: Any, connection: Connection, account_pk: int | None) -> dict[str, Any] | None:
+    if account_pk is None or connection.config.push is None:
+        return None
+    hold = mass.load_hold(c, account_pk)
+    return hold.as_json() if hold is not None else None
 
 
 def unknown_words(runtime: Runtime, limit: int = 20) -> list[dict[str, Any]]:

@@ -89,12 +89,15 @@ def _pages(runtime: Runtime, metrics: Metrics) -> Starlette:
         return _page(200, {"status": "ok"})
 
     async def ready(request: HttpRequest) -> Response:
+        held: list[str] = []
         try:
             problems = await asyncio.to_thread(metrics.problems)
+            held = await asyncio.to_thread(metrics.held)
         except StoreError as error:
             problems = [runtime.message(error)]
         return _page(
-            503 if problems else 200, {"status": "not ready" if problems else "ok", "problems": problems}
+            503 if problems else 200,
+            {"status": "not ready" if problems else "ok", "problems": problems, "held": held},
         )
 
     async def scrape(request: HttpRequest) -> Response:

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from bridge.store.tables import journey
 from bridge.sync.runtime import Runtime
-from bridge.sync.status import overview, troubles
+from bridge.sync.status import held_changes, overview, troubles
 
 
 class Metrics:
@@ -57,6 +57,10 @@ class Metrics:
             ),
         ]
 
+    def held(self) -> list[str]:
+        """Return which mass changes wait for a person; the daemon is ready nevertheless."""
+        return [f"{name}: {message}" for name, message in held_changes(self._runtime).items()]
+
     def exposition(self) -> bytes:
         """Return every metric in Prometheus' text format."""
         return generate_latest(self._registry)
@@ -95,8 +99,14 @@ class _StoreGauges(Collector):
             "Writes that are not at the CRM yet, by state.",
             labels=["connection", "state"],
         )
+        held = GaugeMetricFamily(
+            "crmbridge_held_contacts",
+            "Contacts that a held mass change would change; crmbridge approve releases it.",
+            labels=["connection"],
+        )
         now = datetime.fromisoformat(found["at"])
         for connection in found["connections"]:
+            held.add_metric([connection["name"]], connection["held"]["count"] if connection["held"] else 0)
             up.add_metric([connection["name"]], 0 if troubled[connection["name"]] else 1)
             if connection["last_event_at"] is not None:
                 last = datetime.fromisoformat(connection["last_event_at"])
@@ -116,4 +126,4 @@ class _StoreGauges(Collector):
             "crmbridge_writer_backlog", "Pieces of work that wait for the store's writer."
         )
         backlog.add_metric([], self._runtime.writer.backlog)
-        yield from (up, silence, records, freshness, writes, people, backlog)
+        yield from (up, silence, records, freshness, writes, held, people, backlog)
