@@ -154,6 +154,18 @@ def test_a_leads_own_fields_come_by_name_too(company: World) -> None:
     assert code not in record.data
 
 
+def test_a_note_does_not_change_because_its_person_has_another_name(company: World) -> None:
+    ana = company.person()
+    firm = company.crm.create("organizations", {"name": "Padaria"})
+    company.crm.create("notes", {"content": "Oi", "person_id": int(ana), "org_id": int(firm)})
+    [before] = records(company.pull("notes", "backfill"))
+    company.crm.edit("persons", ana, {"name": "Ana Paula"})
+    company.crm.edit("organizations", firm, {"name": "Padaria Lima"})
+    [after] = records(company.pull("notes", "backfill"))
+    assert after.data["person"] == {"name": "Ana Paula"}
+    assert after.version == before.version
+
+
 def test_a_person_and_an_activity_show_what_a_mapping_cannot_dig_out(company: World) -> None:
     cursor = company.started("persons")
     ana = company.person(emails=emails("ana@one.example", "ana@two.example"), phones=emails("11 97391-4862"))

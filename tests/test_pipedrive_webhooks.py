@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pipedrive_world import START, World, emails, world
+from pipedrive_world import START, World, activity, emails, person_write, world
 
 from bridge import Delivery, Hint, MappingError, Record, Request, Skip
 
@@ -145,3 +145,14 @@ def test_what_nobody_reads_is_skipped_and_what_makes_no_sense_is_kept(company: W
 def test_a_list_of_events_that_a_relay_forwards_is_read_as_well(company: World) -> None:
     found = split(company, [event(), event(entity_id="502", action="delete")])
     assert [type(one) for one in found] == [Hint, Record]
+
+
+def test_what_our_own_key_wrote_is_no_news_and_what_others_did_is(company: World) -> None:
+    company.connector.check()
+    ana = company.person()
+    assert [one.stream for one in told(company) if isinstance(one, Hint)] == ["persons"]
+    company.push(activity(1, ana), person_write(2))
+    assert told(company) == []
+    company.reopen()
+    company.push(activity(3, ana))
+    assert told(company) == [Hint(stream="activities", ids=("502",))], "whose key it is was not asked yet"

@@ -30,9 +30,9 @@ from bridge import (
     Write,
     hookimpl,
 )
-from bridge_pipedrive import receiver
 from bridge_pipedrive.client import Client
 from bridge_pipedrive.lookup import Lookup
+from bridge_pipedrive.receiver import Receiver
 from bridge_pipedrive.setup import Setup
 from bridge_pipedrive.sink import Sink
 from bridge_pipedrive.sink_bodies import Bodies
@@ -115,7 +115,7 @@ class Pipedrive:
         self._source = Source(self._client, self._setup, missing, context.clock)
         self._lookup = Lookup(self._client, self._setup, bodies, missing)
         self._sink = Sink(self._client, self._setup, bodies, missing)
-        self._receiver = receiver.Receiver(settings)
+        self._receiver = Receiver(settings)
 
     def check(self) -> Account:
         """
@@ -130,6 +130,7 @@ class Pipedrive:
             raise Unavailable(f"Pipedrive answered GET {ME} without a company; it is asked again later")
         self._client.at_home(str(row.get("company_domain") or ""))
         self._setup.know_zone(row.get("timezone_name"))
+        self._receiver.own_user = str(row["id"])
         scopes, missing = self._scopes() if self._client.is_app else (_rights(row), ())
         return Account(
             id=str(company),
@@ -163,7 +164,7 @@ class Pipedrive:
         return self._receiver.verify(request)
 
     def split(self, delivery: Delivery) -> Iterator[Record | Skip | Hint]:
-        return receiver.split(delivery)
+        return self._receiver.split(delivery)
 
     def find(self, people: Sequence[Person]) -> Iterator[Match]:
         return self._lookup.find(people)

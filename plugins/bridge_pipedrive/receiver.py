@@ -20,10 +20,15 @@ _ODD_STREAM = "activities"
 
 
 class Receiver:
-    """Takes the webhooks of one connection; holds their password and shows it to nobody."""
+    """
+    Takes the webhooks of one connection; holds their password and shows it to nobody.
+
+    `own_user` is the user of our own key, as soon as it is known: what that key wrote is no news.
+    """
 
     def __init__(self, settings: Mapping[str, Json]) -> None:
         password = settings.get("webhook_password")
+        self.own_user = ""
         self._named = f"{settings.get('webhook_user', 'crmbridge')}:{password}".encode() if password else None
 
     def verify(self, request: Request) -> Reply:
@@ -47,48 +52,57 @@ class Receiver:
         digest = hashlib.blake2b(request.body, digest_size=16).hexdigest()
         return Reply(body=b"stored\n", store=True, idempotency_key=digest)
 
+    def split(self, delivery: Delivery) -> Iterator[Record | Skip | Hint]:
+        """
+        Yield what a webhook tells: a hint for a change, a record for a deletion, nothing for our own writes.
 
-def split(delivery: Delivery) -> Iterator[Record | Skip | Hint]:
-    """
-    Yield what a webhook tells: a hint for a change, a record for a deletion.
+        A merge deletes one and changes the other; the one that stays comes as a record that names the one it
+        absorbed, which nothing tells later. A list of events, as relays forward them, is read as well; an event
+        that makes no sense is kept. Raises MappingError when the body is no JSON object.
+        """
+        try:
+            body = orjson.loads(delivery.body)
+        except orjson.JSONDecodeError:
+            body = None
+        if not isinstance(body, dict | list) or not body:
+            raise MappingError(f"delivery {delivery.id}: the body is no webhook of Pipedrive")
+        for event in body if isinstance(body, list) else [body]:
+            yield from self._one(event)
 
-    A merge deletes one and changes the other; the one that stays comes as a record that names the one it
-    absorbed, which nothing tells later. A list of events, as relays forward them, is read as well; an event
-    that makes no sense is kept. Raises MappingError when the body is no JSON object.
-    """
-    try:
-        body = orjson.loads(delivery.body)
-    except orjson.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict | list) or not body:
-        raise MappingError(f"delivery {delivery.id}: the body is no webhook of Pipedrive")
-    for event in body if isinstance(body, list) else [body]:
-        yield from _one(event)
-
-
-def _one(event: Json) -> Iterator[Record | Skip | Hint]:
-    meta = event.get("meta") if isinstance(event, dict) else None
-    entity = str(meta.get("entity")) if isinstance(meta, dict) else ""
-    id_ = _id(meta.get("entity_id")) if isinstance(meta, dict) else ""
-    action = meta.get("action") if isinstance(meta, dict) else None
-    if not isinstance(meta, dict) or action not in ("create", "change", "delete") or not (id_ and entity):
-        yield _odd(event)
-        return
-    stream = STREAM_OF.get(entity)
-    if stream is None:
-        at = str(meta.get("timestamp") or meta.get("correlation_id") or action)
-        yield Skip(stream=_ODD_STREAM, id=f"{entity}-{id_}", version=at, rule=f"nobody reads {entity}"[:100])
-        return
-    merged_to, merged_from = _id(meta.get("merged_to_id")), _id(meta.get("merged_from_id"))
-    if action == "delete" and stream in KINDS:
-        yield _deleted(stream, id_, meta)
-        if merged_to:
-            yield Hint(stream=stream, ids=(merged_to,))
-        return
-    survivor = event.get("data")
-    if merged_from and stream == "persons" and isinstance(survivor, dict) and _id(survivor.get("id")) == id_:
-        yield as_record(stream, {**survivor, "custom_fields": {}, "merged_ids": [merged_from]})
-    yield Hint(stream=stream, ids=(id_,))
+    def _one(self, event: Json) -> Iterator[Record | Skip | Hint]:
+        meta = event.get("meta") if isinstance(event, dict) else None
+        entity = str(meta.get("entity")) if isinstance(meta, dict) else ""
+        id_ = _id(meta.get("entity_id")) if isinstance(meta, dict) else ""
+        action = meta.get("action") if isinstance(meta, dict) else None
+        if not isinstance(meta, dict) or action not in ("create", "change", "delete") or not (id_ and entity):
+            yield _odd(event)
+            return
+        stream = STREAM_OF.get(entity)
+        if stream is None:
+            at = str(meta.get("timestamp") or meta.get("correlation_id") or action)
+            yield Skip(
+                stream=_ODD_STREAM, id=f"{entity}-{id_}", version=at, rule=f"nobody reads {entity}"[:100]
+            )
+            return
+        merged_to, merged_from = _id(meta.get("merged_to_id")), _id(meta.get("merged_from_id"))
+        if action == "delete" and stream in KINDS:
+            yield _deleted(stream, id_, meta)
+            if merged_to:
+                yield Hint(stream=stream, ids=(merged_to,))
+            return
+        survivor = event.get("data")
+        if (
+            merged_from
+            and stream == "persons"
+            and isinstance(survivor, dict)
+            and _id(survivor.get("id")) == id_
+        ):
+            yield as_record(stream, {**survivor, "custom_fields": {}, "merged_ids": [merged_from]})
+        by_us = (
+            meta.get("change_source") == "api" and self.own_user and _id(meta.get("user_id")) == self.own_user
+        )
+        if merged_from or not by_us:
+            yield Hint(stream=stream, ids=(id_,))
 
 
 def _deleted(stream: str, id_: str, meta: Row) -> Record:

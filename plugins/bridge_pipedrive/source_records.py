@@ -13,6 +13,8 @@ from bridge_pipedrive.client import Client, Row
 from bridge_pipedrive.words import PAGE, instant, second
 
 _MOST_KEPT = 5_000
+_OTHER_RECORDS = frozenset(("person", "deal", "organization", "project", "task", "user"))
+"""What version 1 shows of the records that a note is on."""
 
 
 class History:
@@ -142,8 +144,14 @@ def gone(stream: str, id_: str) -> Record:
 
 
 def _digest(data: Mapping[str, Json]) -> str:
-    """Return a digest of what a row says, whichever of its lists said it: empty fields do not count."""
-    content = {name: value for name, value in data.items() if value is not None}
+    """
+    Return a digest of what a row says, whichever of its lists said it.
+
+    Empty fields do not count, nor what a note shows of other records, which is no change of the note.
+    """
+    content = {
+        name: value for name, value in data.items() if value is not None and name not in _OTHER_RECORDS
+    }
     return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=6).hexdigest()
 
 
