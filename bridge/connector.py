@@ -172,7 +172,8 @@ class ConnectorSpec:
     What a plugin registers: one connector.
 
     `settings` is a closed JSON Schema (additionalProperties false; `writeOnly: true` marks
-    a secret, `description` is shown to the admin). `mapping` is the file name of the mapping
+    a secret, `"format": "path"` a path, which is absolute when `open` gets it, `description` is
+    shown to the admin). `mapping` is the file name of the mapping
     under `mappings/`, or an absolute path in a third party's package. `settle` is how many
     seconds after a time-out the vendor may still commit a write. `contact_stream` names the
     stream of a CRM's contacts, empty for a channel. `paths` are addresses its receiver answers
