@@ -69,7 +69,7 @@ def main() -> None:
     except _Stopped:
         output.warn("Stopped. Run the same command again: it goes on where it was.")
         sys.exit(130)
-    except Exception as error:
+    except Exception as error:  # ours by definition: whoever sees it must know what to do with it
         logging.getLogger("crmbridge").critical("a fault of crmbridge, please report it", exc_info=True)
         output.warn(f"{type(error).__name__}: {error}")
         output.warn("This is a fault of crmbridge; what was stored is safe. Report it with the lines above.")

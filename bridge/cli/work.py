@@ -176,7 +176,7 @@ def sync_once(
                 written.update(done[1])
             except StoreError:
                 raise
-            except (Exception, SystemExit) as fault:
+            except (Exception, SystemExit) as fault:  # one CRM's fault must not stop the others
                 if not isinstance(fault, BridgeError):
                     log.exception("%s", connection.name)
                 error = fault if isinstance(fault, BridgeError) else fault_of(connection, fault)

@@ -122,7 +122,7 @@ def pull(
                 found = collect(runtime, connection, stream, phase, run=run, pages=pages, stopping=stopping)
         except StoreError:
             raise
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # one stream's fault must not stop the others
             told = error if isinstance(error, BridgeError) else fault_of(connection, error)
             outcome.failed.add((stream, phase))
             outcome.errors.append(f"{runtime.told(connection, told)} ({stream})")

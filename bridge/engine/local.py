@@ -251,7 +251,7 @@ class Daemon:
                 continue
             except StoreError:
                 raise
-            except (Exception, SystemExit) as fault:
+            except (Exception, SystemExit) as fault:  # a connector's; its CRM is tried again later
                 if not isinstance(fault, BridgeError):
                     log.exception("%s", connection.name)
                 told = fault if isinstance(fault, BridgeError) else fault_of(connection, fault)
