@@ -108,11 +108,10 @@ class Spending:
         limit = int(self._tokens * share)
         if self.spent + cost <= limit:
             return
-        wait = until_midnight(self._clock())
         raise RateLimited(
             f"{self.spent:,} of Pipedrive's {self._of} are spent, and crmbridge may take {limit:,} for this; it goes"
             " on at midnight UTC. Set `plan`, `seats` or `share` in the settings if your company has more.",
-            wait=wait,
+            wait=until_tomorrow(self._clock()),
             budget="tokens",
         )
 
@@ -268,9 +267,10 @@ def _next(more: Row, data: Json) -> str | int | None:
         return str(cursor)
     counted = more.get("pagination")
     counted = counted if isinstance(counted, dict) else more
-    if not counted.get("more_items_in_collection") or not data:
+    if not counted.get("more_items_in_collection"):
         return None
-    return int(counted.get("start") or 0) + len(data)
+    start = counted.get("start")
+    return (start if isinstance(start, int) else 0) + len(data or ())
 
 
 def _too_many(call: str, words: str | None, response: requests.Response, now: datetime) -> tuple[str, float]:
@@ -289,7 +289,7 @@ def _too_many(call: str, words: str | None, response: requests.Response, now: da
     if stated.isdecimal():
         wait = float(stated)
         return f"Pipedrive refused {call}: too many calls{said}; the next one in {wait:g} s", wait
-    wait = min(DAILY_RETRY, until_midnight(now))
+    wait = until_tomorrow(now)
     return (
         f"Pipedrive refused {call}{said}: the company's API tokens of today are spent, by all its apps together."
         f" It is asked again in {wait / 60:.0f} min",
@@ -313,10 +313,10 @@ def _json(response: requests.Response) -> Json:
         return None
 
 
-def until_midnight(now: datetime) -> float:
-    """Return the seconds until the next day begins in UTC."""
+def until_tomorrow(now: datetime) -> float:
+    """Return the seconds until the next day begins in UTC, or an hour: what was spent or set may change earlier."""
     start = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return (start + timedelta(days=1) - now).total_seconds()
+    return min(DAILY_RETRY, (start + timedelta(days=1) - now).total_seconds())
 
 
 def chunks(values: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -26,7 +26,7 @@ from bridge_pipedrive.words import (
 )
 
 BACKFILL_SHARE = 0.5
-"""The part of our tokens of a day that reading the past may take, so that today's changes still come."""
+"""The part of our tokens of a day that what is not of today may take, so that today's changes still come."""
 
 AGAIN = 5
 """How often a list is begun anew because its pages moved, before it is left for later."""
@@ -47,8 +47,11 @@ class Place:
 
     @classmethod
     def of(cls, cursor: dict[str, Any]) -> Place:
-        """Read the place out of a stored cursor."""
-        return cls(number=int(cursor.get("list", 0)), at=cursor.get("at"), last=cursor.get("last"))
+        """Read the place out of a stored cursor. Raises CursorExpired when it is none of ours."""
+        number, at, last = cursor.get("list", 0), cursor.get("at"), cursor.get("last")
+        if isinstance(number, int) and isinstance(at, str | int | None) and isinstance(last, str | None):
+            return cls(number=number, at=at, last=last)
+        raise CursorExpired(f"not a cursor of a Pipedrive list: {cursor!r:.200}")
 
     def cursor(self) -> dict[str, Json]:
         """Return it as it is stored."""
@@ -136,6 +139,7 @@ class Source:
 
     def _sweep(self, reader: _Reader, cursor: Json) -> Iterator[Page]:
         """Tell what no list of changes shows: deleted persons, deals deleted in the last 30 days, archived leads."""
+        self._client.spending.spare(BACKFILL_SHARE)
         if isinstance(cursor, dict) and cursor.get("done"):
             cursor = None  # the last one went to its end, this is a new one
         if reader.kind.stream == "persons":

@@ -32,7 +32,7 @@ BLOCKED = 300.0
 """Seconds to stay away once Cloudflare answers in Pipedrive's place."""
 
 DAILY_RETRY = 3600.0
-"""Seconds until a company whose tokens of the day are spent is asked again: nothing tells when its day ends."""
+"""Seconds at most until a company whose tokens are spent is asked again: nothing tells when its day ends."""
 
 KEY_FIELD = "Key of crmbridge"
 """The person field that holds a write's key, by which a person of ours is found again."""
