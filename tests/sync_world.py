@@ -99,6 +99,7 @@ pull:
       occurred_at: {first: [at, modified], using: instant}
       body_text: text
       contact_refs: {each: contact, ref: contacts}
+      dedupe_keys: {each: {template: "message-id:{message_id}"}}
 push:
   interaction:
     to: entries

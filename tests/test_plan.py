@@ -398,11 +398,32 @@ def test_a_contact_that_was_deleted_is_not_made_again_for_what_stood_on_it(desti
     assert plan_person(state, destination) == []
 
 
-def test_an_entry_on_a_contact_the_person_no_longer_is_is_shown_and_stays(destination: Destination) -> None:
+def test_an_entry_follows_the_person_onto_their_contact_and_then_leaves_the_other(
+    destination: Destination,
+) -> None:
     filed = {"K": Filed(stream="entries", ext_id="9", contacts=frozenset({"6"}))}
-    (moved,) = plan_person(person(said(1), entry_of={"e1": "K"}, filed=filed), destination)
-    assert (moved.kind, moved.write) == ("moved", None)
-    assert "entry K stands on contact 6, the person is now contact 7" in moved.reason
+    state = person(said(1), entry_of={"e1": "K"}, filed=filed)
+    (onto,) = plan_person(state, destination)
+    assert onto.write is not None
+    assert (onto.kind, onto.write.op, onto.write.id, linked(onto)) == ("link", "link", "9", ["7"])
+    both = {"K": replace(filed["K"], contacts=frozenset({"6", "7"}))}
+    (off,) = plan_person(replace(state, filed=both), destination)
+    assert off.write is not None
+    assert (off.kind, off.write.op, off.write.id, linked(off)) == ("unlink", "unlink", "9", ["6"])
+    assert plan_person(replace(state, filed=both, held={"K": "moved"}), destination) == []
+
+
+def test_a_contact_of_somebody_else_in_the_same_interaction_keeps_the_entry(destination: Destination) -> None:
+    filed = {"K": Filed(stream="entries", ext_id="9", contacts=frozenset({"7", "8", "9"}))}
+    state = person(mail(1), entry_of={"e1": "K"}, filed=filed, parties={"e1": frozenset({"8", "9"})})
+    assert plan_person(state, destination) == []
+
+
+def test_of_several_contacts_the_one_whose_handle_carried_it_gets_the_entry(destination: Destination) -> None:
+    state = person(said(1), said(2, thread_id="u"), contacts=("7", "8"), carried={"e2": "8"})
+    entry, hold = plan_person(state, destination)
+    assert (entry.kind, linked(entry), entry.entity_ids) == ("entry", ["8"], ("e2",))
+    assert (hold.kind, hold.entity_ids) == ("hold", ("e1",))
 
 
 def left(number: int, *texts: str) -> Standing:

@@ -121,13 +121,27 @@ def save_marked(c: Connection, aliases: Mapping[str, str]) -> None:
 
 
 def move_entity(c: Connection, old: str, new: str) -> None:
-    """Fold entity `old` into `new`: every record, key and participant of it follows."""
+    """Fold entity `old` into `new`: every record, key, participant and place in an entry of it follows."""
     c.execute(update(entity).where(entity.c.entity_id == old).values(entity_id=new))
     c.execute(update(alias).where(alias.c.entity_id == old).values(entity_id=new))
     upsert(c, alias, [{"key": f"id:{old}", "entity_id": new}], conflict=["key"], update=["entity_id"])
     rows = c.execute(select(participation).where(participation.c.entity_id == old)).all()
     save_participations(c, [{**row._mapping, "entity_id": new} for row in rows])
     c.execute(delete(participation).where(participation.c.entity_id == old))
+    told = select(member.c.account_pk).where(member.c.entity_id == new)
+    c.execute(
+        update(member)
+        .where(member.c.entity_id == old, member.c.account_pk.not_in(told))
+        .values(entity_id=new)
+    )
+
+
+def former_ids(c: Connection, entity_ids: Iterable[str]) -> dict[str, str]:
+    """Return the ids that were folded into these, each with the one it is now."""
+    query = select(alias.c.key, alias.c.entity_id).where(
+        among(alias.c.entity_id, entity_ids), alias.c.key >= "id:", alias.c.key < "id;"
+    )
+    return {key.removeprefix("id:"): entity_id for key, entity_id in c.execute(query)}
 
 
 def move_alias(c: Connection, old: str, new: str) -> None:

@@ -20,19 +20,25 @@ CONTACT_SLOT = "contact"
 ENTRY_SLOT = "entry"
 FIELDS_SLOT = "fields"
 LINK_SLOT = "link"
+UNLINK_SLOT = "unlink"
+DOUBLE_SLOT = "double"
 GROWTH_SLOT = "growth"
 ADOPTED_SLOT = "adopted"
 UNDO_SLOT = "undo"
 REDO_SLOT = "redo"
 """
-What a write is: a contact, a timeline entry, a contact's fields, an entry's place on one more contact, what an
-entry takes in after it was written, what takes one of these back, and what takes that back again.
+What a write is: a contact, a timeline entry, a contact's fields, an entry's place on one more contact or no more
+on one, the end of one that stands elsewhere too, what an entry takes in after it was written, what takes one of
+these back, and what takes that back again.
 
 Adopted is a contact that stood in the CRM already: it is used as if we had made it, and is not ours.
 """
 
 UPDATE_SLOTS = (FIELDS_SLOT, GROWTH_SLOT)
 """What changes an object that stands: sent again it does no harm, but what it was made from may have changed."""
+
+UNDO_SLOTS = (UNDO_SLOT, REDO_SLOT)
+"""What is decided anew, from what the CRM shows by then, wherever it was broken off."""
 
 OBJECT_SLOTS = (CONTACT_SLOT, ENTRY_SLOT)
 """What is an object of its own in the CRM."""
@@ -298,8 +304,54 @@ def file_receipt(
             conflict=["account_pk", "stream", "ext_id", "field"],
             update=["sent", "as_read", "before", "run", "written_at"],
         )
-    _add_receipt(c, account_pk, item, ext_id=ext_id, as_read=as_read, now=now)
+    if item.slot == UNLINK_SLOT and item.entry is not None:
+        for link in item.write.links:
+            leave_contact(c, account_pk, item.entry, link.to)
+    if item.slot == DOUBLE_SLOT:
+        drop_entry(c, account_pk, item.write.stream, ext_id)
+    add_receipt(c, account_pk, item, ext_id=ext_id, as_read=as_read, now=now)
     drop_intents(c, account_pk, [item.write.key])
+
+
+def leave_contact(c: Connection, account_pk: int, key: str, contact_id: str) -> None:
+    """Note that an entry stands on a contact no more."""
+    entry = c.execute(select(ledger).where(ledger.c.account_pk == account_pk, ledger.c.key == key)).first()
+    if entry is None:
+        return
+    places = (
+        ledger.c.account_pk == account_pk,
+        ledger.c.stream == entry.stream,
+        ledger.c.ext_id == entry.ext_id,
+        ledger.c.slot == LINK_SLOT,
+    )
+    c.execute(delete(ledger).where(*places, ledger.c.contact_id == contact_id))
+    if entry.contact_id != contact_id:
+        return
+    other = c.execute(select(ledger.c.key, ledger.c.contact_id).where(*places).order_by(ledger.c.key)).first()
+    if other is not None:
+        c.execute(delete(ledger).where(ledger.c.account_pk == account_pk, ledger.c.key == other.key))
+    c.execute(
+        update(ledger)
+        .where(ledger.c.account_pk == account_pk, ledger.c.key == key)
+        .values(contact_id=other.contact_id if other is not None else None)
+    )
+
+
+def drop_entry(c: Connection, account_pk: int, stream: str, ext_id: str) -> None:
+    """Take an entry that we archived out of the ledger, with its places."""
+    c.execute(
+        delete(ledger).where(
+            ledger.c.account_pk == account_pk, ledger.c.stream == stream, ledger.c.ext_id == ext_id
+        )
+    )
+
+
+def made_contacts(c: Connection, account_pk: int, ext_ids: Iterable[str]) -> frozenset[str]:
+    """Return those of these contacts that are of our making."""
+    query = select(ledger.c.ext_id).where(
+        ledger.c.account_pk == account_pk, ledger.c.slot == CONTACT_SLOT, among(ledger.c.ext_id, ext_ids)
+    )
+    return frozenset(c.execute(query).scalars())
 
 
 def refile(
@@ -334,7 +386,7 @@ def refile(
     save_members(c, account_pk, key, entity_ids)
 
 
-def _add_receipt(
+def add_receipt(
     c: Connection,
     account_pk: int,
     item: Intent,
@@ -343,6 +395,7 @@ def _add_receipt(
     as_read: Mapping[str, Json] | None,
     now: datetime,
 ) -> None:
+    """Enter a write that was carried out into the history."""
     links = [{"stream": link.stream, "to": link.to, "role": link.role} for link in item.write.links]
     c.execute(
         receipt.insert().values(

@@ -18,6 +18,13 @@ from bridge.store.people import StoredNode, carriers, handle_row, load_nodes, no
 MADE = "external:crmbridge:"
 """How the handles begin that tie a contact of our making to the person it was made for."""
 
+ADOPTED_SCOPE = "crmbridge:adopted:"
+"""
+How the scopes of those begin that tie a contact which stood in the CRM already.
+
+Such a contact is a person of its own; one of our making yields to it.
+"""
+
 LINKING = frozenset({"certain", "strong"})
 """Strengths that can join two nodes; only through these does a change spread."""
 
@@ -200,6 +207,13 @@ def _joined(component: Mapping[str, StoredNode]) -> list[StoredNode]:
     ]
 
 
+def _is_made(stored: StoredNode) -> bool:
+    """Tell whether a contact is of our making: it takes a handle from nobody and joins whoever turns up."""
+    return any(
+        made and not handle.scope.startswith(ADOPTED_SCOPE) for handle, made in stored.handles.values()
+    )
+
+
 def _node(stored: StoredNode) -> Node:
     since = None
     if stored.since is not None:
@@ -207,7 +221,7 @@ def _node(stored: StoredNode) -> Node:
     return Node(
         key=stored.key,
         handles=tuple(handle for handle, _ in stored.handles.values()),
-        contact_of=None if stored.contact_of is None else str(stored.contact_of),
+        contact_of=None if stored.contact_of is None or _is_made(stored) else str(stored.contact_of),
         aliases=stored.aliases,
         since=since,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 from bridge.journey.interaction import Interaction as Body
@@ -17,11 +17,15 @@ from bridge.journey.text import is_shown
 from bridge.mapping import PushInteraction
 from bridge.model import Link, Write
 from bridge.store.entities import Interaction
-from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, LINK_SLOT, Filed
-from bridge.sync.entries import Entry, group_entries, group_of, is_told, link_key
+from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, Filed
+from bridge.sync.entries import Entry, group_entries, group_of, is_told
 from bridge.sync.plan_contact import field_changes, target_of
 from bridge.sync.plan_growth import find_growths, grow, parts_told, rests
+from bridge.sync.plan_places import doubled, is_logged, placed
 from bridge.sync.plan_values import Action, Deal, Destination, PersonState, Standing, no_write
+
+MAIL_GRACE = timedelta(minutes=2)
+"""How long the daemon leaves a mail to the CRM's own logger before it writes an entry for it."""
 
 
 def markers_of(interactions: Iterable[Interaction], account_key: str) -> Iterator[str]:
@@ -38,6 +42,8 @@ def entries_to_read(state: PersonState, destination: Destination) -> Iterator[tu
         for growth in find_growths(state, destination, new):
             if not rests(growth.filed, destination):
                 yield growth.filed, set(growth.changed)
+        for key in doubled(state, destination):
+            yield state.filed[key], set(state.filed[key].fields)
 
 
 def _unwritten(state: PersonState) -> list[Interaction]:
@@ -65,6 +71,10 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
             reason = _why_not(interaction, destination)
             if reason:
                 actions.append(no_write("skip", state, (interaction,), reason))
+            elif _may_be_logged(interaction, destination):
+                actions.append(
+                    no_write("later", state, (interaction,), "the CRM may log this mail by itself")
+                )
             else:
                 new.append(interaction)
         adopted = _adopted(state, destination, rules, new)
@@ -76,26 +86,20 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
     target, contact_action, hold = target_of(state, destination, sorted([*new, *elsewhere], key=_order))
     if contact_action is not None:
         actions.append(contact_action)
-    if len(state.contacts) == 1:
-        actions += _placed(state, destination)
-    else:
+    actions += placed(state, destination)
+    if len(state.contacts) != 1:
         new = [one for one in new if not state.shared.get(one.entity_id)]
     if hold:
-        if new:
-            actions.append(no_write("hold", state, new, hold))
+        for contact_id, some in _carried(state, new).items():
+            entries = _entries(state, destination, some)
+            actions += [_entry_action(state, destination, entry, contact_id) for entry in entries]
+        rest = [one for one in new if one.entity_id not in state.carried]
+        if rest:
+            actions.append(no_write("hold", state, rest, hold))
         return actions
-    if rules is not None and target and (new or following):
-        entries = group_entries(
-            new,
-            rules,
-            style=replace(destination.style, customer=state.name),
-            account_key=destination.account_key,
-            first=min(state.interactions, key=_order).entity_id,
-            earlier=parts_told(state, destination),
-        )
-        actions += [
-            _entry_action(state, destination, rules, entry, target) for entry in (*following, *entries)
-        ]
+    if target and (new or following):
+        entries = [*following, *_entries(state, destination, new)]
+        actions += [_entry_action(state, destination, entry, target) for entry in entries]
     if contact_action is None:
         actions += field_changes(state, destination)
     return actions
@@ -146,11 +150,7 @@ def _order(interaction: Interaction) -> tuple[str, str]:
 def _why_not(interaction: Interaction, destination: Destination) -> str:
     """Return why an interaction gets no entry, or an empty text."""
     body = interaction.body
-    streams = destination.mapping.push_interaction.streams if destination.mapping.push_interaction else ()
-    if any(
-        account_pk == destination.account_pk and (stream in streams or body.get("contact_refs"))
-        for account_pk, stream, _ in interaction.parts
-    ):
+    if is_logged(interaction, destination):
         return "already in the CRM, logged by itself"
     if body.get("kind") == "system_event":
         return "system event"
@@ -165,9 +165,40 @@ def _why_not(interaction: Interaction, destination: Destination) -> str:
     return ""
 
 
-def _entry_action(
-    state: PersonState, destination: Destination, rules: PushInteraction, entry: Entry, target: str
-) -> Action:
+def _carried(state: PersonState, new: Sequence[Interaction]) -> dict[str, list[Interaction]]:
+    """Return what is new by the one of a person's several contacts whose handle carried it."""
+    found: dict[str, list[Interaction]] = {}
+    for one in new:
+        if one.entity_id in state.carried:
+            found.setdefault(state.carried[one.entity_id], []).append(one)
+    return found
+
+
+def _may_be_logged(interaction: Interaction, destination: Destination) -> bool:
+    """Tell whether a mail is so new that the CRM's own logger may not have entered it yet."""
+    if destination.now is None or interaction.body.get("kind") != "email":
+        return False
+    at = datetime.fromisoformat(interaction.body["occurred_at"])
+    return at <= destination.now < at + MAIL_GRACE
+
+
+def _entries(state: PersonState, destination: Destination, new: Sequence[Interaction]) -> list[Entry]:
+    rules = destination.mapping.push_interaction
+    if rules is None or not new:
+        return []
+    return group_entries(
+        new,
+        rules,
+        style=replace(destination.style, customer=state.name),
+        account_key=destination.account_key,
+        first=min(state.interactions, key=_order).entity_id,
+        earlier=parts_told(state, destination),
+    )
+
+
+def _entry_action(state: PersonState, destination: Destination, entry: Entry, target: str) -> Action:
+    rules = destination.mapping.push_interaction
+    assert rules is not None
     stream = rules.stream_for(entry.view)
     others = {one for entity_id in entry.entity_ids for one in state.shared.get(entity_id, ())}
     links = [
@@ -204,35 +235,3 @@ def _deal_at(deals: Sequence[Deal], at: datetime) -> str | None:
         and (at <= deal.closed_at if deal.closed_at is not None else deal.is_open)
     ]
     return found[0] if len(found) == 1 else None
-
-
-def _placed(state: PersonState, destination: Destination) -> list[Action]:
-    """
-    Put entries of what others took part in on this person's contact too.
-
-    One that stands where none of them is, because the person became another contact, is shown:
-    moving it is a decision.
-    """
-    here = state.contacts[0]
-    shared: dict[str, set[str]] = {}
-    for entity_id, key in state.entry_of.items():
-        shared.setdefault(key, set()).update(state.shared.get(entity_id, ()))
-    actions: list[Action] = []
-    for key, filed in sorted(state.filed.items()):
-        if here in filed.contacts or not filed.contacts:
-            continue
-        if not filed.contacts & shared.get(key, set()):
-            there = ", ".join(sorted(filed.contacts))
-            reason = f"entry {key} stands on contact {there}, the person is now contact {here}; not moved"
-            actions.append(no_write("moved", state, (), reason))
-            continue
-        write = Write(
-            key=link_key(destination.account_key, key, here),
-            op="link",
-            stream=filed.stream,
-            id=filed.ext_id,
-            links=(Link(stream=destination.contact_stream, to=here, role="contact"),),
-        )
-        title = f"{filed.stream} {filed.ext_id}, which others took part in"
-        actions.append(replace(no_write("link", state, (), ""), write=write, slot=LINK_SLOT, title=title))
-    return actions

@@ -15,6 +15,7 @@ from bridge.store.entities import Interaction
 from bridge.store.holds import DELETED, EDITED
 from bridge.store.ledger import GROWTH_SLOT, Filed
 from bridge.sync.entries import Entry, entries_of, group_of, is_told, told_of
+from bridge.sync.plan_places import doubled
 from bridge.sync.plan_values import Action, Change, Destination, PersonState, Shown, no_write
 
 UNDER_WAY = ("open", "uncertain")
@@ -57,12 +58,13 @@ def find_growths(
     if rules is None or not state.interactions:
         return
     standing = _standing(state)
+    doubles = doubled(state, destination)
     groups: dict[tuple[str, ...], list[str]] = {}
     for key, members in standing.items():
         groups.setdefault(group_of(members[0], rules, destination.style), []).append(key)
     for name, keys in groups.items():
         for place, key in enumerate(keys, 1):
-            if key in state.held or state.changing.get(key):
+            if key in state.held or key in state.changing or key in doubles:
                 continue
             filed = state.filed[key]
             joined = _joining(new, name, rules, destination) if key == keys[-1] else ()
@@ -150,15 +152,12 @@ def parts_told(state: PersonState, destination: Destination) -> dict[tuple[str, 
 def _standing(state: PersonState) -> dict[str, list[Interaction]]:
     """Return what stands in each entry, entries and members by time; only entries that hold nobody else's."""
     found: dict[str, list[Interaction]] = {}
+    own = {one.entity_id for one in state.interactions}
     for one in sorted(state.interactions, key=_order):
         key = state.entry_of.get(one.entity_id)
         if key is not None and key in state.filed:
             found.setdefault(key, []).append(one)
-    return {
-        key: members
-        for key, members in found.items()
-        if state.members.get(key, frozenset()) <= {one.entity_id for one in members}
-    }
+    return {key: members for key, members in found.items() if state.members.get(key, frozenset()) <= own}
 
 
 def _joining(

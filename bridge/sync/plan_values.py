@@ -15,12 +15,24 @@ from bridge.store.entities import Interaction
 from bridge.store.ledger import FieldState, Filed
 
 Kind = Literal[
-    "create_contact", "entry", "grow", "link", "fields", "adopt", "skip", "hold", "keep", "later", "moved"
+    "create_contact",
+    "entry",
+    "grow",
+    "link",
+    "unlink",
+    "archive",
+    "fields",
+    "adopt",
+    "skip",
+    "hold",
+    "keep",
+    "later",
+    "propose",
 ]
 """
-What is done: a contact, an entry, what an entry takes in, its place on one more contact, a contact's fields;
-and what is not: it stands already, gets no entry, waits for a person, stays as a person left it, waits for
-more to come, stands elsewhere.
+What is done: a contact, an entry, what an entry takes in, its place on one more contact or no more on one, its
+end, a contact's fields; and what is not: it stands already, gets no entry, waits for a person, stays as a
+person left it, waits for more to come, is for a person to do.
 """
 
 
@@ -57,8 +69,13 @@ class Destination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """An entry as the CRM shows it now: the fields asked for, `gone` when it was deleted there."""
+    """
+    An entry as the CRM shows it now: the fields asked for, `gone` when it was deleted there.
 
+    `contacts` are those it stands on, None where the CRM or the mapping does not tell.
+    """
+
+    contacts: frozenset[str] | None = None
     fields: Mapping[str, Json] = field(default_factory=dict)
     gone: bool = False
 
@@ -80,13 +97,20 @@ class PersonState:
     """
     One person as a destination's plan needs to know them.
 
-    `contacts` are the ids of their contacts there, `candidates` those they might be when
-    nothing decides, `pending` the key of a contact being created. `entry_of` names the entry
-    each interaction already stands in, `members` all that an entry holds, `filed` where an entry was
-    filed, `changing` the state of the intents that are about to change one, `held` why an entry or a
-    field stays as it is, `standing` what stands there unfiled, by marker. `shared` are, for an
-    interaction with others, their contacts. `present` are the CRM's values now, None while unread,
-    `shown` its entries, those that were asked for.
+    People: `contacts` are the ids of their contacts there, `candidates` those they might be when nothing
+    decides, `yielding` contacts of our making beside their own one, `pending` the key of a contact being
+    created, `taken_back` that of one that an undo archived, `deals` those of their only contact.
+
+    Interactions: `carried` says which of several contacts carried one, `shared` the contacts of the others in
+    one, `parties` the contacts of everybody in one.
+
+    Entries, by key: `entry_of` names the one an interaction stands in, `members` all that one holds, `filed`
+    where it was filed, `changing` the state of the intent that is about to change it, `held` why it (or a
+    field) stays as it is, `doubles` those all of whose interactions stand elsewhere, `standing` what stands
+    there unfiled, `shown` what the CRM shows of those that were asked for.
+
+    Fields: `view` is what the mapping reads, `written` what we wrote last, `present` the CRM's values now,
+    None while unread.
     """
 
     person_id: str
@@ -100,8 +124,13 @@ class PersonState:
     filed: Mapping[str, Filed] = field(default_factory=dict)
     changing: Mapping[str, str] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
+    taken_back: str = ""
     shown: Mapping[str, Shown] = field(default_factory=dict)
     standing: Mapping[str, Standing] = field(default_factory=dict)
+    doubles: tuple[str, ...] = ()
+    yielding: frozenset[str] = frozenset()
+    carried: Mapping[str, str] = field(default_factory=dict)
+    parties: Mapping[str, frozenset[str]] = field(default_factory=dict)
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     view: Mapping[str, Any] = field(default_factory=dict)
     written: Mapping[str, FieldState] = field(default_factory=dict)

@@ -10,8 +10,10 @@ import orjson
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import select
 
+from bridge.journey.keys import marker
 from bridge.store import entities, holds, people
 from bridge.store import ledger as books
+from bridge.store.ledger import CONTACT_SLOT
 from bridge.store.people import StoredNode
 from bridge.store.tables import journey
 from bridge.sync.adopted import any_standing, standing
@@ -39,17 +41,25 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
     entry_of = books.entries_of(c, account_pk, interactions)
     changing = books.changing(c, account_pk)
     entry_of |= {one: key for key, item in changing.items() for one in item.entity_ids if one in interactions}
-    filed = books.filed_under(c, account_pk, set(entry_of.values()))
-    members = books.members_of(c, account_pk, filed)
-    contact_ids = {
-        person_id: tuple(
-            sorted(node.contact_id for node in found if node.contact_of == account_pk and node.contact_id)
+    former = entities.former_ids(c, interactions)
+    doubles = books.entries_of(c, account_pk, former)
+    filed = books.filed_under(c, account_pk, {*entry_of.values(), *doubles.values()})
+    members = {
+        key: frozenset(former.get(one, one) for one in ids)
+        for key, ids in books.members_of(c, account_pk, filed).items()
+    }
+    all_contacts = {
+        person_id: sorted(
+            node.contact_id for node in found if node.contact_of == account_pk and node.contact_id
         )
         for person_id, found in nodes.items()
     }
+    made = books.made_contacts(c, account_pk, {one for ids in all_contacts.values() for one in ids})
+    contact_ids = {person_id: _own_contacts(ids, made) for person_id, ids in all_contacts.items()}
     stream = connection.spec.contact_stream
     known = {one for ids in contact_ids.values() for one in ids}
     held = holds.held(c, account_pk, {*filed, *_field_keys(connection, known)})
+    taken_back = _taken_back(c, connection, interactions)
     written = books.field_states(c, account_pk, stream, known)
     pending = books.contacts_on_their_way(c, account_pk)
     mine: dict[str, list[entities.Interaction]] = {}
@@ -57,6 +67,10 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
         for person_id in {person_of_node[key] for key in interaction.node_keys}:
             mine.setdefault(person_id, []).append(interaction)
     contacts_in = _contacts_in(c, account_pk, interactions)
+    parties = {
+        entity_id: frozenset(one for ids in by_person.values() for one in ids)
+        for entity_id, by_person in contacts_in.items()
+    }
     left: dict[str, Standing] = {}
     if any_standing(c, connection.account_key):
         fresh = [one for one in interactions.values() if one.entity_id not in entry_of]
@@ -66,6 +80,9 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
         own = tuple(mine.get(person_id, ()))
         ids = contact_ids[person_id]
         keys = {entry_of[one.entity_id] for one in own if one.entity_id in entry_of}
+        here = {one.entity_id for one in own}
+        left_over = {key for old, key in doubles.items() if former[old] in here and key in filed} - keys
+        keys |= left_over
         view = views.get(person_id, {})
         states.append(
             PersonState(
@@ -80,7 +97,14 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 filed={key: filed[key] for key in keys if key in filed},
                 changing={key: changing[key].state for key in keys if key in changing},
                 held=_held_of(held, keys, stream, ids),
+                taken_back=next(
+                    (taken_back[one.entity_id] for one in own if one.entity_id in taken_back), ""
+                ),
                 standing=left,
+                doubles=tuple(sorted(left_over)),
+                yielding=frozenset(all_contacts[person_id]) - set(ids) if len(ids) == 1 else frozenset(),
+                carried=_carried(found, own, account_pk) if len(ids) > 1 else {},
+                parties={one.entity_id: parties[one.entity_id] for one in own if one.entity_id in parties},
                 shared={
                     one.entity_id: others
                     for one in own
@@ -96,6 +120,31 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
     return states
 
 
+def _own_contacts(ids: Sequence[str], made: Collection[str]) -> tuple[str, ...]:
+    """Return a person's contacts; those of our making yield to the only one that is not."""
+    theirs = [one for one in ids if one not in made]
+    return (theirs[0],) if len(theirs) == 1 else tuple(ids)
+
+
+def _carried(
+    nodes: Sequence[StoredNode], interactions: Iterable[entities.Interaction], account_pk: int
+) -> dict[str, str]:
+    """Return, for each interaction, the only one of a person's contacts that carries a handle of its sender."""
+    handles = {node.key: set(node.handles) for node in nodes}
+    contacts = {
+        node.contact_id: handles[node.key]
+        for node in nodes
+        if node.contact_of == account_pk and node.contact_id
+    }
+    found: dict[str, str] = {}
+    for one in interactions:
+        senders = {handle for key in one.node_keys for handle in handles.get(key, ())}
+        carriers = [contact_id for contact_id, carried in contacts.items() if carried & senders]
+        if len(carriers) == 1:
+            found[one.entity_id] = carriers[0]
+    return found
+
+
 def _field_keys(connection: Connection, contact_ids: Iterable[str]) -> set[str]:
     """Return the keys under which fields of these contacts may be held."""
     rules = connection.mapping.push_contact
@@ -103,6 +152,16 @@ def _field_keys(connection: Connection, contact_ids: Iterable[str]) -> set[str]:
     return {
         holds.field_key(stream, one, name) for one in contact_ids for name in (rules.owned if rules else ())
     }
+
+
+def _taken_back(c: Transaction, connection: Connection, interactions: Iterable[str]) -> dict[str, str]:
+    """Return the keys of contacts that were made for one of these interactions and that an undo took back."""
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    if not holds.any_undone(c, account_pk):
+        return {}
+    keys = {marker(connection.account_key, one, CONTACT_SLOT): one for one in interactions}
+    return {keys[key]: key for key in holds.held(c, account_pk, keys)}
 
 
 def _held_of(

@@ -10,12 +10,13 @@ from bridge.connector import Describer, Sink
 from bridge.errors import MappingError
 from bridge.journey.handles import spellings
 from bridge.journey.text import Style
-from bridge.model import Json, Person
+from bridge.model import Json, Person, Record
 from bridge.store import entities, people
 from bridge.store.ledger import CONTACT_SLOT, Filed
 from bridge.store.people import StoredNode
 from bridge.sync.plan import entries_to_read, plan_person
 from bridge.sync.plan_contact import fields_to_read
+from bridge.sync.plan_places import moving
 from bridge.sync.plan_values import Action, Destination, PersonState, Shown
 from bridge.sync.receipts import adopt
 from bridge.sync.runtime import Connection, Runtime
@@ -158,12 +159,17 @@ def _read_entries(sink: Sink, destination: Destination, states: list[PersonState
         for filed, names in _entries_to_read(state, destination):
             wanted.setdefault(filed.stream, {})[filed.ext_id] = Shown(gone=True)
             fields.setdefault(filed.stream, set()).update(names)
+        for filed in moving(state):
+            wanted.setdefault(filed.stream, {})[filed.ext_id] = Shown(gone=True)
+            rule = destination.mapping.pull.get(filed.stream)
+            fields.setdefault(filed.stream, set()).update(rule.fields_read if rule else ())
     for stream, found in wanted.items():
         for record in sink.read(stream, sorted(found), sorted(fields[stream])):
             if record.deleted or not isinstance(record.data, dict):
                 continue
-            values = record.data.get("properties", record.data)
-            found[str(record.data.get("requested_id", record.id))] = Shown(fields=values)
+            found[str(record.data.get("requested_id", record.id))] = Shown(
+                fields=record.data.get("properties", record.data), contacts=_stands_on(destination, record)
+            )
     return [
         replace(
             state,
@@ -175,6 +181,18 @@ def _read_entries(sink: Sink, destination: Destination, states: list[PersonState
         )
         for state in states
     ]
+
+
+def _stands_on(destination: Destination, record: Record) -> frozenset[str] | None:
+    """Return the contacts that an entry stands on, as the mapping reads them; None where they were not read."""
+    rule = destination.mapping.pull.get(record.stream)
+    try:
+        body = rule.map(record.data) if rule else {}
+    except MappingError:
+        return None
+    start = f"{destination.contact_stream}/"
+    refs = [ref.removeprefix(start) for ref in body.get("contact_refs", ()) if ref.startswith(start)]
+    return frozenset(refs) or None
 
 
 def _entries_to_read(state: PersonState, destination: Destination) -> list[tuple[Filed, set[str]]]:

@@ -37,6 +37,7 @@ from bridge_hubspot.words import (
 
 _SEARCH_VALUES = 100
 _EMAIL_PROPERTIES = ("email", "hs_additional_emails")
+_LINKS = "associations."
 _MERGED = "hs_merged_object_ids"
 _MARKER = re.compile(r"crmbridge(?:\s|&nbsp;)+([0-9A-HJKMNP-TV-Z]{12})(?![0-9A-Z])")
 
@@ -103,14 +104,20 @@ class Lookup:
         """
         Yield the present values of objects, in the order of `ids`, with `requested_id` in the data.
 
+        Fields are properties, bare or as a mapping reads them (`properties.x`), and `associations.<stream>`.
         What was merged comes under the id it has now; what is in the recycle bin or gone comes as deleted.
         Raises Rejected for a stream that holds no objects.
         """
         kind = OBJECTS.get(stream)
         if kind is None:
             raise Rejected(f"HubSpot has no objects called {stream!r}; known: {', '.join(OBJECTS)}")
-        for id_, row, deleted in self._rows(kind, ids, fields):
-            yield as_record(stream, {**row, "requested_id": id_}, {}, deleted=deleted)
+        streams = [name.removeprefix(_LINKS) for name in fields if name.startswith(_LINKS)]
+        names = [name.removeprefix("properties.") for name in fields if not name.startswith(_LINKS)]
+        rows = list(self._rows(kind, ids, [name for name in names if "." not in name]))
+        there = [row["id"] for _, row, deleted in rows if not deleted]
+        links = {to: self._client.links(stream, to, there) for to in streams}
+        for id_, row, deleted in rows:
+            yield as_record(stream, {**row, "requested_id": id_}, {} if deleted else links, deleted=deleted)
 
     def _rows(
         self, kind: ObjectType, ids: Iterable[str], fields: Iterable[str]

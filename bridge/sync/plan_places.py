@@ -1,0 +1,165 @@
+"""On which contacts the entries of a person stand, and which of them stand there for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from bridge.journey.keys import marker
+from bridge.model import Link, Op, Write
+from bridge.store.entities import Interaction
+from bridge.store.holds import DELETED, EDITED, MOVED
+from bridge.store.ledger import DOUBLE_SLOT, LINK_SLOT, UNLINK_SLOT, Filed
+from bridge.sync.entries import link_key
+from bridge.sync.plan_values import Action, Destination, PersonState, no_write
+
+
+def placed(state: PersonState, destination: Destination) -> list[Action]:
+    """
+    Put entries on the contacts of those who took part, and take them off others'.
+
+    An entry moves in two steps, so that it is never on no contact: onto the new one, and off the old
+    one once that stands. What a person in the CRM moved stays where they put it.
+    """
+    doubles = doubled(state, destination)
+    actions = [action for key in doubles for action in _archived(state, destination, key)]
+    if state.yielding:
+        ours, theirs = ", ".join(sorted(state.yielding)), state.contacts[0]
+        reason = (
+            f"contact {ours}, made by crmbridge, and contact {theirs} are one person; merge it into {theirs}"
+        )
+        actions.append(no_write("propose", state, (), reason))
+    if len(state.contacts) != 1:
+        return actions
+    for key, filed in sorted(state.filed.items()):
+        if filed.contacts and key not in state.held and key not in state.changing and key not in doubles:
+            actions += _onto_and_off(state, destination, key, filed)
+    return actions
+
+
+def is_logged(interaction: Interaction, destination: Destination) -> bool:
+    """Tell whether a CRM has an interaction of its own accord, as mail that its logger caught."""
+    rules = destination.mapping.push_interaction
+    streams = rules.streams if rules else ()
+    return any(
+        account_pk == destination.account_pk and (stream in streams or interaction.body.get("contact_refs"))
+        for account_pk, stream, _ in interaction.parts
+    )
+
+
+def doubled(state: PersonState, destination: Destination) -> list[str]:
+    """Return the entries for which another stands by now: one of ours, or what the CRM logged by itself."""
+    logged = {one.entity_id for one in state.interactions if is_logged(one, destination)}
+    own = {
+        key
+        for entity_id, key in state.entry_of.items()
+        if entity_id in logged and key in state.filed and state.members.get(key, frozenset()) <= logged
+    }
+    return sorted({*state.doubles, *own})
+
+
+def moving(state: PersonState) -> Iterator[Filed]:
+    """Yield the entries that are about to move, whose contacts the plan must know."""
+    if len(state.contacts) == 1:
+        for key, filed in state.filed.items():
+            if filed.contacts and key not in state.held and key not in state.changing:
+                strangers = filed.contacts - _parties(state, key)
+                if strangers and (state.contacts[0] in filed.contacts or strangers == filed.contacts):
+                    yield filed
+
+
+def _parties(state: PersonState, key: str) -> set[str]:
+    """Return the contacts of everybody who takes part in what an entry holds."""
+    inside = [entity_id for entity_id, entry in state.entry_of.items() if entry == key]
+    parties = {one for entity_id in inside for one in state.parties.get(entity_id, ())}
+    shared = {one for entity_id in inside for one in state.shared.get(entity_id, ())}
+    return (parties | shared | set(state.contacts)) - state.yielding
+
+
+def _onto_and_off(state: PersonState, destination: Destination, key: str, filed: Filed) -> Iterator[Action]:
+    here = state.contacts[0]
+    strangers = filed.contacts - _parties(state, key)
+    shared = filed.contacts - strangers
+    shown = state.shown.get(key)
+    if (strangers or not shared) and shown is not None and shown.gone:
+        said = f"entry {key} in {filed.stream} {filed.ext_id} was deleted by a person; it stays so"
+        yield replace(no_write("keep", state, (), said), entry=key, hold=DELETED)
+    elif (
+        strangers
+        and shown is not None
+        and shown.contacts is not None
+        and not _as_left(shown.contacts, filed, here)
+    ):
+        there = ", ".join(sorted(shown.contacts)) or "none"
+        said = f"entry {key} was moved to contact {there} by a person; it stays there"
+        yield replace(no_write("keep", state, (), said), entry=key, hold=MOVED)
+    elif here not in filed.contacts:
+        title = f"{filed.stream} {filed.ext_id}, which others took part in"
+        if not shared:
+            title = f"{filed.stream} {filed.ext_id}, from contact {', '.join(sorted(filed.contacts))}"
+        yield _link(state, destination, key, filed, "link", [here], title)
+    elif strangers:
+        title = f"{filed.stream} {filed.ext_id}, now on contact {here}"
+        yield _link(state, destination, key, filed, "unlink", sorted(strangers), title)
+
+
+def _as_left(now: Collection[str], filed: Filed, here: str) -> bool:
+    """Tell whether an entry stands where we left it, with or without what is on its way."""
+    return set(now) - {here} == filed.contacts - {here} or set(now) <= filed.contacts
+
+
+def _link(
+    state: PersonState,
+    destination: Destination,
+    key: str,
+    filed: Filed,
+    op: Op,
+    contacts: list[str],
+    title: str,
+) -> Action:
+    slot = LINK_SLOT if op == "link" else UNLINK_SLOT
+    name = link_key(destination.account_key, key, contacts[0])
+    if op == "unlink":
+        name = marker(destination.account_key, f"{key}/{','.join(contacts)}", UNLINK_SLOT)
+    write = Write(
+        key=name,
+        op=op,
+        stream=filed.stream,
+        id=filed.ext_id,
+        links=tuple(Link(stream=destination.contact_stream, to=one, role="contact") for one in contacts),
+    )
+    return replace(
+        no_write("link" if op == "link" else "unlink", state, (), ""),
+        write=write,
+        slot=slot,
+        title=title,
+        entry=None if op == "link" else key,
+    )
+
+
+def _archived(state: PersonState, destination: Destination, key: str) -> Iterator[Action]:
+    """Archive an entry whose interactions stand elsewhere, unless a person made something of it."""
+    filed, shown = state.filed[key], state.shown.get(key)
+    if key in state.held or key in state.changing or shown is None:
+        return
+    there = f"{filed.stream} {filed.ext_id}"
+    if shown.gone:
+        yield replace(no_write("keep", state, (), f"{there} was deleted already"), entry=key, hold=DELETED)
+        return
+    if any(shown.fields.get(name) != filed.shown(name) for name in filed.fields):
+        said = f"{there} tells what stands elsewhere, but was edited by a person; it stays"
+        yield replace(no_write("keep", state, (), said), entry=key, hold=EDITED)
+        return
+    write = Write(
+        key=marker(destination.account_key, key, DOUBLE_SLOT),
+        op="archive",
+        stream=filed.stream,
+        id=filed.ext_id,
+    )
+    yield replace(
+        no_write("archive", state, (), ""),
+        write=write,
+        slot=DOUBLE_SLOT,
+        title=f"{there}, which tells what stands elsewhere",
+        entry=key,
+    )

@@ -1,0 +1,157 @@
+"""On which contacts entries stand while people turn out to be others than was thought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.engine import cycle
+from bridge.store.tables import hold, ledger
+from bridge_memory.client import Thing
+from tests.sync_world import World, dies, party
+
+ANA = "5511973914862"
+MAIL = "ana@lima.example"
+
+
+@pytest.fixture
+def world(store_url: str, tmp_path: Path) -> Iterator[World]:
+    with World(store_url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[World]:
+    """A world on SQLite only, where the database makes no difference."""
+    with World(f"sqlite:///{tmp_path / 'store.db'}", tmp_path) as made:
+        yield made
+
+
+def places(world: World) -> dict[str, list[str]]:
+    """Return the contacts of each entry, by the messages in it."""
+    return {
+        " ".join(word for word in entry["text"].split() if word[0] == "m" and word[1:].isdigit()): on(entry)
+        for entry in world.there("entries")
+    }
+
+
+def on(entry: Thing) -> list[str]:
+    found = entry.get("contact")
+    return sorted(found) if isinstance(found, list) else [found] if found else []
+
+
+def test_entries_move_when_a_contact_of_our_making_turns_out_to_be_somebody_known(world: World) -> None:
+    known = world.contact(name="Ana Lima", email=MAIL)
+    world.message("m1", ANA, name="Ana")
+    world.settled()
+    (made,) = [one["id"] for one in world.there("contacts") if one["id"] != known]
+    assert places(world) == {"m1": [made]}
+    world.change("crm", "contacts", known, phone=f"+{ANA}")
+    world.settled()
+    assert places(world) == {"m1": [known]}
+    world.message("m2", ANA, name="Ana", at="2026-11-20T11:05:00Z")
+    world.settled()
+    assert places(world) == {"m1 m2": [known]}
+    assert world.sync().written == 0
+    assert {row.contact_id for row in world.rows(ledger) if row.slot == "entry"} == {known}
+
+
+def test_entries_go_back_when_the_person_is_not_that_contact_after_all(world: World) -> None:
+    first = world.contact(name="Ana", phone=f"+{ANA}")
+    second = world.contact(name="Ana Lima", email=MAIL)
+    world.message("m1", ANA)
+    world.settled()
+    assert places(world) == {"m1": [first]}
+    world.change("crm", "contacts", first, phone="")
+    world.change("crm", "contacts", second, phone=f"+{ANA}")
+    world.settled()
+    assert places(world) == {"m1": [second]}
+    world.change("crm", "contacts", second, phone="")
+    world.change("crm", "contacts", first, phone=f"+{ANA}")
+    world.settled()
+    assert places(world) == {"m1": [first]}
+    assert world.sync().written == 0
+
+
+def test_an_entry_that_a_person_moved_stays_where_they_put_it(world: World) -> None:
+    first = world.contact(name="Ana", phone=f"+{ANA}")
+    second = world.contact(name="Ana Lima", email=MAIL)
+    third = world.contact(name="Bia", email="bia@lima.example")
+    world.message("m1", ANA)
+    world.settled()
+    (entry,) = world.there("entries")
+    world.change("crm", "entries", entry["id"], contact=third)
+    world.change("crm", "contacts", first, phone="")
+    world.change("crm", "contacts", second, phone=f"+{ANA}")
+    world.settled()
+    assert places(world) == {"m1": [third]}
+    assert [row.reason for row in world.rows(hold)] == ["moved"]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_process_that_dies_while_an_entry_moves_leaves_it_on_one_contact(
+    small: World, at: int, after: bool
+) -> None:
+    first = small.contact(name="Ana", phone=f"+{ANA}")
+    second = small.contact(name="Ana Lima", email=MAIL)
+    small.message("m1", ANA)
+    small.settled()
+    small.change("crm", "contacts", first, phone="")
+    small.change("crm", "contacts", second, phone=f"+{ANA}")
+    with dies(small, at=at, after=after):
+        small.sync()
+    small.settled()
+    assert places(small) == {"m1": [second]}
+
+
+def test_the_same_message_captured_twice_stands_once_in_the_end(small: World) -> None:
+    small.contact(name="Ana", email=MAIL)
+    mail = {"keys": ["message-id:1@lima"], "direction": "inbound"}
+    small.mail("m1", party("from", MAIL), **mail)
+    small.mail("m1", party("from", MAIL), keys=["mail-hash:77"], direction="inbound")
+    small.settled()
+    assert small.told() == {"m1": 2}
+    small.mail("m1", party("from", MAIL), keys=["message-id:1@lima", "mail-hash:77"], direction="inbound")
+    small.settled()
+    assert small.told() == {"m1": 1}
+    assert small.sync().written == 0
+
+
+def test_mail_that_the_crms_own_logger_caught_later_takes_the_place_of_ours(small: World) -> None:
+    contact = small.contact(name="Ana", email=MAIL)
+    small.mail("m1", party("from", MAIL), keys=["message-id:1@lima"], direction="inbound")
+    small.settled()
+    assert small.told() == {"m1": 1}
+    logged = small.put(
+        "crm", "entries", text="m1", at="2026-11-20T11:00:00Z", contact=contact, message_id="1@lima"
+    )
+    small.settled()
+    assert [entry["id"] for entry in small.there("entries")] == [logged]
+    assert small.sync().written == 0
+
+
+def test_an_entry_of_ours_that_a_person_wrote_into_stays_beside_what_the_logger_caught(small: World) -> None:
+    contact = small.contact(name="Ana", email=MAIL)
+    small.mail("m1", party("from", MAIL), keys=["message-id:1@lima"], direction="inbound")
+    small.settled()
+    (ours,) = small.there("entries")
+    small.change("crm", "entries", ours["id"], text=f"{ours['text']}\ncalled her")
+    small.put("crm", "entries", text="m1", at="2026-11-20T11:00:00Z", contact=contact, message_id="1@lima")
+    small.settled()
+    assert len(small.there("entries")) == 2
+    assert [row.reason for row in small.rows(hold)] == ["edited"]
+
+
+def test_the_daemon_leaves_a_mail_to_the_crms_logger_for_a_moment(small: World) -> None:
+    small.contact(name="Ana", email=MAIL)
+    small.mail("m1", party("from", MAIL), direction="inbound", at="2026-11-20T11:59:30Z")
+    small.collect()
+    small.resolve()
+    done = cycle.deliver_all(small.runtime, small.crm, run=small.run, rests=True)
+    assert (done.counts["later"], small.told()) == (1, {})
+    small.clock.sleep(120)
+    cycle.deliver_all(small.runtime, small.crm, run=small.run, rests=True)
+    assert small.told() == {"m1": 1}
