@@ -8,6 +8,7 @@ import typer
 
 from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened
+from bridge.cli.refusals import grouped, is_refusal, refusal
 from bridge.store import rejects as store
 
 
@@ -28,29 +29,40 @@ def listing(context: typer.Context, config: ConfigPath = DEFAULT, as_json: AsJso
             raise typer.BadParameter(f"write {options} after {context.invoked_subcommand}, not before it")
         return
     with opened(config, secrets=False) as runtime, runtime.database.read() as c:
-        found = store.listed(c)
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in found:
-        groups.setdefault(row["group_key"], []).append(row)
+        groups = grouped(c)
+        told = {group: refusal(runtime, c, group, rows) for group, rows in groups.items() if is_refusal(rows)}
     if as_json:
-        output.emit([{"group": group, "count": len(rows), "rejects": rows} for group, rows in groups.items()])
+        output.emit(
+            [
+                {"group": group, "count": len(rows), "says": " ".join(told.get(group, ())), "rejects": rows}
+                for group, rows in groups.items()
+            ]
+        )
         return
-    if not found:
+    if not groups:
         output.say("No rejects.")
     for group, rows in groups.items():
-        first = rows[0]
-        place = first["place"]
-        where = f" at {place}" if place and place not in first["message"] else ""
-        count = output.plural(len(rows), "reject")
-        output.say(
-            f"{group}  {count} in step {first['step']}, {first['connection']} {first['stream']}{where}"
-        )
-        output.say(f"  {first['message']}")
-        if first["hint"]:
-            output.say(f"  {first['hint']}")
-        shown = ", ".join(row["ext_id"] for row in rows[:5])
-        output.say(f"  Records: {shown}{', ...' if len(rows) > 5 else ''}")
-        output.say(f"  Once mended: crmbridge rejects replay {group}")
+        if group in told:
+            said, *more = told[group]
+            output.say(f"{group}  {said}")
+            for line in more:
+                output.say(f"  {line}")
+        else:
+            _show(group, rows)
+
+
+def _show(group: str, rows: list[dict[str, Any]]) -> None:
+    first = rows[0]
+    place = first["place"]
+    where = f" at {place}" if place and place not in first["message"] else ""
+    count = output.plural(len(rows), "reject")
+    output.say(f"{group}  {count} in step {first['step']}, {first['connection']} {first['stream']}{where}")
+    output.say(f"  {first['message']}")
+    if first["hint"]:
+        output.say(f"  {first['hint']}")
+    shown = ", ".join(row["ext_id"] for row in rows[:5])
+    output.say(f"  Records: {shown}{', ...' if len(rows) > 5 else ''}")
+    output.say(f"  Once mended: crmbridge rejects replay {group}")
 
 
 def _is_given(context: typer.Context, name: str) -> bool:

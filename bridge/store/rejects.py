@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,9 +15,12 @@ from sqlalchemy import Connection, and_, func, select, update
 from bridge.store.among import among
 from bridge.store.database import instant, micros
 from bridge.store.entities import touch
-from bridge.store.ledger import FIELDS_SLOT, drop_intents
+from bridge.store.ledger import ENTRY_SLOT, FIELDS_SLOT, drop_intents
 from bridge.store.people import current_people
-from bridge.store.tables import WAITING, account, delivery, intent, record, reject
+from bridge.store.tables import WAITING, account, delivery, intent, ledger, record, reject
+
+_VALUES = re.compile(r"""["'`][^"'`]*["'`]|[\w.+-]+@[\w.-]+|\S*\d\S*""")
+"""What differs between two refusals of one cause: quoted values, addresses, and whatever holds a digit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +43,14 @@ class Reject:
 
 
 def group_of(found: Reject) -> str:
-    """Return the key under which rejects of one cause are shown together."""
-    text = "|".join((found.step, found.stream, found.code, found.field, found.place))
+    """
+    Return the key under which rejects of one cause are shown together.
+
+    Of refused writes that is the field in question, else what the CRM said, whatever it quotes: ids and values
+    differ from one to the next.
+    """
+    said = _VALUES.sub("", found.message) if found.step == "push" and not found.field else ""
+    text = "|".join((found.step, found.stream, found.code, found.field, found.place, said))
     return "R" + hashlib.blake2b(text.encode(), digest_size=3).hexdigest().upper()
 
 
@@ -144,6 +155,12 @@ def close_for_intent(c: Connection, account_pk: int, key: str) -> None:
     )
 
 
+def close_for_intents(c: Connection, account_pk: int, keys: Sequence[str]) -> None:
+    """Mark the rejects of writes in whose place others were decided."""
+    for key in keys:
+        close_for_intent(c, account_pk, key)
+
+
 def listed(c: Connection, group: str | None = None) -> list[dict[str, Any]]:
     """Return the open rejects, newest first, each with its connector and times as instants."""
     query = (
@@ -161,6 +178,38 @@ def listed(c: Connection, group: str | None = None) -> list[dict[str, Any]]:
         values["last_at"] = instant(row.last_at)
         rows.append(values)
     return rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """What waits because of one group of refused writes: the writes by slot, their objects, entries of those people."""
+
+    slots: Mapping[str, int]
+    objects: int
+    entries: int
+    told: bool
+
+
+def behind(c: Connection, rows: Sequence[Mapping[str, Any]]) -> Behind:
+    """Return what waits behind these rejects of writes, all of one account; `told`: entries of theirs were written."""
+    if not rows:
+        return Behind(slots={}, objects=0, entries=0, told=False)
+    account_pk, keys = rows[0]["account_pk"], [row["intent_key"] for row in rows]
+    here = intent.c.account_pk == account_pk
+    found = c.execute(select(intent).where(here, among(intent.c.key, keys))).all()
+    people = {row.person_id for row in found}
+    waiting = select(func.count()).select_from(intent)
+    waiting = waiting.where(here, intent.c.slot == ENTRY_SLOT, intent.c.state == "open")
+    contacts = {row.target_id for row in found if row.target_id}
+    told = select(ledger.c.key).where(
+        ledger.c.account_pk == account_pk, ledger.c.slot == ENTRY_SLOT, among(ledger.c.contact_id, contacts)
+    )
+    return Behind(
+        slots=Counter(row.slot for row in found),
+        objects=len({row.target_id or row.key for row in found}),
+        entries=int(c.execute(waiting.where(among(intent.c.person_id, people))).scalar_one()),
+        told=c.execute(told.limit(1)).first() is not None,
+    )
 
 
 def replay(c: Connection, group: str | None, *, seq: int) -> int:
