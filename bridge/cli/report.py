@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import func, select
 
 from bridge.cli import output
-from bridge.store import collected, deliveries, rejects, runs
+from bridge.cli.refusals import refusals_since
+from bridge.store import collected, deliveries, mass, rejects, runs
 from bridge.store import ledger as books
 from bridge.store.tables import node, participation
 from bridge.store.writer import Priority
@@ -19,6 +20,10 @@ from bridge.sync.waiting_list import waiting_list
 
 CALL_SIZE = 100
 """Writes that one batch call of a CRM takes; used only to foretell the number of calls."""
+
+
+REFUSALS = 3
+"""Causes of refusal that a sync tells; `crmbridge rejects` lists them all."""
 
 
 def action_json(action: Action) -> dict[str, Any]:
@@ -77,7 +82,11 @@ def _lines(action: Action, *, details: bool) -> list[str]:
                 lines += [f"    {change.field}: {line}" for line in str(change.after).splitlines()]
         return lines
     if action.kind == "link":
-        return [f"+ put on this contact too: {action.title}"]
+        return [f"+ put on this contact: {action.title}"]
+    if action.kind == "unlink":
+        return [f"- taken off another contact: {action.title}"]
+    if action.kind == "archive":
+        return [f"- archived: {action.title}"]
     if action.kind == "fields":
         return [
             f"~ {change.field}: {_shown(change.before)} -> {_shown(change.after)}"
@@ -85,7 +94,7 @@ def _lines(action: Action, *, details: bool) -> list[str]:
         ]
     if action.kind == "hold":
         return [f"! held: {action.reason}"]
-    if action.kind in ("moved", "keep"):
+    if action.kind in ("propose", "keep"):
         return [f"! {action.reason}"]
     return [f"= skipped: {action.reason}"] if details else []
 
@@ -147,13 +156,18 @@ def finish_sync(
         began = runs.started_at(c, number)
         read["rejected"] += sum(deliveries.refused_deliveries(c, since=began).values())
         filed = rejects.filed_since(c, began)
+        refused = refusals_since(runtime, c, began)
     pending: Counter[str] = Counter()
+    held: list[dict[str, Any]] = []
     for connection in runtime.destinations():
         assert connection.account_pk is not None
         with runtime.database.read() as c:
             pending.update(books.intent_counts(c, connection.account_pk))
+            hold = mass.load_hold(c, connection.account_pk)
+        if hold is not None:
+            held.append({"connection": connection.name, **hold.as_json()})
     outcome = "ok"
-    if errors or filed or read["rejected"] or read["waiting"] or pending:
+    if errors or filed or read["rejected"] or read["waiting"] or pending or held:
         outcome = "partial"
     if errors and not sum(read.values()) and not writes and len(errors) >= len(runtime.connections):
         outcome = "failed"
@@ -172,6 +186,8 @@ def finish_sync(
         "writes": writes,
         "written": dict(written),
         "pending_writes": dict(pending),
+        "held": held,
+        "refused": refused,
         "errors": list(errors),
     }
     now = runtime.clock()
@@ -211,6 +227,10 @@ def show_sync(result: Mapping[str, Any], *, said: Collection[str] = ()) -> None:
     for error in result["errors"]:
         if error not in said:
             output.warn(error)
+    for hold in result["held"]:
+        output.say(f"{hold['connection']}: {hold['message']}")
+    for refused in result["refused"][:REFUSALS]:
+        output.say(refused)
     if result["rejects"] or result["rejected"] or pending.get("rejected"):
         output.say("Look at the rejects: crmbridge rejects")
 

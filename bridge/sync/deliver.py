@@ -12,7 +12,7 @@ from sqlalchemy import Connection as Transaction
 from bridge.connector import Sink
 from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
 from bridge.model import Found, Receipt, Unknown, Write
-from bridge.store import entities
+from bridge.store import entities, rejects
 from bridge.store import ledger as books
 from bridge.store.holds import add_holds
 from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, GROWTH_SLOT, UPDATE_SLOTS, Intent
@@ -67,7 +67,9 @@ def commit(
     def work(c: Transaction) -> None:
         for action in found:
             take_over(c, runtime, connection, action)
-        books.drop_intents(c, account_pk, books.refused_fields(c, account_pk, updated))
+        replaced = books.refused_fields(c, account_pk, updated)
+        books.drop_intents(c, account_pk, replaced)
+        rejects.close_for_intents(c, account_pk, replaced)
         for action in kept:
             assert action.entry is not None
             add_holds(c, account_pk, [action.entry], action.hold, now)

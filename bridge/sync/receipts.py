@@ -17,6 +17,7 @@ from bridge.store.ledger import ADOPTED_SLOT, CONTACT_SLOT, ENTRY_SLOT, GROWTH_S
 from bridge.store.writer import Priority
 from bridge.sync.entries import link_key
 from bridge.sync.identify import Incoming, identify
+from bridge.sync.refused import field_named, hint_of, place_of
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
 
 
@@ -151,6 +152,8 @@ def refuse(
     """Leave a write to a person: `state` is rejected, or held where nobody can say whether it stands."""
     assert connection.account_pk is not None
     books.set_state(c, connection.account_pk, [item.write.key], state, message)
+    refused = state == "rejected"
+    field_name = field_named(connection, item.write, message) if refused else ""
     found = rejects.Reject(
         step="push",
         connection=connection.name,
@@ -160,8 +163,10 @@ def refuse(
         intent_key=item.write.key,
         code=code,
         message=message,
-        hint="Mend the cause in the CRM or in the mapping, then replay."
-        if state == "rejected"
+        field=field_name,
+        place=place_of(connection, item.write.stream, field_name) if field_name else "",
+        hint=hint_of(connection, item.write, field_name)
+        if refused
         else "Whether it was written is not known. Look in the CRM; a replay asks there again.",
     )
     rejects.save(c, found, runtime.clock())
