@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.outside import Office
+from tests.sync_world import World
 
 
 @pytest.fixture(autouse=True)
@@ -151,3 +152,17 @@ def synced(synced_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A copy of the office that has synced once."""
     shutil.copytree(synced_home, tmp_path, dirs_exist_ok=True)
     return Office(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def world(store_url: str, tmp_path: Path) -> Iterator[World]:
+    """Folders and a store on each database, worked on by the steps themselves."""
+    with World(store_url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[World]:
+    """A world on SQLite only, where the database makes no difference."""
+    with World(f"sqlite:///{tmp_path / 'store.db'}", tmp_path) as made:
+        yield made

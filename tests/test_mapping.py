@@ -1,51 +1,19 @@
-"""The mapping engine: what a spec makes, what a file is refused for, and that it always ends."""
+"""The mapping engine: what a spec makes, which words and paths it counts, and that it always ends."""
 
 from __future__ import annotations
 
 import json
 import textwrap
-from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge import yaml_file
-from bridge.errors import ConfigError, MappingError, Problem
+from bridge.errors import MappingError
 from bridge.journey.schema import Validator
-from bridge.mapping import Mapping, OwnedValue, compile_mapping, coverage, load_mapping
-from bridge.mapping.schema import mapping_schema, schema_text
-from bridge.mapping.views import ENTRY_VIEW, PERSON_VIEW
-from bridge.model import Field
-
-ROOT = Path(__file__).parent.parent
-HEAD = "version: 1\nconnector: acme\n"
-
-
-def compiled(text: str, **options: Any) -> Mapping:
-    document = yaml_file.parse(HEAD + textwrap.dedent(text).lstrip(), file="acme.yaml")
-    return compile_mapping(document, connector="acme", **options)
-
-
-def refused(text: str, **options: Any) -> list[Problem]:
-    with pytest.raises(ConfigError) as caught:
-        compiled(text, **options)
-    return list(caught.value.problems)
-
-
-def contact(fields: str, **options: Any) -> Mapping:
-    """A mapping whose one rule makes contacts from `fields`, a YAML flow map."""
-    return compiled(f"pull: {{people: {{to: contact, fields: {fields}}}}}\n", **options)
-
-
-def made(spec: str, data: Any) -> Any:
-    """What a spec makes of a record, in a field where anything may stand."""
-    rule = contact(f"{{custom: {{object: {{x: {spec}, seen: {{const: true}}}}}}, status: always}}").pull[
-        "people"
-    ]
-    return rule.map(data).get("custom", {}).get("x")
+from bridge.mapping import coverage
+from tests.mapping_cases import PUSH, compiled, contact, made
 
 
 @pytest.mark.parametrize(
@@ -257,225 +225,6 @@ def test_a_rule_knows_the_line_of_a_path_of_its_entity() -> None:
     assert (rule.line("emails[0]"), rule.line("given_name"), rule.line("tags")) == (8, 7, 0)
 
 
-BROKEN_FIELDS = [
-    ("emial: a", "emial", "Did you mean emails?"),
-    ("status: 5", "status", "not 5"),
-    ("status: ", "status", "not null"),
-    ("status: {}", "status", "expected a path"),
-    ("status: {from: a, const: b}", "status", "from and const stand together"),
-    ("status: {using: lower}", "status", "no source"),
-    ("status: {form: a}", "status.form", "Did you mean from?"),
-    ("status: a..b", "status", "is no path"),
-    ("status: 'a[0]'", "status", "`a.0`"),
-    ("status: a b", "status", "is no path"),
-    ("status: ''", "status", "is no path"),
-    ("status: {from: 'a.'}", "status.from", "is no path"),
-    ("status: {from: a, using: lowercase}", "status.using", "Did you mean lower?"),
-    ("status: {from: a, using: [strip, 5]}", "status.using[1]", "name of a transform"),
-    ("status: {from: a, using: truncate}", "status.using", "{truncate: [length]}"),
-    ("status: {from: a, using: {truncate: [0]}}", "status.using", "not 0"),
-    ("status: {from: a, using: {lower: [1]}}", "status.using", "no arguments"),
-    ("created_at: {from: a, using: {instant: [Brasil]}}", "created_at.using", "no time zone"),
-    ("kind: {const: fax}", "kind.const", "Known: person"),
-    ("kind: {const: persn}", "kind.const", "Did you mean person?"),
-    ("kind: {const: null}", "kind.const", "no value"),
-    ("tags: {const: a}", "tags.const", "not of type 'array'"),
-    ("kind: {from: a, map: {x: robot}}", "kind.map.x", "robot"),
-    ("kind: {from: a, map: {x: bot}, else: robot}", "kind.else", "robot"),
-    ("kind: {from: a, default: robot}", "kind.default", "robot"),
-    ("kind: {from: a, map: []}", "kind.map", "their word: our word"),
-    ("kind: {from: a, else: bot}", "kind.else", "only with `map`"),
-    ("status: {each: a}", "status.each", "status is text, but this makes a list"),
-    ("emails: {template: '{a}'}", "emails.template", "each: [...]"),
-    ("status: {object: {a: b}}", "status.object", "makes an object"),
-    ("status: {template: plain}", "status.template", "const"),
-    ("status: {template: '{a'}", "status.template", "single brace"),
-    ("status: {template: '{a b}'}", "status.template", "is no path"),
-    ("status: {first: a}", "status.first", "a list of paths"),
-    ("tags: {each: []}", "tags.each", "a list of paths"),
-    ("status: {from: a, fields: {b: c}}", "status.fields", "only with `each`"),
-    ("handles: {each: a, fields: {valeu: b, kind: c}}", "handles.fields.valeu", "Did you mean value?"),
-    ("handles: {each: a, fields: {kind: c}}", "handles.fields", '"value" is missing, which handles'),
-    ("owner_ref: {from: a, ref: ownres}", "owner_ref.ref", "no stream"),
-]
-BROKEN_FILES = [
-    ("pull: {p: {to: contakt, fields: {a: a}}}", "pull.p.to", "Did you mean contact?"),
-    ("pull: {p: {to: contact, fields: {}}}", "pull.p.fields", "expected fields"),
-    ("pull: {p: {to: contact}}", "pull.p.fields", "expected fields"),
-    ("pull: {p: {to: contact, feilds: {}}}", "pull.p.feilds", "Did you mean fields?"),
-    ("pull: {p: 5}", "pull.p", "expected `to:`"),
-    ("pull: 5", "pull", "not 5"),
-    ("pusch: {}", "pusch", "Did you mean push?"),
-    ("tests: []", "", "maps nothing"),
-    (
-        "pull: {p: {to: interaction, fields: {kind: a, channel: b, direction: c}}}",
-        "pull.p.fields",
-        '"occurred_at" is missing',
-    ),
-    ("push: {contact: {to: c, fields: {a: {from: email}}}}", "push.contact.fields.a", "if_empty"),
-    ("push: {contact: {to: c, fields: {a: email}}}", "push.contact.fields.a", "whose word counts"),
-    (
-        "push: {contact: {to: c, fields: {a: {from: email, owns: mine}}}}",
-        "push.contact.fields.a.owns",
-        "always",
-    ),
-    (
-        "push: {contact: {to: c, fields: {a: {from: email, owns: newest, clear: true}}}}",
-        "push.contact.fields.a.clear",
-        "not ours",
-    ),
-    (
-        "push: {contact: {to: c, fields: {a: {from: email, owns: always, clear: 1}}}}",
-        "push.contact.fields.a.clear",
-        "true or false",
-    ),
-    (
-        "push: {contact: {to: c, fields: {a: {from: e_mail, owns: always}}}}",
-        "push.contact.fields.a.from",
-        "Did you mean email?",
-    ),
-    ("push: {contact: {to: c, fields: {}}}", "push.contact.fields", "firstname"),
-    ("push: {contact: {fields: {a: {from: email, owns: always}}}}", "push.contact", "expected `to:`"),
-    ("push: {deal: {}}", "push.deal", "Known: interaction, contact"),
-    (
-        "push: {interaction: {to: notes, fields: {notes: {a: txt}}}}",
-        "push.interaction.fields.notes.a",
-        "Did you mean text?",
-    ),
-    (
-        "push: {interaction: {to: notes, fields: {notes: {a: from.mail}}}}",
-        "push.interaction.fields.notes.a",
-        "Did you mean email?",
-    ),
-    (
-        "push: {interaction: {to: notes, fields: {notes: {a: to.email}}}}",
-        "push.interaction.fields.notes.a",
-        "each",
-    ),
-    (
-        "push: {interaction: {to: notes, fields: {notes: {a: key.b}}}}",
-        "push.interaction.fields.notes.a",
-        'There is no "b"',
-    ),
-    (
-        "push: {interaction: {to: nots, fields: {notes: {a: text}}}}",
-        "push.interaction.to",
-        "Did you mean notes?",
-    ),
-    ("push: {interaction: {fields: {notes: {a: text}}}}", "push.interaction.to", "expected one word"),
-    (
-        "push: {interaction: {to: {by: channel, map: {}}, fields: {notes: {a: text}}}}",
-        "push.interaction.to",
-        "else: word",
-    ),
-    (
-        "push: {interaction: {to: {by: chanel, map: {x: notes}, else: notes}, fields: {notes: {a: text}}}}",
-        "push.interaction.to.by",
-        "Did you mean channel?",
-    ),
-    (
-        "push: {interaction: {to: notes, group: day, fields: {notes: {a: text}}}}",
-        "push.interaction.group",
-        "thread_day",
-    ),
-    (
-        "push: {interaction: {to: notes, fields: {notes: {a: text}, calls: {a: text}}}}",
-        "push.interaction.fields.calls",
-        "nothing is written there",
-    ),
-    ("push: {interaction: {to: notes}}", "push.interaction.fields", "notes: {hs_note_body: text}"),
-    ("push: {interaction: 5}", "push.interaction", "expected `to:`"),
-    ("properties: {c: [{label: x}]}", "properties.c[0]", "`name`"),
-    ("properties: {c: [{name: x, unique: 1}]}", "properties.c[0].unique", "true or false"),
-    ("properties: {c: [{name: x, typ: 1}]}", "properties.c[0].typ", "Did you mean type?"),
-    ("properties: {c: {name: x}}", "properties.c", "a list of fields"),
-    ("tests: 5", "tests", "a list of tests"),
-    ("pull: {p: {to: contact, fields: {status: a}}}\ntests: [{name: x, given: {}}]", "tests[0]", "`name`"),
-    (
-        "pull: {p: {to: contact, fields: {status: a}}}\ntests: [{name: x, stream: q, given: {}, expect: {}}]",
-        "tests[0].stream",
-        "no pull rule",
-    ),
-    (
-        "pull: {p: {to: contact, fields: {status: a}}}\ntests: [{name: x, push: contact, given: {}, expect: {}}]",
-        "tests[0].push",
-        "no push rule",
-    ),
-    (
-        "pull: {p: {to: contact, fields: {status: a}}}\ntests: [{name: x, to: q, given: {}, expect: {}}]",
-        "tests[0].to",
-        "only with `push: interaction`",
-    ),
-]
-BROKEN = [
-    *(
-        (f"pull: {{p: {{to: contact, fields: {{{fields}}}}}}}", f"pull.p.fields.{path}", words)
-        for fields, path, words in BROKEN_FIELDS
-    ),
-    *BROKEN_FILES,
-]
-
-
-@pytest.mark.parametrize(("text", "path", "words"), BROKEN)
-def test_a_broken_mapping_is_refused_with_path_place_and_words(text: str, path: str, words: str) -> None:
-    found = {problem.path: problem for problem in refused(text)}
-    problem = found[path]
-    assert words in str(problem)
-    assert problem.file == "acme.yaml"
-    assert problem.line >= 1
-    assert problem.column >= 1
-
-
-def test_every_problem_of_a_file_is_listed_at_its_line_in_one_go() -> None:
-    found = refused("""
-        pull:
-          people:
-            to: contact
-            fields:
-              emial: a
-              kind: {const: robot}
-              created_at: {from: a, using: instnt}
-        push:
-          contact:
-            to: contacts
-            fields:
-              lead: {from: source}
-        """)
-    assert [(problem.line, problem.path) for problem in found] == [
-        (7, "pull.people.fields.emial"),
-        (8, "pull.people.fields.kind.const"),
-        (9, "pull.people.fields.created_at.using"),
-        (14, "push.contact.fields.lead"),
-    ]
-    assert str(found[0]) == (
-        "acme.yaml:7:7 pull.people.fields.emial: there is no such field. Did you mean emails?"
-    )
-
-
-@pytest.mark.parametrize(
-    ("head", "words"),
-    [
-        ("connector: acme\n", "expected `version: 1`"),
-        ("version: 2\nconnector: acme\n", "expected `version: 1`, not 2"),
-        ("version: 1\n", "expected `connector: name`"),
-        ("version: 1\nconnector: other\n", "is for other, but acme is asked for"),
-    ],
-)
-def test_version_and_connector_must_fit(head: str, words: str) -> None:
-    document = yaml_file.parse(f"{head}pull: {{p: {{to: contact, fields: {{status: a}}}}}}", file="f.yaml")
-    with pytest.raises(ConfigError, match=words):
-        compile_mapping(document, connector="acme")
-
-
-def test_streams_of_the_connector_are_known_to_pull_and_ref() -> None:
-    text = "pull: {people: {to: contact, fields: {owner_ref: {from: o, ref: owners}}}}"
-    assert compiled(text, streams=("people", "owners")).pull["people"].map({"o": 1}) == {
-        "owner_ref": "owners/1"
-    }
-    [problem] = refused("pull: {peple: {to: contact, fields: {status: a}}}", streams=("people",))
-    assert "Did you mean people?" in str(problem)
-
-
 def test_the_digest_changes_with_what_maps_and_with_nothing_else() -> None:
     text = (
         "pull: {p: {to: contact, fields: {status: a, tags: {each: b}}}, q: {to: user, fields: {name: n}}}\n"
@@ -490,90 +239,6 @@ def test_the_digest_changes_with_what_maps_and_with_nothing_else() -> None:
     assert first.digest != other.digest
     assert first.pull["p"].digest != other.pull["p"].digest
     assert first.pull["q"].digest == other.pull["q"].digest
-
-
-PUSH = """
-    push:
-      interaction:
-        to: {by: channel, map: {whatsapp: communications, email: emails}, else: notes}
-        group: {by: channel, map: {whatsapp: thread_day}, else: message}
-        fields:
-          communications:
-            hs_communication_body: {from: text, using: text_to_html}
-            hs_timestamp: {from: occurred_at, using: instant_to_epoch_ms}
-          emails:
-            hs_email_to: {each: to, fields: {email: email, name: name}, using: json_text}
-            hs_email_direction:
-              from: direction
-              map: {inbound: INCOMING_EMAIL, outbound: EMAIL}
-              else: EMAIL
-          notes:
-            hs_note_body: text
-      contact:
-        to: contacts
-        fields:
-          waiting_since: {from: waiting_since, owns: always, clear: true}
-          firstname: {from: given_name, owns: if_empty}
-          lead_source: {first: [source, {const: unknown}], owns: newest}
-    properties:
-      contacts:
-        - {name: waiting_since, label: Waiting since, type: datetime}
-        - {name: size, type: enumeration, options: [small, large], unique: true}
-"""
-
-
-def test_an_entry_is_written_to_the_stream_of_its_channel() -> None:
-    push = compiled(PUSH).push_interaction
-    assert push is not None
-    view = {"channel": "whatsapp", "text": "a <b>\nc", "occurred_at": "2026-11-18T14:02:00Z"}
-    assert (push.stream_for(view), push.group_for(view)) == ("communications", "thread_day")
-    assert push.fields("communications", view) == {
-        "hs_communication_body": "a &lt;b&gt;<br>c",
-        "hs_timestamp": 1795010520000,
-    }
-    assert push.line("communications", "hs_timestamp") == 10
-    mail = {"channel": "email", "direction": "outbound", "to": [{"email": "a@b.c"}, {"name": "Ana"}]}
-    assert (push.stream_for(mail), push.group_for(mail)) == ("emails", "message")
-    assert push.fields("emails", mail) == {
-        "hs_email_to": '[{"email":"a@b.c"},{"name":"Ana"}]',
-        "hs_email_direction": "EMAIL",
-    }
-    assert push.stream_for({"channel": "pigeon"}) == push.stream_for({}) == "notes"
-    assert push.streams == ("communications", "emails", "notes")
-    with pytest.raises(MappingError, match="hs_timestamp"):
-        push.fields("communications", {"occurred_at": "soon"})
-
-
-def test_a_contact_field_says_whose_word_counts_and_is_cleared_only_when_asked() -> None:
-    push = compiled(PUSH).push_contact
-    assert push is not None
-    assert push.stream == "contacts"
-    assert push.fields({"given_name": "Ana", "waiting_since": "2026-11-18T14:02:00Z"}) == {
-        "waiting_since": OwnedValue(value="2026-11-18T14:02:00Z", owns="always", line=22),
-        "firstname": OwnedValue(value="Ana", owns="if_empty", line=23),
-        "lead_source": OwnedValue(value="unknown", owns="newest", line=24),
-    }
-    assert {name: owned.value for name, owned in push.fields({}).items()} == {
-        "waiting_since": "",
-        "lead_source": "unknown",
-    }
-
-
-def test_a_refused_contact_value_names_its_line() -> None:
-    text = "push: {contact: {to: c, fields: {at: {from: waiting_since, using: date, owns: always}}}}"
-    push = compiled(text).push_contact
-    assert push is not None
-    with pytest.raises(MappingError, match=r"acme.yaml:3 push.contact.fields.at: "):
-        push.fields({"waiting_since": "now"})
-
-
-def test_properties_are_the_fields_that_setup_creates() -> None:
-    assert compiled(PUSH).properties == {
-        "contacts": (
-            Field(name="waiting_since", label="Waiting since", type="datetime"),
-            Field(name="size", label="size", type="enumeration", unique=True, options=("small", "large")),
-        )
-    }
 
 
 def test_a_mapping_runs_its_own_tests_and_says_what_differs() -> None:
@@ -638,58 +303,6 @@ def test_coverage_lists_what_no_rule_reads_most_frequent_first() -> None:
     }
 
 
-def test_load_mapping_reads_a_file_and_names_it_in_problems(tmp_path: Path) -> None:
-    path = tmp_path / "acme.yaml"
-    path.write_text(HEAD + "pull: {people: {to: contact, fields: {status: a}}}\n")
-    assert load_mapping(path, connector=None).connector == "acme"
-    path.write_text(HEAD + "pull: {people: {to: contact, fields: {statsu: a}}}\n")
-    with pytest.raises(ConfigError) as caught:
-        load_mapping(path, connector="acme")
-    assert str(caught.value).startswith(f"{path}:3:")
-
-
-def test_the_schema_for_editors_is_up_to_date() -> None:
-    written = (ROOT / "bridge/mapping/mapping.schema.json").read_text()
-    assert written == schema_text(), (
-        "run: python -m bridge.mapping.schema > bridge/mapping/mapping.schema.json"
-    )
-
-
-def test_the_schema_for_editors_accepts_what_the_engine_accepts() -> None:
-    schema = mapping_schema()
-    jsonschema.Draft7Validator.check_schema(schema)
-    judge = jsonschema.Draft7Validator(schema)
-    for text in (
-        PUSH,
-        "pull: {p: {to: contact, fields: {tags: {each: [a, {from: b, using: {truncate: 3}}]}}}}",
-    ):
-        document = yaml_file.parse(HEAD + textwrap.dedent(text).lstrip(), file="acme.yaml")
-        assert [error.message for error in judge.iter_errors(document.value)] == []
-    refusals = [
-        not judge.is_valid(yaml_file.parse(HEAD + text, file="acme.yaml").value) for text, _, _ in BROKEN
-    ]
-    assert sum(refusals) > len(BROKEN) // 2, "most faults show while typing"
-
-
-def test_the_views_have_the_fields_that_delivery_offers() -> None:
-    assert list(ENTRY_VIEW) == [
-        *("key", "channel", "kind", "direction", "occurred_at", "subject", "text", "body_text", "from", "to"),
-        *("cc", "duration_ms", "outcome", "state", "message_id", "owner_id", "count"),
-    ]
-    assert list(PERSON_VIEW) == [
-        *("person_id", "display_name", "given_name", "family_name", "email", "phone", "waiting_since"),
-        *(
-            "waiting_channel",
-            "waiting_text",
-            "last_inbound_at",
-            "last_outbound_at",
-            "first_seen_at",
-            "source",
-        ),
-        "channels",
-    ]
-
-
 EVERYTHING = """
     pull:
       people:
@@ -711,6 +324,8 @@ EVERYTHING = """
           contact_refs: {each: a, ref: people}
           custom: {object: {j: {from: a, using: json_text}, u: {each: b, using: [unique, join]}, r: $}}
 """
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()
