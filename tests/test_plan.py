@@ -322,9 +322,10 @@ def test_a_field_is_written_as_its_ownership_allows(
     before = {name: FieldState(sent=value, as_read=None) for name, value in written.items()}
     state = replace(person(view=view, written=before), present=present)
     actions = plan_person(state, destination)
-    changes = {change.field: change.after for action in actions for change in action.changes}
+    updates = [action for action in actions if action.kind == "fields"]
+    changes = {change.field: change.after for action in updates for change in action.changes}
     assert changes == expected
-    for action in actions:
+    for action in updates:
         assert action.write is not None
         assert (action.write.op, action.write.id, dict(action.write.fields)) == ("update", "7", expected)
         assert all(change.before == present.get(change.field) for change in action.changes)
@@ -332,9 +333,26 @@ def test_a_field_is_written_as_its_ownership_allows(
 
 def test_a_value_whose_age_nobody_knows_is_left_alone_and_told(destination: Destination) -> None:
     state = replace(person(view={"source": "ad"}), present={"source": "fair"})
-    (skip,) = plan_person(state, destination)
-    assert skip.kind == "skip"
-    assert "'fair'" in skip.reason
+    (conflict,) = plan_person(state, destination)
+    assert (conflict.kind, conflict.write) == ("conflict", None)
+    assert "'fair'" in conflict.reason and "'ad'" in conflict.reason
+
+
+def test_a_field_that_the_crm_fills_otherwise_is_told_with_both_values_and_the_line_that_decides(
+    destination: Destination,
+) -> None:
+    state = replace(person(view={"display_name": "Ana Lima"}), present={"name": "Ana Souza"})
+    (conflict,) = plan_person(state, destination)
+    assert conflict.write is None
+    assert (conflict.changes[0].before, conflict.changes[0].after) == ("Ana Souza", "Ana Lima")
+    line = next(
+        number
+        for number, text in enumerate(Path(destination.mapping.file).read_text().splitlines(), 1)
+        if text.strip().startswith("name: {from: display_name")
+    )
+    assert f"memory.yaml:{line}" in conflict.reason
+    same = replace(state, present={"name": "ANA  LIMA"})
+    assert plan_person(same, destination) == []
 
 
 def test_nothing_is_overwritten_unread(destination: Destination) -> None:

@@ -11,6 +11,7 @@ from bridge.journey.keys import marker
 from bridge.mapping import OwnedValue
 from bridge.model import Json, Write
 from bridge.store.entities import Interaction
+from bridge.store.holds import field_key
 from bridge.store.ledger import CONTACT_SLOT, FIELDS_SLOT
 from bridge.sync.plan_values import Action, Change, Destination, PersonState, no_write
 
@@ -38,6 +39,8 @@ def target_of(
         return "", None, f"could be {' or '.join(state.candidates)}; decide which"
     if not interactions:
         return "", None, ""
+    if state.taken_back:
+        return "", None, f"its contact was taken back; to make it again: crmbridge release {state.taken_back}"
     because = _may_create(state, destination.push)
     if because:
         return "", None, because
@@ -94,12 +97,9 @@ def field_changes(state: PersonState, destination: Destination) -> list[Action]:
         now = state.present.get(name)
         if now == owned.value or (now in EMPTY and owned.value in EMPTY):
             continue
-        if owned.owns == "if_empty" and now not in EMPTY:
-            continue
-        if owned.owns == "newest" and now not in EMPTY:
-            actions.append(
-                no_write("skip", state, (), f"{name}: the CRM holds {now!r} and does not tell since when")
-            )
+        if owned.owns in ("if_empty", "newest") and now not in EMPTY:
+            if not _same(now, owned.value):
+                actions.append(_conflict(state, destination, name, now, owned))
             continue
         changes.append(Change(field=name, before=now, after=owned.value))
     if changes:
@@ -130,12 +130,33 @@ def field_changes(state: PersonState, destination: Destination) -> list[Action]:
     return actions
 
 
+def _conflict(
+    state: PersonState, destination: Destination, name: str, now: Json, owned: OwnedValue
+) -> Action:
+    """Return how a field that the CRM fills otherwise is shown; which of the two counts is said in the mapping."""
+    why = "which does not tell since when" if owned.owns == "newest" else "which keeps it"
+    place = f"{destination.mapping.file}:{owned.line}"
+    reason = f"{name}: the CRM holds {now!r}, {why}; the journey says {owned.value!r} (owns: {owned.owns}, {place})"
+    return replace(
+        no_write("conflict", state, (), reason), changes=(Change(field=name, before=now, after=owned.value),)
+    )
+
+
+def _same(now: Json, wanted: Json) -> bool:
+    """Tell whether two values differ in writing only, as a telephone number with and without blanks."""
+    one, other = ("".join(filter(str.isalnum, str(value).casefold())) for value in (now, wanted))
+    return one == other
+
+
 def _differing(state: PersonState, destination: Destination) -> dict[str, OwnedValue]:
-    """Return the owned values that differ from what we last wrote."""
+    """Return the owned values that differ from what we last wrote, without those that are held."""
     if not destination.push.fields:
         return {}
     found = {}
+    contact_id = state.contacts[0] if state.contacts else ""
     for name, owned in _owned(state, destination).items():
+        if field_key(destination.contact_stream, contact_id, name) in state.held:
+            continue
         before = state.written.get(name)
         if before is None and owned.value in EMPTY:
             continue

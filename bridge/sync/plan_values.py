@@ -24,6 +24,7 @@ Kind = Literal[
     "fields",
     "adopt",
     "skip",
+    "conflict",
     "hold",
     "keep",
     "later",
@@ -31,8 +32,8 @@ Kind = Literal[
 ]
 """
 What is done: a contact, an entry, what an entry takes in, its place on one more contact or no more on one, its
-end, a contact's fields; and what is not: it stands already, gets no entry, waits for a person, stays as a
-person left it, waits for more to come, is for a person to do.
+end, a contact's fields; and what is not: it stands already, gets no entry, is filled otherwise, waits for a person,
+stays as a person left it, waits for more to come, is for a person to do.
 """
 
 
