@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from pipedrive_world import TOKEN, World, activity, emails, key, note, person_write, records, world
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pipedrive_world import START, TOKEN, World, activity, emails, key, note, person_write, records, world
 
-from bridge import AuthError, CursorExpired, RateLimited, Rejected, Unavailable, Write
-from bridge_pipedrive import source_gaps
+from bridge import AuthError, CursorExpired, Page, RateLimited, Record, Rejected, Unavailable, Write
+from bridge_pipedrive import source, source_gaps
 from bridge_pipedrive.words import LOOKBACK
 
 
@@ -374,3 +379,51 @@ def test_a_right_that_the_user_lacks_is_no_broken_key(company: World) -> None:
     company.crm.levers.fail(403, path="/leads", body=body)
     with pytest.raises(Rejected, match=r"You do not have permissions to do this\. Give the user"):
         company.pull("leads", "live")
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("make"), st.just(0)),
+    st.tuples(st.just("edit"), st.integers(0, 9)),
+    st.tuples(st.just("move"), st.sampled_from([0.3, 1.0, LOOKBACK - 1.0, LOOKBACK, 300.0])),
+    st.tuples(st.just("pull"), st.integers(1, 4)),
+)
+
+
+@pytest.mark.parametrize("stream", ["persons", "notes"])
+@given(steps=st.lists(STEPS, min_size=5, max_size=30))
+@hypothesis_settings(max_examples=50, deadline=None)
+def test_whatever_happens_between_and_within_looks_the_newest_state_is_known(
+    stream: str, steps: list[tuple[str, Any]]
+) -> None:
+    text = {"persons": "name", "notes": "content"}[stream]
+    with patch.object(source, "PAGE", 3), world() as company:
+        anchor = {"person_id": int(company.person())} if stream == "notes" else {}
+        cursor = company.started(stream)
+        ids: list[str] = []
+        newest: dict[str, Record] = {}
+        versions: dict[tuple[str, str], Any] = {}
+
+        def take(pages: Iterable[Page]) -> None:
+            nonlocal cursor
+            for page in pages:
+                cursor = page.cursor
+                for record in records([page]):
+                    known = versions.setdefault((record.id, record.version), record.data)
+                    assert known == record.data, "one version, two contents"
+                    before = newest.setdefault(record.id, record)
+                    if (record.modified_at or START) >= (before.modified_at or START):
+                        newest[record.id] = record
+
+        for number, (word, value) in enumerate(steps):
+            if word == "make":
+                ids.append(company.crm.create(stream, {text: f"Made {number}", **anchor}))
+            elif word == "edit" and ids:
+                company.crm.edit(stream, ids[value % len(ids)], {text: f"Edited {number}"})
+            elif word == "move":
+                company.move(value)
+            elif word == "pull":
+                take(islice(company.connector.pull(stream, "live", cursor, ()), value))
+        take(company.connector.pull(stream, "live", cursor, ()))
+        take(company.connector.pull(stream, "live", cursor, ()))
+        shown = {one["id"]: one[text] for one in company.crm.objects(stream) if one["id"] in ids}
+        assert {id_: newest[id_].data[text] for id_ in ids} == shown
