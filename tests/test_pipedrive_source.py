@@ -86,6 +86,7 @@ def test_a_record_edited_while_it_is_read_comes_with_the_next_look(company: Worl
     walk = company.connector.pull("persons", "live", cursor, ())
     first = next(walk)
     company.crm.edit("persons", ids[0], {"name": "Ana Paula"})
+    company.move(LOOKBACK * 2)
     pages = [first, *walk]
     assert [record.id for record in records(pages)] == ids
     [again] = records(company.pull("persons", "live", pages[-1].cursor))
