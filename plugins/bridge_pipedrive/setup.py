@@ -22,6 +22,9 @@ from bridge_pipedrive.words import (
 )
 
 _KNOWN_FOR = timedelta(minutes=15)
+_NEW_FIELD = timedelta(minutes=1)
+"""How often at most a code without a name makes us ask for the fields again; some are hidden from the key's user."""
+
 _CODE = re.compile(r"[0-9a-f]{40}")
 
 
@@ -74,7 +77,7 @@ class Setup:
             return list(rows)
         codes = {code for row in rows for code in _customs(row)}
         if codes and codes - {one.code for one in self.custom(stream)}:
-            self._forget(KINDS[stream].fields)
+            self._forget(KINDS[stream].fields, known_for=_NEW_FIELD)
         by_code = {one.code: one for one in self.custom(stream)} if codes else {}
         found = []
         for row in rows:
@@ -143,9 +146,12 @@ class Setup:
         existing = [field.name for field in fields if field.name in there]
         return Created(created=tuple(created), existing=tuple(existing), manual=tuple(manual))
 
-    def _forget(self, path: str) -> None:
+    def _forget(self, path: str, *, known_for: timedelta = timedelta(0)) -> None:
+        """Read a list anew the next time, if it has been known for at least so long."""
         with self._lock:
-            self._known.pop(path, None)
+            until, _ = self._known.get(path, (None, []))
+            if until is not None and self._clock() >= until - _KNOWN_FOR + known_for:
+                del self._known[path]
 
     def _rows(self, path: str, read: Callable[[], list[Row]]) -> list[Row]:
         with self._lock:
