@@ -8,13 +8,18 @@ from typing import Any
 
 from sqlalchemy import Connection as Transaction
 
+from bridge.engine import undo
 from bridge.errors import ConfigError, StoreError
 from bridge.store import cursors, mass, rejects, runs
 from bridge.store.writer import Priority
 from bridge.sync import remap
 from bridge.sync.runtime import Runtime
+from bridge.sync.undo_state import Scope
 
 Result = dict[str, Any]
+
+LONGEST = 900.0
+"""Seconds that a command is waited for once somebody carries it out: an undo may have to wait for a CRM."""
 
 
 def sync(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
@@ -99,11 +104,27 @@ def _check_mappings(runtime: Runtime, arguments: Mapping[str, Any]) -> None:
             )
 
 
+def take_back(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
+    """
+    Take the run `run` back, all of it or what it wrote for `person`.
+
+    Raises ConfigError where it cannot be taken back, and what a connector raises.
+    """
+    return undo.undo(runtime, Scope(run=arguments["run"], person=arguments.get("person")))
+
+
+def let_go(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
+    """Let go of what is held under `keys` of each connection; raises what a connector raises."""
+    return undo.release(runtime, arguments["keys"])
+
+
 COMMANDS: dict[str, Callable[[Runtime, Mapping[str, Any]], Result]] = {
     "sync": sync,
     "replay": replay,
     "remap": apply_remap,
     "approve": approve,
+    "undo": take_back,
+    "release": let_go,
 }
 
 
@@ -111,12 +132,13 @@ def hand_over(runtime: Runtime, name: str, arguments: Mapping[str, Any], *, seco
     """
     Leave a command for the process that holds the store and wait for its result.
 
-    Raises StoreError when nobody carries it out in time, or it failed.
+    Raises StoreError when nobody takes it within `seconds`, it takes too long, or it failed.
     """
     now = runtime.clock()
     number = runtime.writer.run(lambda c: runs.add_command(c, name, arguments, now), priority=Priority.LIVE)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    began = time.monotonic()
+    state = "open"
+    while time.monotonic() < began + (LONGEST if state == "taken" else seconds):
         with runtime.database.read() as c:
             state, result = runs.command_result(c, number)
         if state == "done":
@@ -124,6 +146,8 @@ def hand_over(runtime: Runtime, name: str, arguments: Mapping[str, Any], *, seco
         if state == "failed":
             raise StoreError(f"the daemon could not do it: {result.get('error', 'no reason given')}")
         time.sleep(0.2)
+    if state == "taken":
+        raise StoreError(f"the daemon is still at it after {LONGEST:.0f} s; it goes on. See: crmbridge runs")
     runtime.writer.run(
         lambda c: runs.finish_command(c, number, {"error": "nobody came"}, failed=True),
         priority=Priority.LIVE,

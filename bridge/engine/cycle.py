@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import select
 
 from bridge.connector import Receiver, Source
+from bridge.engine import undo
 from bridge.engine.opening import fault_of, own_of
 from bridge.errors import AuthError, BridgeError, CursorExpired, StoreError
 from bridge.model import Phase
-from bridge.store import collected, cursors, entities, ledger
+from bridge.store import collected, cursors, entities, ledger, runs
 from bridge.store.tables import cursor
+from bridge.store.writer import Priority
 from bridge.sync import deliver, resolve
 from bridge.sync.anew import queue_everybody
 from bridge.sync.collect import collect
@@ -238,7 +241,7 @@ def deliver_all(
     runtime: Runtime,
     connection: Connection,
     *,
-    run: int,
+    run: int | None,
     rests: bool = False,
     progress: Progress = quiet,
     stopping: Callable[[], bool] = lambda: False,
@@ -248,9 +251,58 @@ def deliver_all(
 
     With `rests` an entry that was written a moment ago takes in nothing more yet: its people stay queued.
     A mass change is held: nothing at all is written until a person approves it or it is mended.
-    Raises what the connector raised.
+    An undo that was broken off goes on first. What is decided here belongs to `run`; None opens a run of its
+    own once there is something. Raises what the connector raised.
     """
     assert connection.account_pk is not None
+    with connection.writing:
+        unfinished = undo.go_on(runtime, connection)
+        if unfinished is not None:
+            return unfinished
+        with _run_of(runtime, run) as number:
+            return _deliver_all(
+                runtime, connection, run=number, rests=rests, progress=progress, stopping=stopping
+            )
+
+
+@contextmanager
+def _run_of(runtime: Runtime, run: int | None) -> Iterator[Callable[[], int]]:
+    """Lend what returns the number of the run that decides now: the one given, else one opened when first asked for."""
+    opened: list[int] = []
+
+    def number() -> int:
+        if run is not None:
+            return run
+        if not opened:
+            now = runtime.clock()
+            opened.append(runtime.writer.run(runs.start_run, "delivery", now, priority=Priority.DELIVERY))
+        return opened[0]
+
+    def end(outcome: str) -> None:
+        if opened:
+            now = runtime.clock()
+            runtime.writer.run(
+                lambda c: runs.end_run(c, opened[0], outcome=outcome, counts={}, now=now),
+                priority=Priority.DELIVERY,
+            )
+
+    try:
+        yield number
+    except Exception:
+        end("partial")
+        raise
+    end("ok")
+
+
+def _deliver_all(
+    runtime: Runtime,
+    connection: Connection,
+    *,
+    run: Callable[[], int],
+    rests: bool,
+    progress: Progress,
+    stopping: Callable[[], bool],
+) -> Delivered:
     queue_everybody(runtime, connection)
     deliver.put_back_updates(runtime, connection)
     total = Delivered()
@@ -279,7 +331,7 @@ def _write_all(
     total: Delivered,
     guard: Guard,
     *,
-    run: int,
+    run: Callable[[], int],
     rests: bool,
     progress: Progress,
     stopping: Callable[[], bool],
@@ -305,9 +357,12 @@ def _write_all(
         planned = plan_people(runtime, connection, destination, list(wishes))
         resting |= {action.person_id for action in planned.actions if action.kind == "later"}
         done = {one: seq for one, seq in wishes.items() if one not in planned.adopted | resting}
-        committed = deliver.commit(runtime, connection, planned.actions, run=run, done=done)
+        writes = any(action.write is not None for action in planned.actions)
+        committed = deliver.commit(
+            runtime, connection, planned.actions, run=run() if writes else 0, done=done
+        )
         for action in planned.actions:
-            if action.kind in ("hold", "keep", "later", "skip", "moved", "adopt"):
+            if action.kind in ("hold", "keep", "later", "skip", "conflict", "adopt"):
                 total.counts[action.kind] += 1
         if committed:
             _add(total, deliver.push_open(runtime, connection), progress)

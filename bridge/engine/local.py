@@ -237,7 +237,7 @@ class Daemon:
             wait = SWEEP
             try:
                 done = cycle.deliver_all(
-                    self._runtime, connection, run=self._run, rests=True, stopping=self._stop.is_set
+                    self._runtime, connection, run=None, rests=True, stopping=self._stop.is_set
                 )
                 if failures:
                     failures = 0
@@ -288,6 +288,7 @@ class Daemon:
 
     def _carry_out(self, number: int, name: str, arguments: dict[str, object]) -> None:
         runtime = self._runtime
+        runtime.writer.run(runs.take_command, number, priority=Priority.LIVE)
         try:
             result = COMMANDS[name](runtime, arguments)
             failed = False

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
 
 from bridge.store.among import among
-from bridge.store.database import micros, upsert
+from bridge.store.database import instant, micros, upsert
 from bridge.store.tables import hold
 
 EDITED, DELETED, MOVED, UNDONE = "edited", "deleted", "moved", "undone"
 """Why: a person in the CRM edited, deleted or moved what we wrote, or a run was undone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """One thing that is held: an entry's, link's or contact's key, or `<stream>/<id>/<field>`."""
+
+    account_pk: int
+    key: str
+    reason: str
+    since: datetime
+    run: int | None
+
+    @property
+    def field(self) -> tuple[str, str, str] | None:
+        """The field of a contact that is held, as stream, vendor id and name; None for a key."""
+        stream, _, rest = self.key.partition("/")
+        ext_id, _, name = rest.rpartition("/")
+        return (stream, ext_id, name) if name else None
 
 
 def field_key(stream: str, ext_id: str, field: str) -> str:
@@ -29,6 +48,31 @@ def add_holds(
         for key in keys
     ]
     upsert(c, hold, rows, conflict=["account_pk", "key"])
+
+
+def hold_undone(c: Connection, account_pk: int, keys: Iterable[str], now: datetime, *, run: int) -> None:
+    """Hold what a run has just taken back, whatever it was held for before."""
+    found = list(keys)
+    release(c, account_pk, found)
+    add_holds(c, account_pk, found, UNDONE, now, run=run)
+
+
+def all_holds(c: Connection) -> list[Hold]:
+    """Return everything that is held, the latest last."""
+    found = []
+    for row in c.execute(select(hold).order_by(hold.c.since, hold.c.key)):
+        since = instant(row.since)
+        assert since is not None
+        found.append(
+            Hold(account_pk=row.account_pk, key=row.key, reason=row.reason, since=since, run=row.run)
+        )
+    return found
+
+
+def any_undone(c: Connection, account_pk: int) -> bool:
+    """Tell whether anything that was taken back is held in an account."""
+    query = select(hold.c.key).where(hold.c.account_pk == account_pk, hold.c.reason == UNDONE).limit(1)
+    return c.execute(query).first() is not None
 
 
 def held(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, str]:

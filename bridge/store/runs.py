@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +14,55 @@ from bridge.store.database import instant, micros
 from bridge.store.tables import command, run
 
 
-def start_run(c: Connection, kind: str, now: datetime) -> int:
-    """Open a run and return its number."""
-    result = c.execute(run.insert().values(kind=kind, started_at=micros(now)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run: `outcome` is ok, partial or failed, None while it goes on or where it was broken off."""
+
+    number: int
+    kind: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    counts: Mapping[str, Any]
+
+
+def start_run(c: Connection, kind: str, now: datetime, counts: Mapping[str, Any] | None = None) -> int:
+    """Open a run and return its number; `counts` are known before it ends, such as which run an undo takes back."""
+    result = c.execute(
+        run.insert().values(
+            kind=kind, started_at=micros(now), counts=orjson.dumps(counts) if counts is not None else None
+        )
+    )
     return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+
+def load_run(c: Connection, number: int) -> Run | None:
+    """Return a run, None where there is none of that number."""
+    row = c.execute(select(run).where(run.c.pk == number)).first()
+    return None if row is None else _run(row)
+
+
+def latest_runs(c: Connection, limit: int) -> list[Run]:
+    """Return the newest runs, newest first."""
+    return [_run(row) for row in c.execute(select(run).order_by(run.c.pk.desc()).limit(limit))]
+
+
+def runs_of(c: Connection, kind: str) -> list[Run]:
+    """Return every run of a kind, newest first."""
+    return [_run(row) for row in c.execute(select(run).where(run.c.kind == kind).order_by(run.c.pk.desc()))]
+
+
+def _run(row: Any) -> Run:
+    started = instant(row.started_at)
+    assert started is not None
+    return Run(
+        number=row.pk,
+        kind=row.kind,
+        started_at=started,
+        ended_at=instant(row.ended_at),
+        outcome=row.outcome,
+        counts=orjson.loads(row.counts) if row.counts else {},
+    )
 
 
 def end_run(c: Connection, number: int, *, outcome: str, counts: Mapping[str, Any], now: datetime) -> None:
@@ -63,6 +109,11 @@ def open_commands(c: Connection) -> list[tuple[int, str, dict[str, Any]]]:
     return [(row.pk, row.name, orjson.loads(row.arguments)) for row in c.execute(query)]
 
 
+def take_command(c: Connection, number: int) -> None:
+    """Note that somebody carries a command out now."""
+    c.execute(update(command).where(command.c.pk == number).values(state="taken"))
+
+
 def finish_command(c: Connection, number: int, result: Mapping[str, Any], *, failed: bool = False) -> None:
     """Note what a command led to."""
     c.execute(
@@ -73,6 +124,6 @@ def finish_command(c: Connection, number: int, result: Mapping[str, Any], *, fai
 
 
 def command_result(c: Connection, number: int) -> tuple[str, dict[str, Any]]:
-    """Return (open, done or failed; result) of a command."""
+    """Return (open, taken, done or failed; result) of a command."""
     row = c.execute(select(command.c.state, command.c.result).where(command.c.pk == number)).one()
     return row.state, orjson.loads(row.result) if row.result else {}

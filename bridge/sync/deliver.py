@@ -15,7 +15,15 @@ from bridge.model import Found, Receipt, Unknown, Write
 from bridge.store import entities, rejects
 from bridge.store import ledger as books
 from bridge.store.holds import add_holds
-from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, GROWTH_SLOT, UPDATE_SLOTS, Intent
+from bridge.store.ledger import (
+    CONTACT_SLOT,
+    ENTRY_SLOT,
+    FIELDS_SLOT,
+    GROWTH_SLOT,
+    UNDO_SLOTS,
+    UPDATE_SLOTS,
+    Intent,
+)
 from bridge.store.writer import Priority
 from bridge.sync.adopted import take_over
 from bridge.sync.plan_values import Action
@@ -95,9 +103,9 @@ def commit(
     return len(intents)
 
 
-def push_open(runtime: Runtime, connection: Connection) -> Delivered:
+def push_open(runtime: Runtime, connection: Connection, *, run: int | None = None) -> Delivered:
     """
-    Send the open intents of a destination and file their receipts.
+    Send the open intents of a destination, or only those of a run, and file their receipts.
 
     Before each call its intents are marked as sent, so that whatever ends this process, the next
     one asks where they went instead of sending them again. One kind of write goes at a time: what
@@ -106,7 +114,7 @@ def push_open(runtime: Runtime, connection: Connection) -> Delivered:
     delivered = Delivered()
     tried: set[str] = set()
     while True:
-        batch = _sendable(runtime, connection, tried)
+        batch = _sendable(runtime, connection, tried, run)
         if not batch:
             return delivered
         tried.update(item.write.key for item in batch)
@@ -116,7 +124,7 @@ def push_open(runtime: Runtime, connection: Connection) -> Delivered:
             return delivered
 
 
-def _sendable(runtime: Runtime, connection: Connection, tried: set[str]) -> list[Intent]:
+def _sendable(runtime: Runtime, connection: Connection, tried: set[str], run: int | None) -> list[Intent]:
     """
     Return up to BATCH open intents of one kind whose contacts stand, their links to earlier writes resolved.
 
@@ -127,11 +135,13 @@ def _sendable(runtime: Runtime, connection: Connection, tried: set[str]) -> list
     with runtime.database.read() as c:
         contacts = books.load_intents(c, account_pk, slot=CONTACT_SLOT)
         unmade = {item.write.key for item in contacts}
+        contacts = [item for item in contacts if run in (None, item.run)]
         ready = _alike([item for item in contacts if item.state == "open" and item.write.key not in tried])
         after: int | None = None if ready else -1
         while after is not None and len(ready) < BATCH:
             found = books.load_intents(c, account_pk, state="open", after=after, limit=BATCH)
             after = found[-1].seq if found else None
+            found = [item for item in found if run in (None, item.run)]
             free = (item for item in found if not any(link.to in unmade for link in item.write.links))
             ready = _alike([*ready, *(item for item in free if item.write.key not in tried)])
         stands = books.written_ids(c, account_pk, {link.to for item in ready for link in item.write.links})
@@ -226,7 +236,11 @@ def settle(runtime: Runtime, connection: Connection) -> Delivered:
     assert isinstance(sink, Sink) and account_pk is not None
     delivered = Delivered()
     with runtime.database.read() as c:
-        uncertain = books.load_intents(c, account_pk, state="uncertain")
+        uncertain = [
+            item
+            for item in books.load_intents(c, account_pk, state="uncertain")
+            if item.slot not in UNDO_SLOTS
+        ]
         stands = books.written_ids(
             c, account_pk, {link.to for item in uncertain for link in item.write.links}
         )

@@ -13,12 +13,21 @@ from bridge.journey.handles import Handle
 from bridge.model import Receipt
 from bridge.store import entities, people, rejects
 from bridge.store import ledger as books
-from bridge.store.ledger import ADOPTED_SLOT, CONTACT_SLOT, ENTRY_SLOT, GROWTH_SLOT, UPDATE_SLOTS, Intent
+from bridge.store.ledger import (
+    ADOPTED_SLOT,
+    CONTACT_SLOT,
+    ENTRY_SLOT,
+    GROWTH_SLOT,
+    UNDO_SLOTS,
+    UPDATE_SLOTS,
+    Intent,
+)
 from bridge.store.writer import Priority
 from bridge.sync.entries import link_key
 from bridge.sync.identify import Incoming, identify
 from bridge.sync.refused import field_named, hint_of, place_of
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
+from bridge.sync.undone import file_undone
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,7 +36,8 @@ class Delivered:
     What one round of writing came to.
 
     `wait` is how many seconds the vendor asked to be left alone, `settles` how many until the absence
-    of a write without an answer counts; None for neither. `stopped` is a refused key.
+    of a write without an answer counts; None for neither. `stopped` is a refused key. `refused` is what the
+    CRM said of writes that were to take something back, by key.
     """
 
     written: int = 0
@@ -35,6 +45,7 @@ class Delivered:
     wait: float | None = None
     settles: float | None = None
     stopped: AuthError | None = None
+    refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def progress(self) -> int:
@@ -61,7 +72,8 @@ def file_receipts(
         stand = [one.key for one in receipts if one.error is None and by_key[one.key].slot == ENTRY_SLOT]
         _tell_others(c, runtime, connection, stand, {item.person_id for item in by_key.values()})
 
-    if any(by_key[receipt.key].slot == CONTACT_SLOT for receipt in receipts):
+    contacts = (CONTACT_SLOT, *UNDO_SLOTS)
+    if any(by_key[receipt.key].slot in contacts for receipt in receipts):
         with runtime.identity_lock:
             runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
     else:
@@ -80,7 +92,11 @@ def _file(
     assert account_pk is not None
     key = item.write.key
     error = receipt.error
-    if error is None:
+    if error is None and item.slot in UNDO_SLOTS:
+        file_undone(c, runtime, connection, item, receipt.as_read)
+        delivered.written += 1
+        delivered.counts[item.slot] += 1
+    elif error is None:
         _stands(c, runtime, connection, item, receipt)
         delivered.written += 1
         delivered.counts[item.slot] += 1
@@ -102,6 +118,10 @@ def _file(
     elif isinstance(error, Unavailable):
         books.set_state(c, account_pk, [key], "uncertain", runtime.message(error))
         delivered.counts["unanswered"] += 1
+    elif item.slot in UNDO_SLOTS:
+        books.drop_intents(c, account_pk, [key])
+        delivered.refused[key] = runtime.message(error)
+        delivered.counts["rejected"] += 1
     else:
         code = error.code if isinstance(error, Rejected) else type(error).__name__
         refuse(c, runtime, connection, item, "rejected", code or "rejected", runtime.message(error))

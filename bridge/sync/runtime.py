@@ -45,7 +45,7 @@ class Connection:
     connection is pulled, split or pushed before, and webhooks are kept until then. `asked` says that
     `check` told so in this process: until then the account is what the store remembers, and the key may
     be another account's by now. `lacking` are contact fields that the mapping owns and the CRM did not
-    have when it was last asked.
+    have when it was last asked. Whoever plans and writes to it holds `writing`.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Connection:
     asked: bool = False
     lacking: frozenset[str] | None = None
     session: Session | None = None
+    writing: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def account_key(self) -> str:

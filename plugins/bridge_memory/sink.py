@@ -52,7 +52,8 @@ def locate(folder: Folder, writes: Sequence[Write]) -> Iterator[Location]:
     for write in writes:
         known = folder.latest(write.stream)
         if write.op == "create":
-            ids = [thing["id"] for thing in known.values() if thing.get("key") == write.key]
+            standing = (thing for thing in known.values() if not thing.get("deleted"))
+            ids = [thing["id"] for thing in standing if thing.get("key") == write.key]
         else:
             ours = known.get(write.id or "")
             ids = [ours["id"]] if ours and _done(folder, ours, write) else []

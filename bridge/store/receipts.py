@@ -1,0 +1,110 @@
+"""The history of what was written: which run wrote what, over what, and what was taken back since."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Select, case, func, select, update
+
+from bridge.model import Json, Link, Op
+from bridge.store.among import among
+from bridge.store.ledger import UNDO_SLOT
+from bridge.store.tables import receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """
+    A write that was carried out, as the history knows it; `pk` orders them.
+
+    `entry` is the key of the entry it changed, `before` what it replaced, `entity_ids` the interactions that
+    it brought into an entry (an undo: that it took out of one), `taken_back` the run that undid it.
+    """
+
+    pk: int
+    account_pk: int
+    run: int
+    key: str
+    entry: str | None
+    op: Op
+    slot: str
+    stream: str
+    ext_id: str
+    person_id: str
+    fields: Mapping[str, Json]
+    before: Mapping[str, Json]
+    as_read: Mapping[str, Json]
+    links: tuple[Link, ...]
+    entity_ids: tuple[str, ...]
+    taken_back: int | None = None
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The object it was written to, as stream and vendor id."""
+        return self.stream, self.ext_id
+
+    def left(self, name: str) -> Json:
+        """Return what this write left in a field, as the CRM showed it."""
+        return self.as_read.get(name, self.fields.get(name))
+
+
+def of_run(c: Connection, run: int) -> list[Written]:
+    """Return what a run wrote, newest first."""
+    return _read(c, select(receipt).where(receipt.c.run == run))
+
+
+def of_objects(c: Connection, account_pk: int, ext_ids: Iterable[str]) -> list[Written]:
+    """Return what stands of all that was ever written to these objects, newest first: without what was undone."""
+    here = receipt.c.account_pk == account_pk
+    standing = (receipt.c.taken_back.is_(None), receipt.c.slot != UNDO_SLOT)
+    return _read(c, select(receipt).where(here, among(receipt.c.ext_id, ext_ids), *standing))
+
+
+def take_back(c: Connection, pks: Collection[int], run: int) -> None:
+    """Note that a run undid these writes."""
+    if pks:
+        c.execute(update(receipt).where(among(receipt.c.pk, pks)).values(taken_back=run))
+
+
+def sums(c: Connection, runs: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Return for each run that wrote something how many writes of each slot there were, and how many were undone."""
+    gone = func.sum(case((receipt.c.taken_back.is_not(None), 1), else_=0))
+    query = (
+        select(receipt.c.run, receipt.c.slot, func.count(), gone)
+        .where(among(receipt.c.run, runs))
+        .group_by(receipt.c.run, receipt.c.slot)
+        .order_by(receipt.c.slot)
+    )
+    found: dict[int, dict[str, Any]] = {}
+    for run, slot, count, undone in c.execute(query):
+        one = found.setdefault(run, {"written": {}, "taken_back": 0})
+        one["written"][slot] = int(count)
+        one["taken_back"] += int(undone)
+    return found
+
+
+def _read(c: Connection, query: Select[Any]) -> list[Written]:
+    return [
+        Written(
+            pk=row.pk,
+            account_pk=row.account_pk,
+            run=row.run,
+            key=row.key,
+            entry=row.entry,
+            op=row.op,
+            slot=row.slot,
+            stream=row.stream,
+            ext_id=row.ext_id,
+            person_id=row.person_id,
+            fields=orjson.loads(row.fields),
+            before=orjson.loads(row.before),
+            as_read=orjson.loads(row.as_read) if row.as_read else {},
+            links=tuple(Link(**link) for link in orjson.loads(row.links)),
+            entity_ids=tuple(orjson.loads(row.entity_ids)),
+            taken_back=row.taken_back,
+        )
+        for row in c.execute(query.order_by(receipt.c.pk.desc()))
+    ]

@@ -1,0 +1,239 @@
+"""What an undo must know of a run: its receipts, what became of their objects in the books and in the CRM."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import select
+
+from bridge.connector import Sink
+from bridge.errors import PluginError
+from bridge.store import entities, holds, people, receipts
+from bridge.store import ledger as books
+from bridge.store.among import among
+from bridge.store.ledger import ENTRY_SLOT, LINK_SLOT, UNDO_SLOT, UNDO_SLOTS, Intent
+from bridge.store.receipts import Written
+from bridge.store.runs import Run, load_run, runs_of
+from bridge.store.tables import account, entity, journey, ledger, reference
+from bridge.store.tables import receipt as history
+from bridge.sync.runtime import Connection, Runtime
+from bridge.sync.undo_values import Place, Present, UndoState
+
+UNDO = "undo"
+"""The kind of a run that takes another back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which run is taken back, all of it or what it wrote for one person."""
+
+    run: int
+    person: str | None = None
+
+    @classmethod
+    def of(cls, undo: Run) -> Scope:
+        """Return what a run of the kind `undo` takes back."""
+        return cls(run=undo.counts["of"], person=undo.counts.get("person"))
+
+
+def why_not(c: Transaction, runtime: Runtime, scope: Scope) -> str:
+    """Return why a run cannot be taken back at all, an empty text where it can."""
+    number = scope.run
+    run = load_run(c, number)
+    if run is None:
+        return f"run {number}: there is none. The latest: crmbridge runs"
+    found = receipts.of_run(c, number)
+    pending = [one for one in _pending(c, runtime) if one[1].run == number]
+    if not found and not pending:
+        return f"run {number} ({run.kind}): wrote nothing, so there is nothing to take back."
+    accounts = {one.account_pk for one in found} | {account_pk for account_pk, _ in pending}
+    gone = [pk for pk in accounts if runtime.of_account(pk) is None]
+    if gone:
+        rows = c.execute(select(account.c.connector, account.c.vendor_id).where(among(account.c.pk, gone)))
+        named = ", ".join(f"{connector} {vendor_id}" for connector, vendor_id in rows)
+        return (
+            f"run {number}: wrote to {named}, which no connection of the configuration leads to."
+            f" Add it to `connections:` again, then: crmbridge undo {number}"
+        )
+    if scope.person is not None:
+        now = _people_now(c, found, [item for _, item in pending])
+        mine = {one for one, person in now.items() if person == scope.person}
+        found = [one for one in found if one.person_id in mine]
+        pending = [one for one in pending if one[1].person_id in mine]
+        if not found and not pending:
+            return f"run {number}: wrote nothing for {scope.person}."
+    if not pending and all(one.taken_back is not None for one in found):
+        by = max(one.taken_back for one in found if one.taken_back is not None)
+        return f"run {number}: was taken back already, by run {by}. To bring it back: crmbridge undo {by}"
+    return ""
+
+
+def _pending(c: Transaction, runtime: Runtime) -> list[tuple[int, Intent]]:
+    return [
+        (connection.account_pk, item)
+        for connection in runtime.crms()
+        if connection.account_pk is not None
+        for item in books.load_intents(c, connection.account_pk)
+        if item.slot not in UNDO_SLOTS
+    ]
+
+
+def unfinished(c: Transaction, scope: Scope) -> Run | None:
+    """Return the undo of this scope that was broken off."""
+    for run in runs_of(c, UNDO):
+        if run.ended_at is None and Scope.of(run) == scope:
+            return run
+    return None
+
+
+def load_state(runtime: Runtime, connection: Connection, scope: Scope) -> UndoState:
+    """
+    Read what a run left in one CRM, from the store and, just now, from the CRM.
+
+    Raises what the connector raises.
+    """
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    with runtime.database.read() as c:
+        found = [one for one in receipts.of_run(c, scope.run) if one.account_pk == account_pk]
+        again = any(one.slot == UNDO_SLOT for one in found)
+        found = [one for one in found if one.taken_back is None]
+        pending = [
+            item
+            for item in books.load_intents(c, account_pk)
+            if item.run == scope.run and item.slot not in UNDO_SLOTS
+        ]
+        now = _people_now(c, found, pending)
+        if scope.person is not None:
+            found = [one for one in found if now.get(one.person_id) == scope.person]
+            pending = [item for item in pending if now.get(item.person_id) == scope.person]
+        stream = connection.spec.contact_stream
+        contacts = {one.ext_id for one in found if one.stream == stream and one.op == "create"}
+        places = {one.place for one in found}
+        places |= {(item.write.stream, item.write.id) for item in pending if item.write.id}
+        entries = _entries_at(c, account_pk, places)
+        names = _names(c, set(now.values()))
+        state = UndoState(
+            run=scope.run,
+            again=again,
+            account_key=connection.account_key,
+            contact_stream=stream,
+            receipts=tuple(found),
+            later=tuple(
+                one
+                for one in receipts.of_objects(c, account_pk, {ext_id for _, ext_id in places})
+                if one.run != scope.run and one.place in places
+            ),
+            pending=tuple(pending),
+            entries=entries,
+            held=holds.held(c, account_pk, entries.values()),
+            ours=_ours_on(c, account_pk, contacts),
+            others=_others_on(c, connection, contacts),
+            names={one: names.get(person, "") for one, person in now.items()},
+            present={},
+        )
+    return _with_present(connection, state)
+
+
+def read_present(
+    connection: Connection, wanted: Mapping[str, Mapping[str, Iterable[str]]]
+) -> dict[Place, Present]:
+    """Return what the CRM shows of these objects (stream to vendor id to field names)."""
+    sink = connection.connector
+    if not isinstance(sink, Sink):
+        raise PluginError(f"connector {connection.spec.name} cannot read or write; nothing can be taken back")
+    present: dict[Place, Present] = {}
+    for stream, fields in wanted.items():
+        names = sorted({name for some in fields.values() for name in some})
+        for record in sink.read(stream, sorted(fields), names):
+            data = record.data if isinstance(record.data, dict) else {}
+            asked = str(data.get("requested_id", record.id))
+            values = data.get("properties", data)
+            present[stream, asked] = Present(id=record.id, fields=values, gone=record.deleted)
+    return present
+
+
+def _with_present(connection: Connection, state: UndoState) -> UndoState:
+    wanted: dict[str, dict[str, set[str]]] = {}
+    for one in state.receipts:
+        names = wanted.setdefault(one.stream, {}).setdefault(one.ext_id, set())
+        names.update(one.fields)
+    return replace(state, present=read_present(connection, wanted)) if wanted else state
+
+
+def _people_now(c: Transaction, found: Collection[Written], pending: Collection[Intent]) -> dict[str, str]:
+    """Return who is meant today by the ids of people at that time."""
+    ids = {one.person_id for one in found} | {item.person_id for item in pending}
+    return {one: people.current_person(c, one) or one for one in ids}
+
+
+def _names(c: Transaction, person_ids: Collection[str]) -> dict[str, str]:
+    """Return what these people are called."""
+    query = select(journey.c.person_id, journey.c.name).where(among(journey.c.person_id, person_ids))
+    return {row.person_id: row.name for row in c.execute(query) if row.name}
+
+
+def _entries_at(c: Transaction, account_pk: int, places: Collection[Place]) -> dict[Place, str]:
+    """Return the keys of the entries that stand at these places."""
+    found: dict[Place, str] = {}
+    for stream in {stream for stream, _ in places}:
+        ids = {ext_id for one, ext_id in places if one == stream}
+        for ext_id, key in books.entries_at(c, account_pk, stream, ids).items():
+            found[stream, ext_id] = key
+    return found
+
+
+def _ours_on(c: Transaction, account_pk: int, contacts: Collection[str]) -> dict[str, frozenset[Place]]:
+    """Return which objects of our making stand on each of these contacts, without those that are gone again."""
+    query = select(ledger.c.key, ledger.c.contact_id, ledger.c.stream, ledger.c.ext_id).where(
+        ledger.c.account_pk == account_pk,
+        among(ledger.c.contact_id, contacts),
+        ledger.c.slot.in_((ENTRY_SLOT, LINK_SLOT)),
+    )
+    rows = c.execute(query).all()
+    archived = select(history.c.stream, history.c.ext_id).where(
+        history.c.account_pk == account_pk,
+        history.c.op == "archive",
+        history.c.taken_back.is_(None),
+        among(history.c.ext_id, {row.ext_id for row in rows}),
+    )
+    gone = {tuple(row) for row in c.execute(archived)}
+    held = holds.held(c, account_pk, {row.key for row in rows})
+    gone |= {(row.stream, row.ext_id) for row in rows if held.get(row.key) == holds.DELETED}
+    found: dict[str, set[Place]] = {}
+    for row in rows:
+        if (row.stream, row.ext_id) not in gone:
+            found.setdefault(row.contact_id, set()).add((row.stream, row.ext_id))
+    return {contact: frozenset(places) for contact, places in found.items()}
+
+
+def _others_on(
+    c: Transaction, connection: Connection, contacts: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return what refers to each of these contacts and is not ours: deals, and what the CRM's users logged."""
+    stream = connection.spec.contact_stream
+    nodes = {connection.node_key(stream, one): one for one in contacts}
+    found: dict[str, list[str]] = {}
+    refs = {f"{stream}/{one}": one for one in contacts}
+    query = (
+        select(reference.c.to_ref, reference.c.from_ref)
+        .where(reference.c.account_pk == connection.account_pk, among(reference.c.to_ref, refs))
+        .order_by(reference.c.from_ref)
+    )
+    rows = c.execute(query).all()
+    there = entities.entities_at(c, connection.account_pk or 0, {row.from_ref for row in rows})
+    for row in rows:
+        if row.from_ref in there:
+            found.setdefault(refs[row.to_ref], []).append(row.from_ref.replace("/", " "))
+    parts = entities.taken_part(c, nodes)
+    logged = select(entity.c.entity_id, entity.c.stream, entity.c.ext_id).where(
+        among(entity.c.entity_id, {one for ids in parts.values() for one in ids}),
+        entity.c.account_pk == connection.account_pk,
+        entity.c.deleted.is_(False),
+    )
+    named = {row.entity_id: f"{row.stream} {row.ext_id}" for row in c.execute(logged)}
+    for key, ids in parts.items():
+        found.setdefault(nodes[key], []).extend(sorted(named[one] for one in ids if one in named))
+    return {contact: tuple(names) for contact, names in found.items() if names}

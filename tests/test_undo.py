@@ -1,0 +1,489 @@
+"""Undo: what a run wrote goes, what anybody did since stays, and nothing comes back by itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bridge.engine import undo
+from bridge.errors import AuthError, ConfigError, RateLimited, Rejected
+from bridge.model import Receipt, Write
+from bridge.store import runs
+from bridge.store.tables import hold, intent, ledger, member, receipt
+from bridge.store.tables import run as run_table
+from bridge.store.writer import Priority
+from bridge.sync.undo_state import Scope
+from bridge_memory import Memory
+from tests.sync_world import SETTLE, World, dies, party
+
+ANA, BIA, DORA = "5511973914862", "5511973914863", "5511973914864"
+TEAM = party("from", "rui@example.com", side="team")
+
+
+@pytest.fixture
+def world(store_url: str, tmp_path: Path) -> Iterator[World]:
+    with World(store_url, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[World]:
+    with World(f"sqlite:///{tmp_path / 'store.db'}", tmp_path) as made:
+        yield made
+
+
+def synced(world: World) -> int:
+    """Do a whole sync as a run of its own, and return its number."""
+    world.clock.sleep(60)
+    world.run = world.runtime.writer.run(runs.start_run, "sync", world.clock(), priority=Priority.LIVE)
+    world.settled()
+    return world.run
+
+
+def undone(world: World, run: int, person: str | None = None) -> dict[str, Any]:
+    return undo.undo(world.runtime, Scope(run=run, person=person))
+
+
+def released(world: World, *, of: int | None = None, keys: Sequence[str] = ()) -> int:
+    some = [row.key for row in world.rows(hold) if row.key in keys or (of is not None and row.run == of)]
+    return int(undo.release(world.runtime, {"crm": some})["released"])
+
+
+def crm(world: World) -> dict[str, list[dict[str, Any]]]:
+    """Return what the CRM shows, without when it was changed."""
+    return {
+        stream: sorted(
+            (
+                {name: value for name, value in thing.items() if name != "modified" and value is not None}
+                for thing in world.there(stream)
+            ),
+            key=lambda thing: int(thing["id"]),
+        )
+        for stream in ("contacts", "entries")
+    }
+
+
+def kinds(result: dict[str, Any]) -> Counter[str]:
+    return Counter(step["kind"] for step in result["connections"].get("crm", ()))
+
+
+def reasons(result: dict[str, Any]) -> list[str]:
+    return [step["reason"] for step in result["connections"].get("crm", ()) if step["reason"]]
+
+
+def refusing(error: Exception, of: Callable[[Write], bool]) -> Callable[..., Iterator[Receipt]]:
+    def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        for write in writes:
+            if of(write):
+                yield Receipt(key=write.key, error=error)  # type: ignore[arg-type]
+            else:
+                yield from Memory.push(memory, [write])
+
+    return push
+
+
+def busy(world: World) -> None:
+    """Fill a world in which every kind of write is due."""
+    world.contact(name="Ana", phone=f"+{ANA}")
+    world.contact(name="Carla", email="carla@x.com")
+    world.message("m1", ANA)
+    world.message("m2", {"whatsapp_bsuid": "BR.77"}, name="Bia")
+    world.message("m3", DORA, name="Dora")
+    world.mail("m4", TEAM, party("to", "carla@x.com"), party("cc", "eva@x.com"))
+
+
+def test_an_undo_leaves_the_crm_as_it_was_and_the_next_sync_writes_nothing(world: World) -> None:
+    busy(world)
+    before = crm(world)
+    run = synced(world)
+    assert world.told() == {"m1": 1, "m2": 1, "m3": 1, "m4": 1}
+    result = undone(world, run)
+    assert (result["left"], result["finished"]) == (0, True)
+    assert crm(world) == before
+    assert {row.taken_back for row in world.rows(receipt) if row.run == run} == {result["undo"]}
+    after = synced(world)
+    assert crm(world) == before
+    assert not [row for row in world.rows(receipt) if row.run == after]
+    world.start()
+    assert world.sync().written == 0
+
+
+def test_runs_are_taken_back_newest_first_down_to_the_beginning(world: World) -> None:
+    busy(world)
+    states = [crm(world)]
+    numbers = []
+    for text, more in (
+        ("m1", {}),
+        ("m5", {"at": "2026-11-20T11:05:00Z"}),
+        ("m6", {"at": "2026-11-20T11:06:00Z"}),
+    ):
+        if text != "m1":
+            world.message(text, ANA, **more)
+            world.mail(
+                f"m{int(text[1]) + 2}", TEAM, party("to", "carla@x.com"), at=f"2026-11-20T12:0{text[1]}:00Z"
+            )
+        numbers.append(synced(world))
+        states.append(crm(world))
+    assert len(world.there("entries")) == 6, "the chat of a day is no longer one entry"
+    first = undone(world, numbers[0])
+    assert first["left"] > 0
+    assert any(
+        f"crmbridge undo {numbers[1]}" in reason or f"crmbridge undo {numbers[2]}" in reason
+        for reason in reasons(first)
+    )
+    for number, before in zip(numbers[::-1], states[:-1][::-1], strict=True):
+        result = undone(world, number)
+        shown = crm(world)
+        if number != numbers[0]:
+            assert result["left"] == 0, reasons(result)
+        if number == numbers[0]:
+            assert shown == before
+        assert [one["text"] for one in shown["entries"] if "m1" in one["text"]] == [
+            one["text"] for one in before["entries"] if "m1" in one["text"]
+        ]
+    assert synced(world) and crm(world) == states[0]
+
+
+def test_what_joined_an_entry_leaves_it_and_is_written_nowhere_else(world: World) -> None:
+    world.contact(name="Ana", phone=f"+{ANA}")
+    world.message("m1", ANA)
+    synced(world)
+    before = crm(world)
+    world.message("m2", ANA, at="2026-11-20T11:05:00Z")
+    second = synced(world)
+    assert world.told() == {"m1": 1, "m2": 1}
+    assert len(world.there("entries")) == 1
+    assert kinds(undone(world, second)) == {"regrow": 1}
+    assert crm(world) == before
+    synced(world)
+    assert crm(world) == before
+    world.message("m3", ANA, at="2026-11-20T11:10:00Z")
+    synced(world)
+    assert world.told() == {"m1": 1, "m3": 1}
+    assert released(world, of=world.rows(hold)[0].run) == 2
+    synced(world)
+    assert world.told() == {"m1": 1, "m2": 1, "m3": 1}
+
+
+def test_what_a_person_edited_is_reported_with_both_values_and_stays(world: World) -> None:
+    ana = world.contact(name="Ana", email="ana@x.com")
+    world.message("m1", {"email": "ana@x.com", "whatsapp_id": ANA})
+    world.message("m2", BIA, name="Bia")
+    run = synced(world)
+    (entry,) = [one for one in world.there("entries") if "m1" in one["text"]]
+    world.change("crm", "entries", entry["id"], text=entry["text"] + " and what Rui added")
+    (bia,) = [one for one in world.there("contacts") if one["name"] == "Bia"]
+    world.change("crm", "contacts", bia["id"], name="Bia Lima")
+    world.change("crm", "contacts", ana, phone="+55 11 4000-1000")
+    result = undone(world, run)
+    told = reasons(result)
+    assert result["left"] == len(told)
+    assert any("what Rui added" in one and "edited since" in one for one in told)
+    assert any("'Bia'" in one and "'Bia Lima'" in one for one in told)
+    assert world.told() == {"m1": 1}
+    assert {one["name"] for one in world.there("contacts")} == {"Ana", "Bia Lima"}
+    assert [one["phone"] for one in world.there("contacts") if one["id"] == ana] == ["+55 11 4000-1000"]
+    synced(world)
+    assert world.told() == {"m1": 1}
+
+
+def test_what_a_person_deleted_stays_deleted(small: World) -> None:
+    small.contact(name="Ana", phone=f"+{ANA}")
+    small.message("m1", ANA)
+    run = synced(small)
+    (entry,) = small.there("entries")
+    small.change("crm", "entries", entry["id"], deleted=True)
+    result = undone(small, run)
+    assert reasons(result)[0] == "it was deleted in the CRM since"
+    synced(small)
+    assert small.told() == {}
+
+
+def test_a_contact_stays_on_which_somebody_else_worked(small: World) -> None:
+    small.message("m1", ANA, name="Ana")
+    run = synced(small)
+    (ana,) = small.there("contacts")
+    small.put("crm", "entries", text="Called her", contact=ana["id"], at="2026-11-20T12:00:00Z")
+    small.collect()
+    small.resolve()
+    result = undone(small, run)
+    assert reasons(result) == ["entries 2 of others refer to it"]
+    assert [one["name"] for one in small.there("contacts")] == ["Ana"]
+    assert small.told() == {}
+
+
+def test_a_contact_stays_on_which_an_entry_of_a_later_run_stands(small: World) -> None:
+    small.message("m1", ANA, name="Ana")
+    first = synced(small)
+    small.message("m2", ANA, thread="another")
+    second = synced(small)
+    result = undone(small, first)
+    assert small.told() == {"m2": 1}
+    assert any("of ours stand on it" in one or f"run {second}" in one for one in reasons(result))
+    assert undone(small, second)["left"] == 0
+    assert undone(small, first)["left"] == 0
+    assert crm(small) == {"contacts": [], "entries": []}
+
+
+def test_a_person_whose_contact_was_taken_back_gets_none_until_it_is_released(world: World) -> None:
+    world.message("m1", ANA, name="Ana")
+    result = undone(world, synced(world))
+    world.message("m2", ANA, thread="t2")
+    world.message("m3", BIA, name="Bia")
+    synced(world)
+    assert [one["name"] for one in world.there("contacts")] == ["Bia"]
+    assert world.told() == {"m3": 1}
+    assert released(world, of=result["undo"]) == 2
+    synced(world)
+    assert sorted(one["name"] for one in world.there("contacts")) == ["Ana", "Bia"]
+    assert world.told() == {"m1": 1, "m2": 1, "m3": 1}
+    synced(world)
+    assert world.told() == {"m1": 1, "m2": 1, "m3": 1}
+
+
+def test_what_is_released_is_written_once_even_where_the_answer_was_lost(small: World) -> None:
+    small.contact(name="Ana", phone=f"+{ANA}")
+    small.message("m1", ANA)
+    result = undone(small, synced(small))
+    released(small, of=result["undo"])
+    small.levers["crm"].lose = 1
+    synced(small)
+    assert small.told() == {"m1": 1}
+    assert {row.ext_id for row in small.rows(ledger) if row.slot == "entry"} == {
+        one["id"] for one in small.there("entries")
+    }
+
+
+def test_an_entry_that_a_person_restored_is_used_again_when_it_is_released(small: World) -> None:
+    small.contact(name="Ana", phone=f"+{ANA}")
+    small.message("m1", ANA)
+    run = synced(small)
+    (entry,) = small.there("entries")
+    result = undone(small, run)
+    small.change("crm", "entries", entry["id"], deleted=False)
+    released(small, of=result["undo"])
+    synced(small)
+    assert small.told() == {"m1": 1}
+
+
+def test_an_undo_is_undone(world: World) -> None:
+    busy(world)
+    first = synced(world)
+    world.message("m5", ANA, at="2026-11-20T11:05:00Z")
+    second = synced(world)
+    both = crm(world)
+    back = undone(world, second)
+    again = undone(world, back["undo"])
+    assert (again["left"], crm(world)) == (0, both)
+    synced(world)
+    assert crm(world) == both
+    once_more = undone(world, again["undo"])
+    assert (once_more["left"], world.told().get("m5")) == (0, None)
+    all_back = undone(world, first)
+    assert all_back["left"] == 0, reasons(all_back)
+    gone = crm(world)
+    undone(world, all_back["undo"])
+    assert crm(world)["entries"] == gone["entries"], "archived entries are made anew by a sync"
+    synced(world)
+    assert {word: count for word, count in world.told().items() if word != "m5"} == {
+        "m1": 1,
+        "m2": 1,
+        "m3": 1,
+        "m4": 1,
+    }
+
+
+def test_only_what_was_written_for_one_person_is_taken_back(small: World) -> None:
+    small.message("m1", ANA, name="Ana")
+    small.message("m2", BIA, name="Bia")
+    run = synced(small)
+    people = {row.person_id for row in small.rows(receipt) if "Ana" in str(row.fields)}
+    assert len(people) == 1
+    assert undone(small, run, people.pop())["left"] == 0
+    assert small.told() == {"m2": 1}
+    assert undone(small, run)["left"] == 0
+    assert crm(small) == {"contacts": [], "entries": []}
+
+
+def test_what_was_not_written_yet_is_not_written_any_more(small: World) -> None:
+    small.contact(name="Ana", phone=f"+{ANA}")
+    small.message("m1", ANA)
+    small.message("m2", BIA, name="Bia")
+    refused = Rejected("needs a segment", code="REQUIRED")
+    small.acts["crm"]["push"] = refusing(
+        refused, lambda write: write.op == "create" and write.stream == "contacts"
+    )
+    small.run = small.runtime.writer.run(runs.start_run, "sync", small.clock(), priority=Priority.LIVE)
+    small.sync()
+    del small.acts["crm"]["push"]
+    assert small.pending() == {"rejected": 1, "open": 1}
+    result = undone(small, small.run)
+    assert kinds(result)["drop"] == 2
+    assert small.pending() == {}
+    synced(small)
+    assert small.told() == {}
+    released(small, of=result["undo"])
+    synced(small)
+    assert small.told() == {"m1": 1, "m2": 1}
+
+
+def test_what_the_crm_refuses_to_take_back_is_told_and_stays(small: World) -> None:
+    small.contact(name="Ana", phone=f"+{ANA}")
+    small.message("m1", ANA)
+    run = synced(small)
+    small.acts["crm"]["push"] = refusing(
+        Rejected("locked by a workflow"), lambda write: write.op == "archive"
+    )
+    result = undone(small, run)
+    assert result["refused"] == ["locked by a workflow"]
+    assert small.told() == {"m1": 1}
+    del small.acts["crm"]["push"]
+    assert small.pending() == {}
+    assert synced(small) and small.told() == {"m1": 1}
+    assert undone(small, run)["left"] == 0
+    assert small.told() == {}
+
+
+def test_an_undo_that_was_broken_off_goes_on_before_anything_is_written(small: World) -> None:
+    busy(small)
+    before = crm(small)
+    run = synced(small)
+    small.acts["crm"]["push"] = refusing(RateLimited("slow down", wait=900.0), lambda write: True)
+    result = undone(small, run)
+    assert not result["finished"]
+    small.message("m9", ANA, thread="t9")
+    assert small.sync().wait == 900.0
+    del small.acts["crm"]["push"]
+    small.start()
+    synced(small)
+    assert small.told() == {"m9": 1}
+    assert [row.outcome for row in small.rows(run_table) if row.kind == "undo"] == ["ok"]
+    assert undone(small, small.run)["left"] == 0
+    assert crm(small)["contacts"] == before["contacts"]
+
+
+def test_a_refused_key_stops_an_undo_and_nothing_is_lost(small: World) -> None:
+    small.contact(name="Ana", phone=f"+{ANA}")
+    small.message("m1", ANA)
+    run = synced(small)
+    small.acts["crm"]["push"] = refusing(AuthError("the key was revoked"), lambda write: True)
+    with pytest.raises(AuthError):
+        undone(small, run)
+    del small.acts["crm"]["push"]
+    result = undone(small, run)
+    assert (result["finished"], result["left"]) == (True, 0)
+    assert small.told() == {}
+    assert len([row for row in small.rows(run_table) if row.kind == "undo"]) == 1
+
+
+@pytest.mark.parametrize("fault", ["lose", "late"])
+def test_an_undo_whose_answers_are_lost_takes_everything_back_once(small: World, fault: str) -> None:
+    busy(small)
+    before = crm(small)
+    run = synced(small)
+    setattr(small.levers["crm"], fault, 2)
+    undone(small, run)
+    small.clock.sleep(SETTLE + 1)
+    synced(small)
+    assert crm(small) == before
+    assert small.rows(intent) == []
+
+
+def test_a_run_that_cannot_be_taken_back_says_why(small: World) -> None:
+    small.contact(name="Ana", phone=f"+{ANA}")
+    empty = synced(small)
+    small.message("m1", ANA)
+    run = synced(small)
+    result = undone(small, run)
+    for number, said in (
+        (999, "run 999: there is none"),
+        (empty, f"run {empty} \\(sync\\): wrote nothing"),
+        (run, f"was taken back already, by run {result['undo']}"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            undone(small, number)
+
+
+def undo_and_die(home: Path, at: int, after: bool) -> bool:
+    home.mkdir()
+    with World(f"sqlite:///{home}/store.db", home) as world:
+        busy(world)
+        before = crm(world)
+        run = synced(world)
+        world.message("m5", ANA, at="2026-11-20T11:05:00Z")
+        with dies(world, at=at, after=after) as writer:
+            undone(world, run)
+        lived = writer.left > 0
+        synced(world)
+        shown = world.told()
+        begun = any(row.kind == "undo" and row.outcome == "ok" for row in world.rows(run_table))
+        if begun:
+            assert shown == {"m5": 1}
+        else:
+            assert shown == {"m1": 1, "m2": 1, "m3": 1, "m4": 1, "m5": 1}, "something was taken back, not all"
+            undone(world, world.run)
+            undone(world, run)
+            synced(world)
+            assert world.told() == {}
+        assert world.rows(intent) == []
+        assert len(crm(world)["contacts"]) >= len(before["contacts"])
+        return lived
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_process_may_die_at_any_transaction_of_an_undo(tmp_path: Path, after: bool) -> None:
+    at = 1
+    while not undo_and_die(tmp_path / str(at), at, after):
+        at += 1
+    assert at > 4, "the undo was too small to die in"
+
+
+MOVES = st.sampled_from(["sync", "message", "undo", "redo", "release", "restart"])
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moves=st.lists(MOVES, min_size=4, max_size=12))
+def test_whatever_is_synced_and_undone_stands_at_most_once(
+    tmp_path_factory: pytest.TempPathFactory, moves: list[str]
+) -> None:
+    home = tmp_path_factory.mktemp("moves")
+    with World(f"sqlite:///{home}/store.db", home) as world:
+        world.contact(name="Ana", phone=f"+{ANA}")
+        world.message("m1", ANA)
+        world.message("m2", BIA, name="Bia")
+        numbers = [synced(world)]
+        count = 2
+        for move in moves:
+            if move == "message":
+                count += 1
+                minute = f"2026-11-20T11:{count:02}:00Z"
+                world.message(f"m{count}", ANA if count % 2 else BIA, at=minute)
+            elif move == "restart":
+                world.start()
+            elif move == "release":
+                undo.release(world.runtime, {"crm": [row.key for row in world.rows(hold)]})
+            elif move == "sync":
+                numbers.append(synced(world))
+            elif numbers:
+                number = numbers.pop(-1 if move == "undo" else len(numbers) // 2)
+                try:
+                    result = undone(world, number)
+                except ConfigError:
+                    continue
+                if result["undo"] is not None:
+                    numbers.append(result["undo"])
+            told = world.told()
+            assert all(times == 1 for times in told.values()), (move, told)
+        undo.release(world.runtime, {"crm": [row.key for row in world.rows(hold)]})
+        synced(world)
+        assert world.told() == {f"m{number}": 1 for number in range(1, count + 1)}
+        names = [one["name"] for one in world.there("contacts")]
+        assert sorted(names) == ["Ana", "Bia"]
+        claimed = Counter(row.entity_id for row in world.rows(member))
+        assert set(claimed.values()) == {1}
