@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pipedrive_world import START, World, activity, emails, person_write, world
+from pipedrive_world import START, World, activity, emails, person_write, records, world
 
 from bridge import Delivery, Hint, MappingError, Record, Request, Skip
 
@@ -129,6 +129,18 @@ def test_a_merge_tells_who_is_left_and_whom_they_absorbed(company: World) -> Non
     assert records[ana].data["merged_ids"] == [twin]
     assert records[ana].data["email_addresses"] == ["ana@one.example"]
     assert Hint(stream="persons", ids=(ana,)) in found
+
+
+def test_the_next_look_brings_who_is_left_with_all_of_their_fields(company: World) -> None:
+    code = company.crm.define("persons", "Lead source")
+    cursor = company.started("persons")
+    ana, twin = company.person(custom_fields={code: "Fair"}), company.person("Ana again")
+    company.crm.merge("persons", ana, twin)
+    [before] = records(company.pull("persons", "live", cursor))
+    [told_of] = [one for one in told(company) if isinstance(one, Record) and not one.deleted]
+    [after] = records(company.pull("persons", "live", cursor))
+    assert len({before.version, told_of.version, after.version}) == 3
+    assert (after.data["merged_ids"], after.data["custom_fields"]) == ([twin], {"Lead source": "Fair"})
 
 
 def test_what_nobody_reads_is_skipped_and_what_makes_no_sense_is_kept(company: World) -> None:

@@ -115,7 +115,7 @@ class Pipedrive:
         self._source = Source(self._client, self._setup, missing, context.clock)
         self._lookup = Lookup(self._client, self._setup, bodies, missing)
         self._sink = Sink(self._client, self._setup, bodies, missing)
-        self._receiver = Receiver(settings)
+        self._receiver = Receiver(settings, missing)
 
     def check(self) -> Account:
         """

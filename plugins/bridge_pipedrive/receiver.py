@@ -12,7 +12,7 @@ import orjson
 
 from bridge import Delivery, Hint, Json, MappingError, Record, Reply, Request, Skip
 from bridge_pipedrive.client import Row
-from bridge_pipedrive.source_records import as_record
+from bridge_pipedrive.source_records import Missing, as_record
 from bridge_pipedrive.words import KINDS, STREAM_OF, instant
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="crmbridge"'}
@@ -26,7 +26,8 @@ class Receiver:
     `own_user` is the user of our own key, as soon as it is known: what that key wrote is no news.
     """
 
-    def __init__(self, settings: Mapping[str, Json]) -> None:
+    def __init__(self, settings: Mapping[str, Json], missing: Missing) -> None:
+        self._missing = missing
         password = settings.get("webhook_password")
         self.own_user = ""
         self._named = f"{settings.get('webhook_user', 'crmbridge')}:{password}".encode() if password else None
@@ -57,7 +58,8 @@ class Receiver:
         Yield what a webhook tells: a hint for a change, a record for a deletion, nothing for our own writes.
 
         A merge deletes one and changes the other; the one that stays comes as a record that names the one it
-        absorbed, which nothing tells later. A list of events, as relays forward them, is read as well; an event
+        absorbed, which nothing tells later, and without its custom fields, whose names a webhook does not
+        tell: those come with the next look. A list of events, as relays forward them, is read as well; an event
         that makes no sense is kept. Raises MappingError when the body is no JSON object.
         """
         try:
@@ -97,6 +99,7 @@ class Receiver:
             and isinstance(survivor, dict)
             and _id(survivor.get("id")) == id_
         ):
+            self._missing.merged(merged_from, id_)
             yield as_record(stream, {**survivor, "custom_fields": {}, "merged_ids": [merged_from]})
         by_us = (
             meta.get("change_source") == "api" and self.own_user and _id(meta.get("user_id")) == self.own_user

@@ -83,7 +83,7 @@ class Source:
             return self._pipelines()
         kind = KINDS[stream]
         histories = any(path.partition(".")[0] == "stage_history" for path in fields)
-        reader = _Reader(self._client, self._setup, self._history if histories else None, kind)
+        reader = _Reader(self._client, self._setup, self._missing, self._history if histories else None, kind)
         if phase == "live":
             return self._live(reader, cursor)
         if phase == "backfill":
@@ -195,21 +195,26 @@ class Source:
             }
             yield from (there.get(id_) or gone(stream, id_) for id_ in dict.fromkeys(ids))
             return
-        reader = _Reader(self._client, self._setup, self._history, KINDS[stream])
+        reader = _Reader(self._client, self._setup, self._missing, self._history, KINDS[stream])
         yield from reader.fetch(ids)
 
 
 class _Reader:
     """Reads one stream: its lists page by page, or records by id."""
 
-    def __init__(self, client: Client, setup: Setup, history: History | None, kind: Kind) -> None:
+    def __init__(
+        self, client: Client, setup: Setup, missing: Missing, history: History | None, kind: Kind
+    ) -> None:
         self._client = client
         self._setup = setup
+        self._missing = missing
         self._history = history if kind.stream == "deals" else None
         self.kind = kind
 
     def records(self, rows: Sequence[Row]) -> list[Record]:
-        """Make records of rows: custom fields by name, deals with their stages."""
+        """Make records of rows: custom fields by name, deals with their stages, persons with whom they absorbed."""
+        if self.kind.stream == "persons":
+            rows = [self._missing.told(row) for row in rows]
         if self._history is not None:
             rows = [self._history.told(row) for row in rows]
         return [as_record(self.kind.stream, row) for row in self._setup.translated(self.kind.stream, rows)]

@@ -72,11 +72,12 @@ class History:
 
 
 class Missing:
-    """Persons that turned out to be gone when they were read or written to; no list tells of them."""
+    """Persons that turned out to be gone, and by whom they were absorbed; no list tells of them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ids: dict[str, None] = {}
+        self._absorbed: dict[str, set[str]] = {}
 
     def note(self, *ids: str) -> None:
         """Remember persons until the next look at what changed."""
@@ -88,6 +89,17 @@ class Missing:
         with self._lock:
             taken, self._ids = list(self._ids), {}
             return taken
+
+    def merged(self, loser: str, survivor: str) -> None:
+        """Remember whom a person absorbed."""
+        with self._lock:
+            self._absorbed.setdefault(survivor, set()).add(loser)
+
+    def told(self, row: Row) -> Row:
+        """Return a person with `merged_ids`, those whom it is known to have absorbed."""
+        with self._lock:
+            losers = self._absorbed.get(str(row["id"]))
+            return {**row, "merged_ids": sorted(losers)} if losers else row
 
 
 def as_record(stream: str, row: Row) -> Record:
