@@ -18,7 +18,7 @@ from bridge.sync.runtime import Runtime
 from tests.outside import until
 from tests.sync_world import MAPPING, World
 
-ANA, BIA = "5511973914862", "5511973914863"
+ANA, BIA, DORA = "5511973914862", "5511973914863", "5511973914864"
 MENDED = MAPPING.replace("occurred_at: at", 'occurred_at: {const: "2026-11-20T10:00:00Z"}')
 
 
@@ -123,7 +123,7 @@ def test_the_daemon_carries_out_what_other_commands_hand_over(world: World, othe
         assert listed(world) == []
         assert commands.hand_over(other, "remap", {"connection": "chat"})["records"] >= 1
         until(lambda: remapped(world) == 2)
-        world.message("m3", ANA)
+        world.message("m3", DORA)
         assert commands.hand_over(other, "sync", {}) == {"connections": 2}
         until(lambda: world.stream("messages")["mapped"] == 3)
         with pytest.raises(StoreError, match=r"could not do it: .*nowhere"):
