@@ -19,7 +19,9 @@ def locked(synced: Office) -> Office:
     return synced
 
 
-@pytest.mark.parametrize("words", [["waiting"], ["journey", "Ana"], ["rejects"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["waiting"], ["journey", "Ana"], ["rejects"], ["runs"], ["holds"]], ids=" ".join
+)
 def test_what_only_reads_the_store_needs_no_secret(words: list[str], locked: Office) -> None:
     found = locked.run(*words)
     assert (found.code, found.err) == (0, "")

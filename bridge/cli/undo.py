@@ -54,7 +54,7 @@ def runs(
     last: Annotated[int, typer.Option("--last", "-n", help="How many.", min=1)] = LISTED,
 ) -> None:
     """List the latest runs: when, what each wrote, and whether it was taken back."""
-    with opened(config) as runtime:
+    with opened(config, secrets=False) as runtime:
         with runtime.database.read() as c:
             found = latest_runs(c, last)
             wrote = receipts.sums(c, [run.number for run in found])
@@ -245,7 +245,7 @@ def _show_result(result: Mapping[str, Any]) -> None:
 
 def holds(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
     """List what is not written until somebody releases it, and why."""
-    with opened(config) as runtime:
+    with opened(config, secrets=False) as runtime:
         with runtime.database.read() as c:
             found = told(c, runtime, store.all_holds(c))
         if as_json:
