@@ -218,17 +218,17 @@ def test_deals_carry_the_stages_they_went_through(company: World) -> None:
     assert "stage_history" not in plain.data
 
 
-def test_archived_deals_and_leads_are_read_as_well(company: World) -> None:
-    cursor = company.started("deals")
-    person = int(company.person())
-    deal = company.crm.create("deals", {"title": "Dois fornos"})
-    lead = company.crm.create("leads", {"title": "Um forno", "person_id": person})
-    company.crm.edit("deals", deal, {"is_archived": True})
-    company.crm.edit("leads", lead, {"is_archived": True})
-    for pages in (company.pull("deals", "live", cursor), company.pull("deals", "backfill")):
-        assert [(one.id, one.data["is_archived"]) for one in records(pages)] == [(deal, True)]
-    for pages in (company.pull("leads", "sweep"), company.pull("leads", "backfill")):
-        assert [(one.id, one.deleted) for one in records(pages)] == [(lead, False)]
+@pytest.mark.parametrize("stream", ["deals", "leads"])
+def test_what_is_put_into_the_archive_is_read_as_well(company: World, stream: str) -> None:
+    fields = {"title": "Dois fornos", "person_id": int(company.person())}
+    kept, archived = (company.crm.create(stream, fields) for _ in range(2))
+    company.crm.edit(stream, archived, {"is_archived": True})
+    found = records(company.pull(stream, "backfill"))
+    assert {one.id: one.data["is_archived"] for one in found} == {kept: False, archived: True}
+    sweep = company.pull(stream, "sweep")
+    assert [(one.id, one.deleted) for one in records(sweep)] == [(archived, False)]
+    again = company.pull(stream, "sweep", sweep[-1].cursor)
+    assert [one.id for one in records(again)] == [archived], "a sweep begins anew each time"
 
 
 def test_a_sweep_tells_which_deals_were_deleted_and_begins_anew_each_time(company: World) -> None:

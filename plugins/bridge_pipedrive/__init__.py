@@ -208,7 +208,7 @@ _PEOPLE = ("users", "organizations", "persons", "deals")
 SPEC = ConnectorSpec(
     name="pipedrive",
     title="Pipedrive",
-    # How often each list is looked at takes about a third of the smallest company's tokens; webhooks make it at once.
+    # How often each list is looked at takes about a quarter of the smallest company's tokens; webhooks make it at once.
     streams=(
         _stream("persons", "users", "organizations", every=600.0, sweeps="deleted"),
         _stream("organizations", "users", every=1800.0),

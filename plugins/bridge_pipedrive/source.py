@@ -28,6 +28,9 @@ from bridge_pipedrive.words import (
 BACKFILL_SHARE = 0.5
 """The part of our tokens of a day that what is not of today may take, so that today's changes still come."""
 
+DELETED_FOR = timedelta(days=30)
+"""How long Pipedrive shows what was deleted; a sweep looks back as far."""
+
 AGAIN = 5
 """How often a list is begun anew because its pages moved, before it is left for later."""
 
@@ -103,7 +106,8 @@ class Source:
             yield Page(records=[], cursor={"since": second(started)}, watermark=started)
             return
         since, began, place = _standing(cursor)
-        for answer, rows, following in reader.walk(place, {"updated_since": second(since)}):
+        changed: Params = {"updated_since": second(since)}
+        for answer, rows, following in reader.walk(place, [(reader.kind.path, changed)]):
             began = began or self._at(answer)
             done = max(since, began - timedelta(seconds=LOOKBACK)).replace(microsecond=0)
             stored: dict[str, Json] = {"since": second(done if following is None else since)}
@@ -130,7 +134,7 @@ class Source:
         place = _walked(cursor)
         if place is None:
             return
-        walk = reader.walk(place, {})
+        walk = reader.walk(place, [(path, {}) for path in (reader.kind.path, reader.kind.archived) if path])
         while place is not None:
             self._client.spending.spare(BACKFILL_SHARE)
             _, rows, place = next(walk)
@@ -138,7 +142,7 @@ class Source:
             yield Page(records=reader.records(rows), cursor=stored)
 
     def _sweep(self, reader: _Reader, cursor: Json) -> Iterator[Page]:
-        """Tell what no list of changes shows: deleted persons, deals deleted in the last 30 days, archived leads."""
+        """Tell what no list of changes shows: deleted persons and deals, and what was put into the archive."""
         self._client.spending.spare(BACKFILL_SHARE)
         if isinstance(cursor, dict) and cursor.get("done"):
             cursor = None  # the last one went to its end, this is a new one
@@ -151,11 +155,14 @@ class Source:
                     watermark=found.at if end else None,
                 )
             return
-        place = _walked(cursor) or Place()
-        params: Params = {"status": "deleted"}
-        if reader.kind.stream == "leads":
-            place, params = replace(place, number=1), {}
-        for answer, rows, following in reader.walk(place, params, lists=place.number + 1):
+        lists: list[tuple[str, Params]] = [(reader.kind.archived, {})]
+        if reader.kind.stream == "deals":
+            month = second(self._clock() - DELETED_FOR)
+            lists = [
+                (reader.kind.path, {"status": "deleted"}),
+                (reader.kind.archived, {"updated_since": month}),
+            ]
+        for answer, rows, following in reader.walk(_walked(cursor) or Place(), lists):
             yield Page(
                 records=reader.records(rows),
                 cursor={"done": True} if following is None else following.cursor(),
@@ -231,24 +238,21 @@ class _Reader:
             yield self.records([row])[0] if row is not None else gone(self.kind.stream, id_)
 
     def walk(
-        self, place: Place, params: Params, *, lists: int | None = None
+        self, place: Place, lists: Sequence[tuple[str, Params]]
     ) -> Iterator[tuple[Answer, list[Row], Place | None]]:
         """
-        Yield page after page of the stream's lists from a place on: the answer, its rows, the place behind them.
+        Yield page after page of some lists from a place on: the answer, its rows, the place behind them.
 
         That is None behind the last. Version 1 counts rows, so that one deleted meanwhile would make the
         next page skip another; each page begins with the last row of the one before, else the list is read anew.
         """
-        paths = [path for path in (self.kind.path, self.kind.archived) if path]
-        if self.kind.stream == "leads" and lists is None and "updated_since" in params:
-            lists = 1  # archived leads cannot be asked for by time
-        paths = paths[:lists]
         again = 0
-        while place.number < len(paths):
+        while place.number < len(lists):
+            path, params = lists[place.number]
             if again > AGAIN:
-                raise Unavailable(f"{paths[place.number]} changes faster than Pipedrive lets it be read")
+                raise Unavailable(f"{path} changes faster than Pipedrive lets it be read")
             try:
-                answer = self._client.get(paths[place.number], {**self._page(place), **params})
+                answer = self._client.get(path, {**self._page(place), **params})
             except Rejected:
                 if place.at is None:
                     raise
@@ -260,7 +264,7 @@ class _Reader:
                     place, again = Place(number=place.number), again + 1
                     continue
                 rows = rows[1:]
-            following = self._following(place, answer, rows, len(paths))
+            following = self._following(place, answer, rows, len(lists))
             yield answer, rows, following
             if following is None:
                 return
