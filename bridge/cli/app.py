@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import bridge
-from bridge.cli import approve, look, mappings, output, rejects, setup, undo, work
+from bridge.cli import approve, look, mappings, output, reconcile, rejects, setup, undo, work
 from bridge.errors import BridgeError
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ setup.add_to(app)
 work.add_to(app)
 look.add_to(app)
 approve.add_to(app)
+reconcile.add_to(app)
 rejects.add_to(app)
 undo.add_to(app)
 mappings.add_to(app)

@@ -10,12 +10,12 @@ from sqlalchemy import func, select
 
 from bridge.cli import output
 from bridge.cli.refusals import refusals_since
-from bridge.store import collected, deliveries, mass, rejects, runs
-from bridge.store import ledger as books
+from bridge.store import receipts, runs
 from bridge.store.tables import node, participation
 from bridge.store.writer import Priority
 from bridge.sync.plan_values import Action
 from bridge.sync.runtime import Connection, Runtime
+from bridge.sync.totals import totals
 from bridge.sync.waiting_list import waiting_list
 
 CALL_SIZE = 100
@@ -96,6 +96,8 @@ def _lines(action: Action, *, details: bool) -> list[str]:
         return [f"! held: {action.reason}"]
     if action.kind in ("propose", "keep"):
         return [f"! {action.reason}"]
+    if action.kind == "conflict":
+        return [f"? {action.reason}"] if details else []
     return [f"= skipped: {action.reason}"] if details else []
 
 
@@ -120,6 +122,8 @@ def _plan_line(actions: Sequence[Action]) -> str:
     )
     if kinds["hold"]:
         text += f" {output.plural(kinds['hold'], 'person', 'people')} held back, for the reasons above."
+    if kinds["conflict"]:
+        text += f" {output.plural(kinds['conflict'], 'field')} left as the CRM has them: crmbridge plan --details."
     return f"{text} Nothing written yet."
 
 
@@ -145,30 +149,12 @@ def finish_sync(
     runtime: Runtime, number: int, *, writes: int, written: Mapping[str, int], errors: Sequence[str]
 ) -> dict[str, Any]:
     """Close a run: add up what was read and written, and say ok, partial or failed by arithmetic."""
-    read: Counter[str] = Counter()
-    rules: Counter[str] = Counter()
-    for row in collected.tally(runtime.database, run=number):
-        read[row["state"]] += row["count"]
-        if row["state"] == "skipped":
-            rules[row["rule"] or "no rule"] += row["count"]
+    found = totals(runtime, number)
+    read = found.read
     with runtime.database.read() as c:
-        read["waiting"] += sum(deliveries.waiting_deliveries(c).values())
-        began = runs.started_at(c, number)
-        read["rejected"] += sum(deliveries.refused_deliveries(c, since=began).values())
-        filed = rejects.filed_since(c, began)
-        refused = refusals_since(runtime, c, began)
-    pending: Counter[str] = Counter()
-    held: list[dict[str, Any]] = []
-    for connection in runtime.destinations():
-        assert connection.account_pk is not None
-        with runtime.database.read() as c:
-            pending.update(books.intent_counts(c, connection.account_pk))
-            hold = mass.load_hold(c, connection.account_pk)
-        if hold is not None:
-            held.append({"connection": connection.name, **hold.as_json()})
-    outcome = "ok"
-    if errors or filed or read["rejected"] or read["waiting"] or pending or held:
-        outcome = "partial"
+        wrote = number in receipts.sums(c, [number])
+        refused = refusals_since(runtime, c, runs.started_at(c, number))
+    outcome = "ok" if found.whole and not errors else "partial"
     if errors and not sum(read.values()) and not writes and len(errors) >= len(runtime.connections):
         outcome = "failed"
     result = {
@@ -179,19 +165,20 @@ def finish_sync(
         "skipped": read["skipped"],
         "rejected": read["rejected"],
         "waiting": read["waiting"],
-        "rejects": filed,
-        "skipped_by_rule": dict(rules),
+        "rejects": found.rejects,
+        "skipped_by_rule": dict(found.rules),
         "people": people_counts(runtime),
         "waiting_for_us": waiting_list(runtime),
         "writes": writes,
         "written": dict(written),
-        "pending_writes": dict(pending),
-        "held": held,
+        "undo": f"crmbridge undo {number}" if wrote else None,
+        "pending_writes": dict(found.pending),
+        "held": [{"connection": name, **hold.as_json()} for name, hold in found.held.items()],
         "refused": refused,
         "errors": list(errors),
     }
     now = runtime.clock()
-    counts = {name: result[name] for name in ("read", "mapped", "skipped", "rejected", "waiting", "writes")}
+    counts = {**found.counts(), "writes": writes}
     runtime.writer.run(
         lambda c: runs.end_run(c, number, outcome=outcome, counts=counts, now=now), priority=Priority.LIVE
     )
@@ -224,6 +211,8 @@ def show_sync(result: Mapping[str, Any], *, said: Collection[str] = ()) -> None:
     pending = result["pending_writes"]
     more = "".join(f", {count} {state}" for state, count in sorted(pending.items()))
     output.say(f"SYNC {output.plural(writes, 'write')}{more}")
+    if result["undo"]:
+        output.say(f"UNDO: {result['undo']}")
     for error in result["errors"]:
         if error not in said:
             output.warn(error)

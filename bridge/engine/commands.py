@@ -9,10 +9,12 @@ from typing import Any
 from sqlalchemy import Connection as Transaction
 
 from bridge.engine import undo
-from bridge.errors import ConfigError, StoreError
+from bridge.errors import BridgeError, ConfigError, StoreError
 from bridge.store import cursors, mass, rejects, runs
 from bridge.store.writer import Priority
 from bridge.sync import remap
+from bridge.sync.reconcile import reconcile
+from bridge.sync.repair import repair
 from bridge.sync.runtime import Runtime
 from bridge.sync.undo_state import Scope
 
@@ -89,6 +91,34 @@ def approve(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
     return result
 
 
+def compare(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
+    """
+    Compare source, store, journeys and CRM of the connection `connection`, None for all; `repair` mends what is ours.
+
+    A connection that cannot be asked is told among the errors. Raises ConfigError where this process works
+    with other `mappings`.
+    """
+    _check_mappings(runtime, arguments)
+    found: list[dict[str, Any]] = []
+    errors: list[str] = []
+    for connection in runtime.connections.values():
+        if arguments.get("connection") not in (None, connection.name):
+            continue
+        if connection.account_pk is None:
+            errors.append(f"{connection.name}: nothing is stored yet. Collect first with: crmbridge sync")
+            continue
+        try:
+            findings = reconcile(runtime, connection)
+            if arguments.get("repair"):
+                repair(runtime, connection, findings)
+            found.append(findings.as_json())
+        except StoreError:
+            raise
+        except BridgeError as error:
+            errors.append(runtime.told(connection, error))
+    return {"connections": found, "errors": errors}
+
+
 def _check_mappings(runtime: Runtime, arguments: Mapping[str, Any]) -> None:
     """Refuse what was asked for in view of mappings (digest by connection) that this process does not have."""
     for name, digest in arguments.get("mappings", {}).items():
@@ -123,6 +153,7 @@ COMMANDS: dict[str, Callable[[Runtime, Mapping[str, Any]], Result]] = {
     "replay": replay,
     "remap": apply_remap,
     "approve": approve,
+    "reconcile": compare,
     "undo": take_back,
     "release": let_go,
 }

@@ -259,15 +259,21 @@ def deliver_all(
         unfinished = undo.go_on(runtime, connection)
         if unfinished is not None:
             return unfinished
-        with _run_of(runtime, run) as number:
+        with _run_of(runtime, connection, run) as number:
             return _deliver_all(
                 runtime, connection, run=number, rests=rests, progress=progress, stopping=stopping
             )
 
 
 @contextmanager
-def _run_of(runtime: Runtime, run: int | None) -> Iterator[Callable[[], int]]:
-    """Lend what returns the number of the run that decides now: the one given, else one opened when first asked for."""
+def _run_of(runtime: Runtime, connection: Connection, run: int | None) -> Iterator[Callable[[], int]]:
+    """
+    Lend what returns the number of the run that decides now: the one given, else one opened when first asked for.
+
+    One that was opened here is partial where any of its writes does not stand at the end.
+    """
+    account_pk = connection.account_pk
+    assert account_pk is not None
     opened: list[int] = []
 
     def number() -> int:
@@ -278,20 +284,25 @@ def _run_of(runtime: Runtime, run: int | None) -> Iterator[Callable[[], int]]:
             opened.append(runtime.writer.run(runs.start_run, "delivery", now, priority=Priority.DELIVERY))
         return opened[0]
 
-    def end(outcome: str) -> None:
-        if opened:
-            now = runtime.clock()
-            runtime.writer.run(
-                lambda c: runs.end_run(c, opened[0], outcome=outcome, counts={}, now=now),
-                priority=Priority.DELIVERY,
-            )
+    def end(*, broken_off: bool) -> None:
+        if not opened:
+            return
+        with runtime.database.read() as c:
+            pending = ledger.intent_counts(c, account_pk, run=opened[0])
+        counts = {"connection": connection.name, "pending_writes": pending}
+        outcome = "partial" if pending or broken_off else "ok"
+        now = runtime.clock()
+        runtime.writer.run(
+            lambda c: runs.end_run(c, opened[0], outcome=outcome, counts=counts, now=now),
+            priority=Priority.DELIVERY,
+        )
 
     try:
         yield number
     except Exception:
-        end("partial")
+        end(broken_off=True)
         raise
-    end("ok")
+    end(broken_off=False)
 
 
 def _deliver_all(

@@ -19,6 +19,7 @@ from bridge.refusals import LONGEST_WAIT
 from bridge.store import runs
 from bridge.store.writer import Priority
 from bridge.sync.runtime import Connection, Runtime, log
+from bridge.sync.totals import totals
 
 SWEEP = 5.0
 """Seconds after which a step looks again although nobody woke it: a lost wake-up costs no more."""
@@ -84,11 +85,21 @@ class Daemon:
         until = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+        self._end_run()
+
+    def _end_run(self) -> None:
+        """Close the run with what it came to: failed where the store did, partial where anything is left undone."""
         runtime = self._runtime
+        outcome, counts = "failed", {}
+        if not self._failed:
+            found = totals(runtime, self._run)
+            troubled = any(steps for steps, _ in self._troubled.values())
+            outcome = "ok" if found.whole and not troubled else "partial"
+            counts = found.counts()
         now = runtime.clock()
-        outcome = "failed" if self._failed else "ok"
         runtime.writer.run(
-            lambda c: runs.end_run(c, self._run, outcome=outcome, counts={}, now=now), priority=Priority.LIVE
+            lambda c: runs.end_run(c, self._run, outcome=outcome, counts=counts, now=now),
+            priority=Priority.LIVE,
         )
 
     def alive(self) -> list[str]:

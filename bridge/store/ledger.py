@@ -566,11 +566,13 @@ def field_states(
     return found
 
 
-def intent_counts(c: Connection, account_pk: int) -> dict[str, int]:
-    """Return how many writes are open, uncertain, held and rejected."""
+def intent_counts(c: Connection, account_pk: int, *, run: int | None = None) -> dict[str, int]:
+    """Return how many writes are open, uncertain, held and rejected, of one run or of all."""
     query = (
         select(intent.c.state, func.count()).where(intent.c.account_pk == account_pk).group_by(intent.c.state)
     )
+    if run is not None:
+        query = query.where(intent.c.run == run)
     return {row[0]: row[1] for row in c.execute(query)}
 
 

@@ -21,8 +21,9 @@ from bridge.store.mass import DIGEST, Delivered, Hold
 from bridge.store.writer import Priority
 from bridge.sync.anew import rules_of, told_of
 from bridge.sync.mass_cause import cause_of
-from bridge.sync.plan import entries_to_read, plan_person
+from bridge.sync.plan import entries_to_read
 from bridge.sync.plan_contact import EMPTY, field_changes, fields_to_read
+from bridge.sync.plan_places import moving
 from bridge.sync.plan_values import Change, Destination, PersonState
 from bridge.sync.runtime import Connection, Runtime, log
 from bridge.sync.states import load_states
@@ -311,9 +312,7 @@ def _changed_entries(state: PersonState, destination: Destination) -> set[str]:
         return set()
     alone = replace(state, interactions=told)
     try:
-        found = {filed.ext_id for filed, _ in entries_to_read(alone, destination)}
-        actions = plan_person(alone, destination)
+        changed = {filed.ext_id for filed, _ in entries_to_read(alone, destination)}
     except MappingError:
         return set()  # their plan says why
-    writes = [action.write for action in actions if action.write is not None]
-    return found | {str(write.id) for write in writes if write.op in ("unlink", "archive")}
+    return changed | {filed.ext_id for filed in moving(alone)}
