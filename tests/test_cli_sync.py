@@ -25,6 +25,7 @@ def test_a_sync_says_what_came_who_waits_and_what_was_written(office: Office) ->
         "WAITING FOR US",
         '  Ana Souza  NOBODY  WhatsApp, 1 h: "Quanto custa?"',
         "SYNC 1 write",
+        "UNDO: crmbridge undo 1",
     ]
     again = office.run("sync", "--json").json
     assert (again["outcome"], again["writes"], again["cause"]) == ("ok", 0, None)

@@ -447,8 +447,8 @@ def test_a_process_may_die_at_any_transaction_of_an_undo(tmp_path: Path, after: 
 MOVES = st.sampled_from(["sync", "message", "undo", "redo", "release", "restart"])
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(moves=st.lists(MOVES, min_size=4, max_size=12))
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moves=st.lists(MOVES, min_size=3, max_size=8))
 def test_whatever_is_synced_and_undone_stands_at_most_once(
     tmp_path_factory: pytest.TempPathFactory, moves: list[str]
 ) -> None:

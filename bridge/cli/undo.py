@@ -22,7 +22,7 @@ from bridge.sync.held import told
 from bridge.sync.history import find_people
 from bridge.sync.runtime import Runtime
 from bridge.sync.undo_state import UNDO, Scope
-from bridge.sync.undo_values import Step, step_json
+from bridge.sync.undo_values import Step, StepKind, step_json
 
 LISTED = 20
 """Runs that are listed unless more are asked for."""
@@ -38,6 +38,18 @@ WORDS = {
     "undo": ("write taken back", "writes taken back"),
     "redo": ("write brought back", "writes brought back"),
 }
+
+
+SUMS: Mapping[StepKind, tuple[str, str]] = {
+    "archive": ("archived", "archived"),
+    "restore": ("field put back", "fields put back"),
+    "regrow": ("entry as before", "entries as before"),
+    "link": ("put on a contact again", "put on contacts again"),
+    "unlink": ("taken off a contact", "taken off contacts"),
+    "drop": ("not to be written", "not to be written"),
+    "release": ("to be written anew", "to be written anew"),
+}
+"""How many of each kind of step, in the sum."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -213,16 +225,11 @@ def _shown(value: Any) -> str:
 def _sum_line(steps: Sequence[Step]) -> str:
     """Return the one-line sum of an undo."""
     kinds = Counter(step.kind for step in steps)
-    fields = sum(len(step.changes) for step in steps if step.kind == "restore")
-    rest = kinds["regrow"] + kinds["link"] + kinds["unlink"] + kinds["drop"] + kinds["release"]
+    kinds["restore"] = sum(len(step.changes) for step in steps if step.kind == "restore")
     calls = Counter((step.write.op, step.write.stream) for step in steps if step.write is not None)
-    parts = [
-        f"{kinds['archive']} archived",
-        f"{output.plural(fields, 'field')} put back",
-        *([f"{rest} other"] if rest else []),
-        f"{kinds['leave']} left alone",
-        output.plural(sum(-(-count // CALL_SIZE) for count in calls.values()), "call"),
-    ]
+    parts = [output.plural(kinds[kind], *words) for kind, words in SUMS.items() if kinds[kind]]
+    parts += [f"{kinds['leave']} left alone"]
+    parts += [output.plural(sum(-(-count // CALL_SIZE) for count in calls.values()), "call")]
     return f"UNDO {', '.join(parts)}. Nothing written yet."
 
 
@@ -235,12 +242,20 @@ def _show_result(result: Mapping[str, Any]) -> None:
     line = f"UNDONE {output.plural(result['written'], 'write')} of run {result['run']}"
     if result["left"]:
         line += f", {result['left']} left alone"
-    output.say(f"{line}. It stays so until: crmbridge release {result['undo']}")
+    output.say(f"{line}.")
     if not result["finished"]:
-        again = f"crmbridge undo {result['run']}"
-        output.say(f"Not all of it has an answer yet; it goes on with the next delivery, or with: {again}")
+        same = f"crmbridge undo {result['run']}"
+        output.say(f"Not all of it has an answer yet; it goes on with the next delivery, or with: {same}")
     else:
-        output.say(f"To bring it back: crmbridge undo {result['undo']}")
+        back = f"crmbridge undo {result['undo']}"
+        if result["again"]:
+            output.say(
+                f"What was archived is written anew by the next sync. To take the rest back again: {back}"
+            )
+        else:
+            output.say(
+                f"It stays so until: {back} (all as it was), or: {back.replace('undo', 'release')} (as is right then)"
+            )
 
 
 def holds(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:

@@ -12,8 +12,9 @@ from sqlalchemy import Connection as Transaction
 
 from bridge.engine.opening import learn_account
 from bridge.errors import ConfigError
-from bridge.store import runs
+from bridge.store import receipts, runs
 from bridge.store.holds import Hold
+from bridge.store.ledger import UNDO_SLOT
 from bridge.store.runs import Run
 from bridge.store.writer import Priority
 from bridge.sync import deliver, undoing
@@ -77,8 +78,8 @@ def undo(runtime: Runtime, scope: Scope) -> dict[str, Any]:
     """
     Take a run back and return what became of it; one that was broken off goes on as the same run.
 
-    Nothing else writes to these CRMs meanwhile. Raises ConfigError where the run cannot be taken back, and what
-    a connector raises; what is left then goes on with the next delivery.
+    Nothing else writes to these CRMs meanwhile. `again` says that the run was an undo itself. Raises ConfigError
+    where the run cannot be taken back, and what a connector raises; the next delivery then goes on with the rest.
     """
     connections = _asked(runtime)
     with ExitStack() as stack:
@@ -101,12 +102,15 @@ def undo(runtime: Runtime, scope: Scope) -> dict[str, Any]:
         finished = run is not None and _end(runtime, run, done.values())
         while project(runtime, limit=PEOPLE):
             pass
+    with runtime.database.read() as c:
+        again = UNDO_SLOT in receipts.sums(c, [scope.run]).get(scope.run, {}).get("written", ())
     steps = {name: [step_json(step) for step in some] for name, some in found.items()}
     refused = [message for one in done.values() for message in one.refused.values()]
     left = sum(1 for some in found.values() for step in some if step.kind == "leave")
     return {
         "run": scope.run,
         "undo": None if run is None else run.number,
+        "again": again,
         "finished": finished or run is None,
         "written": sum(one.written for one in done.values()),
         "left": left + len(refused),

@@ -88,7 +88,7 @@ def _contact(state: UndoState, place: Place, found: Sequence[Written], leaving: 
 
 def _archive(state: UndoState, place: Place, found: Sequence[Written], made: Written) -> Step:
     write = _write(state, place, "archive", found[0])
-    return replace(_line(state, "archive", found), write=write, entry=made.key)
+    return replace(_line(state, "archive", found), write=write, entry=made.key, before=_sent(found))
 
 
 def _release(state: UndoState, place: Place, found: Sequence[Written], made: Written) -> Step:
