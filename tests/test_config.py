@@ -412,3 +412,16 @@ def test_a_third_partys_secrets_and_paths_are_treated_like_ours(install: Install
     assert str(problem(plain, tmp_path)).startswith(
         "config.yaml:1:78 connections.till.settings.keys[1]: a secret stands here in plain text."
     )
+
+
+def test_how_much_may_change_at_once_is_said_whole_or_in_part(tmp_path: Path) -> None:
+    def limits(push: str) -> tuple[float, int]:
+        push_of = read(one_folder(more=f"    push: {push}\n"), tmp_path).connections["crm"].push
+        assert push_of is not None
+        return push_of.hold_above.share, push_of.hold_above.number
+
+    assert limits("{}") == (0.05, 50)
+    assert limits("{hold_above: {number: 200}}") == (0.05, 200)
+    assert limits("{hold_above: {share: 0.2, number: 0}}") == (0.2, 0)
+    told = problem(one_folder(more="    push: {hold_above: {share: 20}}\n"), tmp_path)
+    assert told.path == "connections.crm.push.hold_above.share"

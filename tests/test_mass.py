@@ -88,7 +88,7 @@ def test_an_edited_mapping_that_changes_many_contacts_is_held_whole(
     world.start()
     world.message("m90", number(90), name="Somebody new")
     before = [dict(one) for one in world.there("contacts")]
-    with caplog.at_level(logging.WARNING, logger="crmbridge"):
+    with caplog.at_level(logging.INFO, logger="crmbridge"):
         assert world.sync().written == 0
         assert world.sync().written == 0
     assert world.there("contacts") == before
@@ -332,8 +332,11 @@ def test_a_hold_and_its_release_as_a_user_sees_them(office: Office) -> None:
         released = office.run("approve", run, "--json")
         assert (released.code, released.err) == (0, "")
         assert released.json == {"run": int(run), "connection": "crm", "contacts": 12, "by_daemon": True}
+        until(lambda: f"crm: Held run {run}: would change" in daemon.log)
         until(
             lambda: {one.get(name) for one in office.latest("crm", "contacts").values()} == {"shouting"},
             seconds=20,
         )
+        until(lambda: f"crm: what run {run} held is released" in daemon.log)
+        assert daemon.log.count("Held run") == 1
     assert office.run("sync").code == 0

@@ -18,6 +18,7 @@ from bridge.model import Phase
 from bridge.refusals import LONGEST_WAIT
 from bridge.store import runs
 from bridge.store.writer import Priority
+from bridge.sync.mass import held_by
 from bridge.sync.runtime import Connection, Runtime, log
 from bridge.sync.totals import totals
 
@@ -240,7 +241,7 @@ class Daemon:
 
     def _deliver(self, connection: Connection) -> None:
         step = f"deliver:{connection.name}"
-        failures = 0
+        failures = held = 0
         while not self._stop.is_set():
             if not connection.asked or not self._may_write(connection):
                 self._sleep(step, 1.0)
@@ -254,6 +255,7 @@ class Daemon:
                     failures = 0
                     learn_account(self._runtime, connection)
                 self._say(step, connection, None)
+                held = self._say_held(connection, held)
                 if done.wait is not None:
                     self._stop.wait(min(done.wait, LONGEST_WAIT))
                     continue
@@ -271,6 +273,14 @@ class Daemon:
                 self._say(step, connection, self._runtime.told(connection, told))
                 wait = AUTH_PAUSE if isinstance(told, AuthError) else _back_off(failures)
             self._sleep(step, wait)
+
+    def _say_held(self, connection: Connection, before: int) -> int:
+        """Log once what is held as a mass change, and once when it is no more; returns its run, 0 for nothing."""
+        hold = held_by(self._runtime, connection)
+        now = hold.run if hold is not None else 0
+        if now != before:
+            log.warning("%s: %s", connection.name, hold or f"what run {before} held is released")
+        return now
 
     def _may_write(self, connection: Connection) -> bool:
         """

@@ -84,7 +84,7 @@ class Guard:
         """
         Tell whether what came to the queue since the last look must wait for a person.
 
-        Reads the store only. What is held is noted with a run of its own, and logged once.
+        Reads the store only. What is held is noted with a run of its own.
         """
         with self._runtime.database.read() as c:
             count, last = books.queue_state(c, self._account_pk)
@@ -184,7 +184,7 @@ class Guard:
         if not asked or (len(asked) + passed <= limit and not emptied):
             if hold is not None:
                 runtime.writer.run(books.save_hold, self._account_pk, None, priority=Priority.DELIVERY)
-                log.warning("%s: what run %d held is released", connection.name, hold.run)
+                log.info("%s: what run %d held is released", connection.name, hold.run)
             self._passed += len(asked)
             return None
         fresh = Hold(
@@ -223,7 +223,7 @@ class Guard:
             return held
 
         held = self._runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
-        log.warning("%s: %s", connection.name, held)
+        log.info("%s: %s", connection.name, held)
         return held
 
     def _emptied(self, c: Transaction, found: Mass) -> str:
@@ -233,6 +233,13 @@ class Guard:
             if count >= EMPTIED_LEAST and count >= books.filled_count(c, self._account_pk, stream, name):
                 return name
         return ""
+
+
+def held_by(runtime: Runtime, connection: Connection) -> Hold | None:
+    """Return the mass change that waits for a person at a destination, None where there is none."""
+    assert connection.account_pk is not None
+    with runtime.database.read() as c:
+        return books.load_hold(c, connection.account_pk)
 
 
 def _foreign(destination: Destination) -> frozenset[str]:
