@@ -115,8 +115,9 @@ def _plan_line(actions: Sequence[Action]) -> str:
         for change in action.changes
         if change.before not in (None, "")
     )
+    grown = f" {kinds['grow']} brought up to date," if kinds["grow"] else ""
     text = (
-        f"PLAN {output.plural(kinds['entry'], 'entry', 'entries')},"
+        f"PLAN {output.plural(kinds['entry'], 'entry', 'entries')},{grown}"
         f" {output.plural(kinds['create_contact'], 'new contact')},"
         f" {output.plural(overwritten, 'field')} overwritten, {output.plural(_calls(actions), 'call')}."
     )

@@ -202,7 +202,7 @@ def _lines(step: Step) -> list[str]:
         return [f"~ {one.field}: {_shown(one.before)} -> {_shown(one.after)}" for one in step.changes]
     if step.kind == "regrow":
         count = len(step.entity_ids)
-        leaves = f" ({output.plural(count, 'message')} leave it)" if count else ""
+        leaves = f" (without {output.plural(count, 'message')})" if count else ""
         return [f"~ tells what it told before: {step.title}{leaves}"]
     if step.kind == "drop":
         return [f"- not written yet, and will not be: {step.title}"]
