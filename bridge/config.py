@@ -71,6 +71,7 @@ class ConnectionConfig:
     """
     One configured connection; `settings` hold secrets in the clear and never show them.
 
+    `share` is the part of the account's call budgets that is ours.
     `absent` are secrets that are not there; a connection that lacks some is only for reading the store.
     """
 
@@ -80,6 +81,7 @@ class ConnectionConfig:
     mapping: Path | None = None
     region: str | None = None
     every: float | None = None
+    share: float = 0.9
     capture: CaptureRules = field(default_factory=CaptureRules)
     push: Push | None = None
     absent: tuple[Problem, ...] = ()
@@ -349,6 +351,7 @@ class _Reader:
             mapping=self.folder / mapping if mapping else None,
             region=self._region(block.get("region"), (*path, "region")),
             every=block.get("every"),
+            share=block.get("budget", {}).get("share", 0.9),
             capture=self._capture(block.get("capture", {}), (*path, "capture"), zone),
             push=None
             if push is None

@@ -64,11 +64,22 @@ class StreamSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """At most `calls` calls in `seconds` seconds for one account; `name` is what `budget=` of a call asks for."""
+    """
+    At most `calls` calls in `seconds` seconds for one account; `name` is what `budget=` of a call asks for.
+
+    State what the vendor allows: the admin says which share is ours. One of an hour or more is charged with the
+    `cost` of every call of the account; `unit` is what it counts. It rolls, unless `midnight` names the time
+    zone at whose midnight it begins anew: an IANA name, or "account" for the account's own. The two headers, where
+    the vendor has them, tell in every answer what it allows and what it has left for all apps together.
+    """
 
     name: str
     calls: int
     seconds: float
+    unit: str = "calls"
+    midnight: str | None = None
+    limit_header: str = ""
+    left_header: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +129,7 @@ class Http(Protocol):
         url: str,
         *,
         budget: str | None = None,
+        cost: int = 1,
         safe: bool | None = None,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str | int | Sequence[str]] | None = None,
@@ -129,6 +141,7 @@ class Http(Protocol):
         """
         Send one request and return a 2xx response, or one whose status is in `accept`.
 
+        `cost` is what the call takes from the account's budgets of an hour or more.
         `safe` marks a call that may be repeated (default: GET and HEAD); only those are
         retried. Raises AuthError on 401 and 403, RateLimited on 429, Unavailable on 5xx,
         423, time-outs and broken connections, Rejected on other 4xx.
@@ -177,7 +190,8 @@ class ConnectorSpec:
     under `mappings/`, or an absolute path in a third party's package. `settle` is how many
     seconds after a time-out the vendor may still commit a write. `contact_stream` names the
     stream of a CRM's contacts, empty for a channel. `paths` are addresses its receiver answers
-    besides `/hooks/<connection>`, such as `/v1/interactions`.
+    besides `/hooks/<connection>`, such as `/v1/interactions`. `budgets` are those of the vendor's smallest
+    plan; `budgets_of`, where given, returns those of the plan that the settings name.
     """
 
     name: str
@@ -187,11 +201,16 @@ class ConnectorSpec:
     mapping: str
     open: Callable[[Mapping[str, Json], Context], Connector]
     budgets: Sequence[Budget] = ()
+    budgets_of: Callable[[Mapping[str, Json]], Sequence[Budget]] | None = None
     settle: float = 0.0
     contact_stream: str = ""
     paths: Sequence[str] = ()
     contract: int = CONTRACT_VERSION
     docs: str = ""
+
+    def limits(self, settings: Mapping[str, Json]) -> Sequence[Budget]:
+        """Return the budgets of the plan that the settings name."""
+        return self.budgets_of(settings) if self.budgets_of else self.budgets
 
     def stream(self, name: str) -> StreamSpec:
         """Return the stream called `name`; KeyError if there is none."""

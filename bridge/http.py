@@ -49,8 +49,8 @@ class Session:
     """
     The `Http` that a connector is lent; one for each connection, usable by several threads.
 
-    `account` names whose budgets are charged: the connection's name at first, the account's id
-    once `check` told it (set the attribute). Cookies are not kept and ~/.netrc is not read.
+    `account` names whose budgets are charged: the connection's name at first, later the account's id
+    (`charge_to`). `share` is the part of them that is ours. Cookies are not kept and ~/.netrc is not read.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Session:
         connection: str,
         budgets: Sequence[Budget] = (),
         shared: Budgets | None = None,
+        share: float = 1.0,
         redactor: Redactor | None = None,
         timeouts: tuple[float, float] = (CONNECT_TIMEOUT, READ_TIMEOUT),
         sleep: Callable[[float], None] = time.sleep,
@@ -75,19 +76,19 @@ class Session:
         self._session.auth = _as_it_is
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=16))
+        self._share = share
         self.account = connection
+        self._shared.declare(connection, self._budgets, share=share, known=False)
 
     def __repr__(self) -> str:
         return f"Session(connection={self.connection!r}, account={self.account!r})"
 
-    @property
-    def account(self) -> str:
-        return self._account
-
-    @account.setter
-    def account(self, value: str) -> None:
-        self._account = value
-        self._shared.declare(value, self._budgets)
+    def charge_to(self, account: str, *, zone: str | None = None) -> None:
+        """Charge an account from now on, and with what was called before; `zone` is its time zone."""
+        before, self.account = self.account, account
+        self._shared.declare(account, self._budgets, share=self._share, zone=zone)
+        if before == self.connection != account:
+            self._shared.move(before, account)
 
     def close(self) -> None:
         """Give back the sockets."""
@@ -99,6 +100,7 @@ class Session:
         url: str,
         *,
         budget: str | None = None,
+        cost: int = 1,
         safe: bool | None = None,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str | int | Sequence[str]] | None = None,
@@ -111,7 +113,8 @@ class Session:
         Send one request and return a 2xx response, or one whose status is in `accept`.
 
         A safe call (default: GET and HEAD) that finds the vendor unavailable is sent up to four
-        times. A 429 is raised at once, and no call of its budget starts before the vendor's reset.
+        times, and pays its `cost` each time. A 429 is raised at once, and no call of its budget starts before
+        the vendor's reset.
 
         Raises what `bridge.connector.Http` promises, and ConfigError for an address that is none.
         """
@@ -123,8 +126,9 @@ class Session:
             safe = method.upper() in SAFE_METHODS
 
         def once() -> requests.Response:
-            self._shared.acquire(self.account, budget)
+            self._shared.acquire(self.account, budget, cost=cost)
             response = self._send(method, url, sent, params, data, timeout or self._read, safe)
+            self._shared.learn(self.account, budget, response.headers)
             if response.status_code < 300 or response.status_code in accept:
                 return response
             error = self._refusal(response)

@@ -56,6 +56,7 @@ IMPERSONAL = {
     "unknown_word",
     "suppression",
     "hold",
+    "budget",
 }
 
 

@@ -280,8 +280,9 @@ def test_sessions_share_the_budget_of_their_account_and_of_no_other(
     shared = Budgets(now=time, sleep=time.sleep)
     burst = Budget(name="burst", calls=2, seconds=10)
     one, two, other = (session(time, burst, shared=shared) for _ in range(3))
-    one.account = two.account = "hub-1"
-    other.account = "hub-2"
+    one.charge_to("hub-1")
+    two.charge_to("hub-1")
+    other.charge_to("hub-2")
     one.request("GET", URL)
     two.request("GET", URL)
     other.request("GET", URL)

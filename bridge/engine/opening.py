@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from bridge.capture import UNKNOWN_REGION, RuledCapture
 from bridge.config import Config, ConnectionConfig, load_config
 from bridge.connector import Closer, Connector, ConnectorSpec, Context, Receiver
 from bridge.engine.lend import Lent, knows
-from bridge.errors import AuthError, BridgeError, ConfigError, PluginError, Problem
+from bridge.errors import AuthError, BridgeError, ConfigError, PluginError, Problem, StoreError
 from bridge.http import MemoryTokens, Session
 from bridge.journey.handles import Own
 from bridge.mapping import Mapping as MappingFile
@@ -23,6 +23,7 @@ from bridge.plugins import mapping_file
 from bridge.redact import Redactor
 from bridge.store import accounts
 from bridge.store.blobs import Blobs
+from bridge.store.budgets import StoreBook
 from bridge.store.database import Database, Lock
 from bridge.store.entities import entities_of_type
 from bridge.store.traces import Traces
@@ -86,8 +87,9 @@ def open_runtime(
         database.migrate()
         if lock_as is not None:
             lock.acquire(lock_as)
+        beside = lock_as is None and lock.held()
         writer = Writer(database, epoch=lock.epoch)
-        budgets = Budgets()
+        budgets = Budgets(clock=lambda: clock().timestamp(), book=StoreBook(writer), beside=beside)
         for name, settings in config.connections.items():
             connections[name] = _open(
                 config, settings, mappings[name], database, budgets=budgets, redactor=redactor, clock=clock
@@ -110,6 +112,8 @@ def open_runtime(
             if isinstance(connection.connector, Closer):
                 connection.connector.close()
         if writer is not None:
+            with suppress(StoreError):  # what was leased counts as used then
+                budgets.close()
             writer.close()
         lock.release()
         database.close()
@@ -137,7 +141,13 @@ def _open(
 ) -> Connection:
     spec = config.specs[settings.connector]
     region = settings.region or config.identity.default_region or UNKNOWN_REGION
-    session = Session(connection=settings.name, budgets=spec.budgets, shared=budgets, redactor=redactor)
+    session = Session(
+        connection=settings.name,
+        budgets=spec.limits(settings.settings),
+        shared=budgets,
+        share=settings.share,
+        redactor=redactor,
+    )
     context = Lent(
         connection=settings.name,
         http=session,
@@ -211,17 +221,20 @@ def _renew(
 
 def ask_account(connection: Connection) -> Account:
     """
-    Ask a connection whose account it is.
+    Ask a connection whose account it is, and charge its calls there.
 
     Raises what the connector raises, and PluginError where that is none of our errors: the fault of one
     connector must not stop the others.
     """
     try:
-        return connection.connector.check()
+        account = connection.connector.check()
     except BridgeError:
         raise
     except (Exception, SystemExit) as error:  # a third party's code, which promised to raise only ours
         raise fault_of(connection, error) from error
+    if connection.session is not None:
+        connection.session.charge_to(f"{connection.spec.name}:{account.id}", zone=account.time_zone)
+    return account
 
 
 def fault_of(connection: Connection, error: BaseException) -> PluginError:
@@ -253,8 +266,6 @@ def learn_account(runtime: Runtime, connection: Connection) -> BridgeError | Non
                 lambda c: accounts.save_account(c, connection.name, connection.spec.name, account),
                 priority=Priority.LIVE,
             )
-            if connection.session is not None:
-                connection.session.account = f"{connection.spec.name}:{account.id}"
             connection.account = account
             connection.account_pk = account_pk
             connection.asked = True  # last: other threads take these as the sign that all is known
@@ -286,6 +297,8 @@ def _recall(runtime: Runtime, connection: Connection) -> None:
     if account is not None and _twin(runtime, connection, account) is None:
         connection.account = account
         connection.account_pk = known
+        if connection.session is not None:
+            connection.session.charge_to(connection.account_key, zone=account.time_zone)
 
 
 def _ask_with_fresh_key(runtime: Runtime, connection: Connection) -> Account:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,11 @@ from bridge.store import migrations, tables
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ADVISORY_LOCK = 0x63726D6272696467
 EPOCH = "epoch"
+LOOK_SECONDS = 0.02
+_ADVISORY_HOLDER = text(
+    "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database WHERE locktype = 'advisory'"
+    " AND datname = current_database() AND classid = :high AND objid = :low AND granted"
+)
 Row = Mapping[str, Any]
 
 
@@ -249,13 +255,13 @@ class Lock:
 
     def _acquire_file(self, path: Path, holder: str) -> None:
         file = path.open("a+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            other = file.read().strip() or "another process"
-            file.close()
-            raise StoreError(_held(self._database.shown, other)) from None
+        if not _lock(file, fcntl.LOCK_EX):
+            time.sleep(LOOK_SECONDS)  # somebody may only have looked whether it is held
+            if not _lock(file, fcntl.LOCK_EX):
+                file.seek(0)
+                other = file.read().strip() or "another process"
+                file.close()
+                raise StoreError(_held(self._database.shown, other))
         file.seek(0)
         file.truncate()
         file.write(holder)
@@ -280,6 +286,17 @@ class Lock:
         connection.commit()
         self._connection = connection
 
+    def held(self) -> bool:
+        """Tell whether another process has the right to write just now."""
+        if self._database.lock_path is None:
+            key = {"high": ADVISORY_LOCK >> 32, "low": ADVISORY_LOCK & 0xFFFFFFFF}
+            with self._database.read() as c:
+                return c.execute(_ADVISORY_HOLDER, key).first() is not None
+        if not self._database.lock_path.exists():
+            return False
+        with self._database.lock_path.open() as file:
+            return not _lock(file, fcntl.LOCK_SH)
+
     def release(self) -> None:
         """Give the lock back."""
         if self._file is not None:
@@ -291,6 +308,14 @@ class Lock:
             self._connection.commit()
             self._connection.close()
             self._connection = None
+
+
+def _lock(file: IO[str], how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _held(store: str, holder: str) -> str:

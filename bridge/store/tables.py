@@ -263,6 +263,24 @@ touched = Table(
 )
 """People to look at again: target 0 is the journey itself, else the account_pk of a destination."""
 
+budget = Table(
+    "budget",
+    metadata,
+    Column("account", Key, primary_key=True),
+    Column("name", Key, primary_key=True),
+    Column("used", LargeBinary, nullable=False),
+    Column("allowed", BigInteger),
+    Column("others", BigInteger),
+    Column("told_at", BigInteger),
+    Column("blocked_until", BigInteger),
+    sqlite_with_rowid=False,
+)
+"""
+The call budgets of an hour or more, by `connector:vendor account`; what a process has on lease counts as used.
+
+`used` is by the start of a slot of the span. `allowed` and `others` are what the vendor told at `told_at`.
+"""
+
 intent = Table(
     "intent",
     metadata,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import Connection as Transaction
 
 from bridge import refusals
+from bridge.budgets import reading_the_past
 from bridge.connector import Source
 from bridge.errors import BridgeError, CursorExpired, PluginError, RateLimited, Unavailable
-from bridge.model import Page, Phase, Record, Skip
+from bridge.model import Json, Page, Phase, Record, Skip
 from bridge.store import collected, cursors
 from bridge.store.bodies import json_bytes
 from bridge.store.traces import suppressed
@@ -103,7 +104,7 @@ def collect(
 
     unmoved = 0
     try:
-        for page in connection.connector.pull(stream, phase, value, fields):
+        for page in _pull(connection.connector, stream, phase, value, fields):
             count += 1
             unmoved = 0 if page.records or page.cursor != value else unmoved + 1
             if unmoved > MOST_UNMOVED:
@@ -144,6 +145,17 @@ def collect(
         priority=priority,
     )
     return Collected(pages=count, records=records, finished=True)
+
+
+def _pull(source: Source, stream: str, phase: Phase, cursor: Json, fields: Sequence[str]) -> Iterator[Page]:
+    """Pull, letting everybody else call first unless it is for news; what is done with a page is not held back."""
+    pages = iter(source.pull(stream, phase, cursor, fields))
+    while True:
+        with reading_the_past(phase != "live"):
+            page = next(pages, None)
+        if page is None:
+            return
+        yield page
 
 
 def _note_failure(

@@ -67,7 +67,7 @@ class Bench(Generic[KitT_co]):
             connection="bench",
             clock=self.clock,
             secrets=secrets_in(self.spec.settings, dict(self.kit.settings)),
-            budgets=self.spec.budgets,
+            budgets=self.spec.limits(self.kit.settings),
             timeouts=timeouts,
         )
         self._contexts.append(context)

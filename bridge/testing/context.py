@@ -117,7 +117,7 @@ def make_context(
         http=Session(
             connection=connection,
             budgets=budgets,
-            shared=Budgets(now=clock.seconds, sleep=clock.sleep),
+            shared=Budgets(now=clock.seconds, sleep=clock.sleep, clock=lambda: clock().timestamp()),
             redactor=redactor,
             timeouts=timeouts,
             sleep=clock.sleep,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
+from zoneinfo import available_timezones
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
@@ -47,6 +48,12 @@ def the_spec_is_sane(bench: Bench[Kit]) -> None:
     for budget in spec.budgets:
         assert budget.calls > 0, f"budgets.{budget.name}: {budget.calls} calls"
         assert budget.seconds > 0, f"budgets.{budget.name}: {budget.seconds} seconds"
+        zone = budget.midnight or "account"
+        assert zone == "account" or zone in available_timezones(), (
+            f'budgets.{budget.name}.midnight: {zone!r} is neither a time zone nor "account"'
+        )
+    planned = [budget.name for budget in spec.limits(bench.kit.settings)]
+    assert planned == budgets, f"budgets_of: names {planned}, budgets names {budgets}"
     assert spec.settle >= 0, f"settle: {spec.settle}"
     if isinstance(bench.connector, Sink) and spec.contact_stream:
         assert spec.contact_stream in names, f"contact_stream: no stream {spec.contact_stream!r} in {names}"

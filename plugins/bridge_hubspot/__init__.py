@@ -155,11 +155,24 @@ SPEC = ConnectorSpec(
     settings=SETTINGS,
     mapping="hubspot.yaml",
     open=HubSpot,
-    # A tenth of the smallest plan's limits is left to the team's other apps; search has a limit of its own.
+    # The smallest plan's limits; the headers tell those of larger ones. Search has a limit of its own and no headers.
     budgets=(
-        Budget(name=BURST, calls=90, seconds=10.0),
-        Budget(name=SEARCH, calls=4, seconds=1.0),
-        Budget(name=DAILY, calls=225_000, seconds=86_400.0),
+        Budget(
+            name=BURST,
+            calls=100,
+            seconds=10.0,
+            limit_header="X-HubSpot-RateLimit-Max",
+            left_header="X-HubSpot-RateLimit-Remaining",
+        ),
+        Budget(name=SEARCH, calls=5, seconds=1.0),
+        Budget(
+            name=DAILY,
+            calls=250_000,
+            seconds=86_400.0,
+            midnight="account",
+            limit_header="X-HubSpot-RateLimit-Daily",
+            left_header="X-HubSpot-RateLimit-Daily-Remaining",
+        ),
     ),
     settle=SETTLE,
     contact_stream="contacts",

@@ -73,7 +73,7 @@ def _filled(schema: Mapping[str, Json]) -> Json:
 
 
 def connectors() -> str:
-    """Write what each connector reads, receives and writes, and which limits it keeps."""
+    """Write what each connector reads, receives and writes, and of which limits it keeps a share."""
     rows = []
     for name, spec in sorted(specs().items()):
         connector = opened(spec)
@@ -85,9 +85,11 @@ def connectors() -> str:
             receives = ", ".join(f"`{path}`" for path in (*spec.paths, "/hooks/<connection>"))
         if isinstance(connector, Sink) and mapping.push_interaction and mapping.push_contact:
             writes = ", ".join((*mapping.push_interaction.streams, mapping.push_contact.stream))
-        limits = ", ".join(f"{one.calls:,} calls in {_span(one.seconds)}" for one in spec.budgets) or "none"
+        limits = (
+            ", ".join(f"{one.calls:,} {one.unit} in {_span(one.seconds)}" for one in spec.budgets) or "none"
+        )
         rows.append((f"[{name}](docs/{_page(name)}): {spec.title}", reads, receives, writes, limits))
-    return table(("connector", "reads", "receives", "writes", "limits it keeps"), rows)
+    return table(("connector", "reads", "receives", "writes", "limits it keeps a share of"), rows)
 
 
 def _page(name: str) -> str:
