@@ -77,8 +77,8 @@ def test_only_commands_that_talk_to_people_alone_have_no_json() -> None:
     ]
 
 
-ON_SOMETHING = [["approve"]]
-"""Commands that need something held; the tests of what holds it ask for their JSON."""
+ON_SOMETHING = [["approve"], ["release"], ["undo"]]
+"""Commands that need something held or written; the tests of what they act on ask for their JSON."""
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,10 @@ def reconcile(
     as_json: AsJson = False,
 ) -> None:
     """
-    Compare what the source has, what is stored, what the journeys hold and what stands in the CRM.
+    Compare source, store, journeys and CRM.
 
-    Every entry and contact that was written is read in the CRM; nothing is changed there.
+    What the source has, what is stored, what the journeys hold, what stands in the CRM: numbers that add up. Every
+    entry and contact that was written is read in the CRM; nothing is changed there.
     """
     with opened(config) as runtime:
         known = list(runtime.connections)

@@ -65,7 +65,11 @@ def runs(
     as_json: AsJson = False,
     last: Annotated[int, typer.Option("--last", "-n", help="How many.", min=1)] = LISTED,
 ) -> None:
-    """List the latest runs: when, what each wrote, and whether it was taken back."""
+    """
+    List the latest runs.
+
+    When each was, how it ended, what it wrote, and whether that was taken back.
+    """
     with opened(config, secrets=False) as runtime:
         with runtime.database.read() as c:
             found = latest_runs(c, last)
@@ -285,9 +289,9 @@ def release(
     as_json: AsJson = False,
 ) -> None:
     """
-    Let go of what is held, so that it is written again where it should be.
+    Let go of what holds lists.
 
-    A run means what it took back, or what was taken back of it.
+    So it is written again where it should be. A run means what it took back, or what was taken back of it.
     """
     with opened(config) as runtime:
         chosen = _chosen(runtime, what)
