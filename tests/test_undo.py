@@ -18,6 +18,8 @@ from bridge.store import runs
 from bridge.store.tables import hold, intent, ledger, member, receipt
 from bridge.store.tables import run as run_table
 from bridge.store.writer import Priority
+from bridge.sync.reconcile import reconcile
+from bridge.sync.repair import repair
 from bridge.sync.undo_state import Scope
 from bridge_memory import Memory
 from tests.sync_world import SETTLE, World, dies, party
@@ -166,6 +168,10 @@ def test_what_joined_an_entry_leaves_it_and_is_written_nowhere_else(world: World
     world.message("m3", ANA, at="2026-11-20T11:10:00Z")
     synced(world)
     assert world.told() == {"m1": 1, "m3": 1}
+    findings = reconcile(world.runtime, world.crm)
+    repair(world.runtime, world.crm, findings)
+    synced(world)
+    assert world.told() == {"m1": 1, "m3": 1}, "a repair brought back what was taken back"
     assert released(world, of=world.rows(hold)[0].run) == 2
     synced(world)
     assert world.told() == {"m1": 1, "m2": 1, "m3": 1}
@@ -328,7 +334,8 @@ def test_what_was_not_written_yet_is_not_written_any_more(small: World) -> None:
     assert small.pending() == {}
     synced(small)
     assert small.told() == {}
-    released(small, of=result["undo"])
+    again = undone(small, result["undo"])
+    assert (again["left"], small.rows(hold)) == (0, [])
     synced(small)
     assert small.told() == {"m1": 1, "m2": 1}
 

@@ -192,7 +192,7 @@ def _show(steps: Sequence[Step]) -> None:
     for step in steps:
         by_person.setdefault(step.person_id, []).append(step)
     for person, some in by_person.items():
-        output.say(some[0].name or person)
+        output.say(some[0].name or person or "Of nobody in particular")
         for line in (line for step in some for line in _lines(step)):
             output.say(f"  {line}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from bridge.sync.deliver import Delivered
 from bridge.sync.project import project
 from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.undo import plan_undo
-from bridge.sync.undo_state import UNDO, Scope, load_state, unfinished, why_not
+from bridge.sync.undo_state import UNDO, Scope, accounts_of, load_state, unfinished, why_not
 from bridge.sync.undo_values import Step, step_json
 from bridge.sync.undone import holds_of, let_go, restored
 
@@ -61,7 +61,8 @@ def plan(runtime: Runtime, scope: Scope) -> dict[str, list[Step]]:
     """
     check(runtime, scope)
     found = {
-        connection.name: plan_undo(load_state(runtime, connection, scope)) for connection in runtime.crms()
+        connection.name: plan_undo(load_state(runtime, connection, scope))
+        for connection in _written_by(runtime, scope)
     }
     return {name: steps for name, steps in found.items() if steps}
 
@@ -81,7 +82,7 @@ def undo(runtime: Runtime, scope: Scope) -> dict[str, Any]:
     Nothing else writes to these CRMs meanwhile. `again` says that the run was an undo itself. Raises ConfigError
     where the run cannot be taken back, and what a connector raises; the next delivery then goes on with the rest.
     """
-    connections = _asked(runtime)
+    connections = _asked(runtime, _written_by(runtime, scope))
     with ExitStack() as stack:
         for connection in connections:
             stack.enter_context(connection.writing)
@@ -124,13 +125,20 @@ def _is_over(runtime: Runtime, scope: Scope) -> bool:
         return bool(why_not(c, runtime, scope))
 
 
-def _asked(runtime: Runtime) -> list[Connection]:
-    """Return the CRMs, each asked in this process whose account it is; raises what one answers."""
-    for connection in runtime.crms():
+def _written_by(runtime: Runtime, scope: Scope) -> list[Connection]:
+    with runtime.database.read() as c:
+        accounts = accounts_of(c, runtime, scope.run)
+    return [connection for connection in runtime.crms() if connection.account_pk in accounts]
+
+
+def _asked(runtime: Runtime, connections: Iterable[Connection]) -> list[Connection]:
+    """Return CRMs by name, each asked in this process whose account it is; raises what one answers."""
+    found = sorted(connections, key=lambda connection: connection.name)
+    for connection in found:
         problem = None if connection.asked else learn_account(runtime, connection)
         if problem is not None:
             raise problem
-    return sorted(runtime.crms(), key=lambda connection: connection.name)
+    return found
 
 
 def _begin(runtime: Runtime, scope: Scope) -> Run:
@@ -229,9 +237,8 @@ def release(runtime: Runtime, wanted: Mapping[str, Sequence[str]]) -> dict[str, 
     were `released`. Raises what a connector raises.
     """
     count = 0
-    asked = {connection.name: connection for connection in _asked(runtime)}
-    for name, keys in wanted.items():
-        connection = asked[name]
+    for connection in _asked(runtime, [runtime.connections[name] for name in wanted]):
+        keys = wanted[connection.name]
         with connection.writing:
             with runtime.database.read() as c:
                 found = holds_of(c, connection.account_pk or 0, keys)

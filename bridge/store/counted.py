@@ -17,6 +17,7 @@ from bridge.store.tables import (
     alias,
     entity,
     field_ledger,
+    hold,
     intent,
     journey,
     ledger,
@@ -194,11 +195,12 @@ def unknown_marks(c: Connection, account_pk: int, account_key: str) -> dict[str,
 
 
 def orphans(c: Connection, account_pk: int) -> dict[str, list[str]]:
-    """Return interactions that are said to stand in entries which neither stand nor are to be written, by key."""
+    """Return interactions said to stand in entries which neither stand, are to be written nor are held, by key."""
     written = select(ledger.c.key).where(ledger.c.account_pk == account_pk, ledger.c.key == member.c.key)
     meant = select(intent.c.key).where(intent.c.account_pk == account_pk, intent.c.key == member.c.key)
+    kept = select(hold.c.key).where(hold.c.account_pk == account_pk, hold.c.key == member.c.key)
     query = select(member.c.key, member.c.entity_id).where(
-        member.c.account_pk == account_pk, ~written.exists(), ~meant.exists()
+        member.c.account_pk == account_pk, ~written.exists(), ~meant.exists(), ~kept.exists()
     )
     found: dict[str, list[str]] = {}
     for row in c.execute(query.order_by(member.c.key, member.c.entity_id)):

@@ -20,6 +20,7 @@ AS_WRITTEN = "as written"
 EDITED = "edited by a person"
 DELETED = "deleted by a person"
 MOVED = "no more on their contact"
+TAKEN_BACK = "taken back by an undo"
 MERGED = "merged into another"
 UNSAID = "not told by the CRM"
 
@@ -43,7 +44,8 @@ def compare_crm(runtime: Runtime, connection: Connection, findings: Findings) ->
     ours = {row.ext_id for row in rows if row.slot != ENTRY_SLOT}
     ours |= {row.contact_id for row in entries if row.contact_id}
     contacts = {one: written.get(one, {}) for one in sorted(ours | (written.keys() - merged))}
-    found = _contacts(connection, stream, contacts, findings)
+    undone = {row.ext_id for row in rows if row.slot != ENTRY_SLOT and kept.get(row.key) == holds.UNDONE}
+    found = _contacts(connection, stream, contacts, undone, findings)
     findings.sums.append(Sum(name="contacts", total=len(contacts), parts=found))
     parts = _entries(connection, entries, kept, findings)
     findings.sums.append(Sum(name="entries", total=len(entries), parts=parts))
@@ -56,14 +58,18 @@ def compare_crm(runtime: Runtime, connection: Connection, findings: Findings) ->
 
 
 def _contacts(
-    connection: Connection, stream: str, contacts: Mapping[str, Mapping[str, Json]], findings: Findings
+    connection: Connection,
+    stream: str,
+    contacts: Mapping[str, Mapping[str, Json]],
+    undone: Collection[str],
+    findings: Findings,
 ) -> Counter[str]:
     parts: Counter[str] = Counter()
     fields = sorted({name for shown in contacts.values() for name in shown})
     there = dict(_read(connection, stream, contacts, fields))
     for ext_id, shown in contacts.items():
         word = _how(ext_id, there.get(ext_id), shown)
-        parts[word] += 1
+        parts[TAKEN_BACK if word == DELETED and ext_id in undone else word] += 1
         if word == MERGED:
             findings.repairs.merged.append((stream, ext_id, there[ext_id].id))
     _drift_of_merges(findings, stream)
@@ -85,6 +91,8 @@ def _entries(
                 findings.repairs.merged.append((stream, row.ext_id, there[row.ext_id].id))
             if word == AS_WRITTEN:
                 standing.append(row)
+            elif word == DELETED and kept.get(row.key) == holds.UNDONE:
+                parts[TAKEN_BACK] += 1
             else:
                 parts[word] += 1
         _drift_of_merges(findings, stream)

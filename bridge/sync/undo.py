@@ -48,7 +48,11 @@ def plan_undo(state: UndoState) -> list[Step]:
     for place, found in objects.items():
         if place[0] == state.contact_stream:
             steps += _contact(state, place, found, leaving)
-    return steps + [_pending(state, item) for item in state.pending]
+    steps += [_pending(state, item) for item in state.pending]
+    return steps + [
+        Step(kind="release", person_id="", name="", title=f"{key}, dropped before it was sent", entry=key)
+        for key in state.dropped
+    ]
 
 
 def _entry(state: UndoState, place: Place, found: Sequence[Written]) -> Iterator[Step]:

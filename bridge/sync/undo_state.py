@@ -46,10 +46,10 @@ def why_not(c: Transaction, runtime: Runtime, scope: Scope) -> str:
         return f"run {number}: there is none. The latest: crmbridge runs"
     found = receipts.of_run(c, number)
     pending = [one for one in _pending(c, runtime) if one[1].run == number]
-    if not found and not pending:
+    kept = any(one.run == number for one in holds.all_holds(c))
+    if not found and not pending and not kept:
         return f"run {number} ({run.kind}): wrote nothing, so there is nothing to take back."
-    accounts = {one.account_pk for one in found} | {account_pk for account_pk, _ in pending}
-    gone = [pk for pk in accounts if runtime.of_account(pk) is None]
+    gone = [pk for pk in accounts_of(c, runtime, number) if runtime.of_account(pk) is None]
     if gone:
         rows = c.execute(select(account.c.connector, account.c.vendor_id).where(among(account.c.pk, gone)))
         named = ", ".join(f"{connector} {vendor_id}" for connector, vendor_id in rows)
@@ -64,10 +64,17 @@ def why_not(c: Transaction, runtime: Runtime, scope: Scope) -> str:
         pending = [one for one in pending if one[1].person_id in mine]
         if not found and not pending:
             return f"run {number}: wrote nothing for {scope.person}."
-    if not pending and all(one.taken_back is not None for one in found):
+    if not pending and not kept and all(one.taken_back is not None for one in found):
         by = max(one.taken_back for one in found if one.taken_back is not None)
         return f"run {number}: was taken back already, by run {by}. To bring it back: crmbridge undo {by}"
     return ""
+
+
+def accounts_of(c: Transaction, runtime: Runtime, number: int) -> set[int]:
+    """Return the accounts that a run wrote to, or meant to."""
+    wrote = {one.account_pk for one in receipts.of_run(c, number)}
+    wrote |= {one.account_pk for one in holds.all_holds(c) if one.run == number}
+    return wrote | {account_pk for account_pk, item in _pending(c, runtime) if item.run == number}
 
 
 def _pending(c: Transaction, runtime: Runtime) -> list[tuple[int, Intent]]:
@@ -98,7 +105,10 @@ def load_state(runtime: Runtime, connection: Connection, scope: Scope) -> UndoSt
     assert account_pk is not None
     with runtime.database.read() as c:
         found = [one for one in receipts.of_run(c, scope.run) if one.account_pk == account_pk]
-        again = any(one.slot == UNDO_SLOT for one in found)
+        run = load_run(c, scope.run)
+        again = any(one.slot == UNDO_SLOT for one in found) or (
+            run is not None and run.kind == UNDO and not found
+        )
         found = [one for one in found if one.taken_back is None]
         pending = [
             item
@@ -132,6 +142,7 @@ def load_state(runtime: Runtime, connection: Connection, scope: Scope) -> UndoSt
             ours=_ours_on(c, account_pk, contacts),
             others=_others_on(c, connection, contacts),
             names={one: names.get(person, "") for one, person in now.items()},
+            dropped=_dropped(c, account_pk, scope, found),
             present={},
         )
     return _with_present(connection, state)
@@ -167,6 +178,16 @@ def _people_now(c: Transaction, found: Collection[Written], pending: Collection[
     """Return who is meant today by the ids of people at that time."""
     ids = {one.person_id for one in found} | {item.person_id for item in pending}
     return {one: people.current_person(c, one) or one for one in ids}
+
+
+def _dropped(c: Transaction, account_pk: int, scope: Scope, found: Collection[Written]) -> tuple[str, ...]:
+    """Return what an undo holds that it never wrote: what was dropped before it was sent."""
+    if scope.person is not None:
+        return ()
+    wrote = {key for one in found for key in (one.key, one.entry)}
+    wrote |= {holds.field_key(*one.place, name) for one in found for name in one.fields}
+    mine = [one.key for one in holds.all_holds(c) if one.account_pk == account_pk and one.run == scope.run]
+    return tuple(key for key in mine if key not in wrote)
 
 
 def _names(c: Transaction, person_ids: Collection[str]) -> dict[str, str]:

@@ -39,8 +39,8 @@ class UndoState:
     `again` says that the run was itself an undo. `receipts` are newest first, `later` what other runs wrote
     to the same objects and still stands, `pending` what the run decided and the CRM does not show yet.
     `present` lacks what could not be read. `entries` are the keys of entries by where they stand, `held` reasons
-    by such a key, `ours` the objects of our making on each contact, `others` what else refers to one, `names`
-    the people.
+    by such a key, `dropped` what the run holds without having written it, `ours` the objects of our making on
+    each contact, `others` what else refers to one, `names` the people.
     """
 
     run: int
@@ -53,6 +53,7 @@ class UndoState:
     present: Mapping[Place, Present] = field(default_factory=dict)
     entries: Mapping[Place, str] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
     ours: Mapping[str, frozenset[Place]] = field(default_factory=dict)
     others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
