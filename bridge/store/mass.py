@@ -195,13 +195,16 @@ def marks(c: Connection) -> tuple[int, int]:
 def with_news(c: Connection, person_ids: Iterable[str], after: int) -> set[str]:
     """Return those of the people who took part in an interaction that was first seen after an entity's key."""
     query = (
-        select(node.c.person_id)
-        .distinct()
+        select(node.c.person_id, participation.c.entity_id)
         .join(participation, participation.c.node_key == node.c.key)
-        .join(entity, entity.c.entity_id == participation.c.entity_id)
-        .where(among(node.c.person_id, person_ids), entity.c.pk > after, entity.c.type == "interaction")
+        .where(among(node.c.person_id, person_ids))
     )
-    return set(c.execute(query).scalars())
+    shares = [(row.person_id, row.entity_id) for row in c.execute(query)]
+    seen = select(entity.c.entity_id, entity.c.pk).where(
+        among(entity.c.entity_id, {entity_id for _, entity_id in shares}), entity.c.type == "interaction"
+    )
+    fresh = {row.entity_id for row in c.execute(seen) if row.pk > after}
+    return {person_id for person_id, entity_id in shares if entity_id in fresh}
 
 
 def filled_count(c: Connection, account_pk: int, stream: str, name: str) -> int:
