@@ -14,6 +14,7 @@ import requests
 from bridge.engine import commands
 from bridge.engine.cycle import PEOPLE
 from bridge.errors import ConfigError
+from bridge.model import Field
 from bridge.store import mass, runs
 from bridge.store.mass import Hold
 from bridge.sync import mass as guards
@@ -194,6 +195,36 @@ def test_the_limit_is_a_share_of_the_contacts_where_that_is_more(tmp_path: Path)
         world.remap_to(SHOUTING)
         world.start()
         assert world.sync().counts["fields"] == MANY, "12 of 24 contacts are no more than half"
+
+
+def test_a_raised_limit_releases_what_it_allows(small: World) -> None:
+    fill(small)
+    small.remap_to(SHOUTING)
+    small.start()
+    small.sync()
+    assert held(small) is not None
+    small.push = {**PUSH, "hold_above": {"number": MANY}}
+    small.start()
+    assert small.sync().counts["fields"] == MANY
+    assert held(small) is None
+
+
+def test_a_field_that_an_admin_makes_is_filled_at_once(tmp_path: Path) -> None:
+    with World(f"sqlite:///{tmp_path / 'store.db'}", tmp_path, push=FEW) as world:
+        more = MAPPING.replace(
+            "waiting_since: {from: waiting_since, owns: always, clear: true}",
+            "waiting_since: {from: waiting_since, owns: always, clear: true}\n"
+            "      reach: {from: channels, owns: always}",
+        ).replace("label: Waits since}", "label: Waits since}\n    - {name: reach, label: Channels}")
+        world.remap_to(more)
+        world.start()
+        fill(world)
+        assert all("reach" not in one for one in world.there("contacts"))
+        world.crm.connector.create("contacts", [Field(name="reach")])  # type: ignore[attr-defined]
+        world.start()
+        world.settled()
+        assert held(world) is None
+        assert {one["reach"] for one in world.there("contacts")} == {"whatsapp"}
 
 
 def test_many_who_write_again_are_no_mass_change(small: World) -> None:

@@ -25,7 +25,7 @@ from bridge.sync.plan import entries_to_read
 from bridge.sync.plan_contact import EMPTY, field_changes, fields_to_read
 from bridge.sync.plan_places import moving
 from bridge.sync.plan_values import Change, Destination, PersonState
-from bridge.sync.runtime import Connection, Runtime, log
+from bridge.sync.runtime import JOURNEY, Connection, Runtime, log
 from bridge.sync.states import load_states
 from bridge.sync.wanted import PREVIEW, destination_of
 
@@ -57,7 +57,8 @@ class Guard:
 
     A change counts where nobody did anything new since the last delivery, so that it can only come from
     the rules, from what was deleted or from what was mapped anew; or where it may overwrite what a person
-    entered in a contact that we never wrote to. New entries and new contacts do not count.
+    entered in a contact that we never wrote to. New entries and new contacts do not count, nor do fields
+    that an admin made since.
     """
 
     def __init__(self, runtime: Runtime, connection: Connection) -> None:
@@ -67,7 +68,7 @@ class Guard:
         self._covered = 0
         self._passed = 0
         with runtime.database.read() as c:
-            quiet = books.queue_state(c, 0)[0] == 0
+            quiet = books.queue_state(c, JOURNEY)[0] == 0
             self._marks = books.marks(c) if quiet else None
             self._before = books.load_delivered(c, self._account_pk)
 
@@ -77,8 +78,13 @@ class Guard:
         return self._connection.account_pk
 
     @property
-    def _rules(self) -> HoldAbove:
+    def _above(self) -> HoldAbove:
         return (self._connection.config.push or PREVIEW).hold_above
+
+    @property
+    def _rules(self) -> str:
+        """Under which rules is counted: another mapping or another limit makes it be counted again."""
+        return f"{rules_of(self._connection)}:{self._above.share}:{self._above.number}"
 
     def holds(self) -> bool:
         """
@@ -118,7 +124,9 @@ class Guard:
             lacking=tuple(sorted(connection.lacking or ())),
             passed=passed,
         )
-        if before is not None and replace(before, at=now) == delivered:
+        with self._runtime.database.read() as c:
+            approved = books.load_approved(c, self._account_pk)
+        if before is not None and replace(before, at=now) == delivered and not approved:
             return
 
         def work(c: Transaction) -> None:
@@ -133,7 +141,7 @@ class Guard:
         with self._runtime.database.read() as c:
             if hold.changes <= books.load_approved(c, self._account_pk):
                 return False
-        if hold.rules != rules_of(self._connection):
+        if hold.rules != self._rules:
             return False
         if hold.seen == f"{count}:{last}":
             return True
@@ -163,10 +171,15 @@ class Guard:
         destination = self._destination
         moved = books.with_news(c, person_ids, self._before.entities if self._before else 0)
         foreign = _foreign(destination)
+        made = frozenset(self._before.lacking if self._before else ()) - destination.lacking
         wanted = person_ids if foreign else [one for one in person_ids if one not in moved]
         states = load_states(c, self._connection, wanted) if wanted else []
         for state in _as_known(c, destination, states):
-            _add(mass, state, destination, foreign=foreign, moved=state.person_id in moved)
+            changes = [one for one in _field_changes(state, destination) if one.field not in made]
+            if state.person_id in moved or not state.written:
+                changes = [one for one in changes if one.field in foreign and _overwrites(state, one)]
+            entries = set() if state.person_id in moved else _changed_entries(state, destination)
+            _add(mass, state, changes, sorted(entries))
 
     def _judge(self, found: Mass, hold: Hold | None, *, seen: str, took: float) -> Hold | None:
         """Hold what is too much, go on holding what was, or let it go; returns what is held."""
@@ -175,7 +188,7 @@ class Guard:
             approved = books.load_approved(c, self._account_pk)
             contacts = books.contact_count(c, self._account_pk) if found.changes else 0
             emptied = self._emptied(c, found)
-        limit = max(self._rules.number, int(self._rules.share * contacts))
+        limit = max(self._above.number, int(self._above.share * contacts))
         asked = found.changes - approved
         now = runtime.clock()
         passed = self._passed + sum(count for _, count in self._recent(now))
@@ -197,7 +210,7 @@ class Guard:
             changes=frozenset(asked),
             passed=passed,
             emptied=emptied,
-            rules=rules_of(connection),
+            rules=self._rules,
             seen=seen,
             counted_at=now,
             took=took,
@@ -281,27 +294,21 @@ def _written(state: PersonState) -> dict[str, Json]:
     return {name: one.as_read if one.as_read is not None else one.sent for name, one in state.written.items()}
 
 
-def _add(
-    mass: Mass, state: PersonState, destination: Destination, *, foreign: frozenset[str], moved: bool
-) -> None:
-    """Add what would change about one person; of somebody who is new or wrote, only what may be overwritten."""
-    present = state.present or {}
-    changes = [(one.field, one.before, one.after) for one in _field_changes(state, destination)]
-    if moved or not state.written:
-        changes = [
-            (name, before, after)
-            for name, before, after in changes
-            if name in foreign and not state.written and (name not in present or before not in EMPTY)
-        ]
-    entries = [] if moved else sorted(_changed_entries(state, destination))
+def _overwrites(state: PersonState, change: Change) -> bool:
+    """Tell whether a first value may take the place of one that a person entered."""
+    return not state.written and (change.field not in (state.present or {}) or change.before not in EMPTY)
+
+
+def _add(mass: Mass, state: PersonState, changes: Sequence[Change], entries: Sequence[str]) -> None:
+    """Add what would change about one person."""
     if not changes and not entries:
         return
-    told = repr((state.contacts or state.person_id, [(name, after) for name, _, after in changes], entries))
+    told = repr((state.contacts or state.person_id, [(one.field, one.after) for one in changes], entries))
     mass.changes.add(hashlib.blake2b(told.encode(), digest_size=DIGEST).digest())
-    for name, before, after in changes:
-        mass.fields[name] += 1
-        if after in EMPTY and before not in EMPTY:
-            mass.emptied[name] += 1
+    for one in changes:
+        mass.fields[one.field] += 1
+        if one.after in EMPTY and one.before not in EMPTY:
+            mass.emptied[one.field] += 1
 
 
 def _field_changes(state: PersonState, destination: Destination) -> list[Change]:

@@ -48,9 +48,6 @@ def _causes(
         yield f"{place}, edited {_edited(runtime, connection)}"
     if before.push != told_of(connection.config.push):
         yield f"`push` of connection {here} in {runtime.config.file}, changed"
-    made = sorted(set(before.lacking) - (connection.lacking or frozenset()))
-    if made:
-        yield f"{', '.join(made)}, since made in the CRM"
     for account_pk, stream, count in books.deleted_since(c, before.records):
         source = runtime.of_account(account_pk)
         if count >= MANY:
