@@ -35,7 +35,11 @@ class World:
         """Open a connector that knows nothing of what went before."""
         self._settings |= settings
         self.context = make_context(
-            connection="crm", clock=self.clock, budgets=SPEC.budgets, secrets=[TOKEN], timeouts=(3.0, 1.0)
+            connection="crm",
+            clock=self.clock,
+            budgets=SPEC.limits(self._settings),
+            secrets=[TOKEN],
+            timeouts=(3.0, 1.0),
         )
         self.connector = Pipedrive({**self._settings, "base_url": self.crm.url}, self.context)
 

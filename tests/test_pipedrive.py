@@ -62,11 +62,11 @@ def test_check_tells_the_company_its_zone_and_what_its_user_administers(company:
     ("settings", "fits"),
     [
         ({"api_token": "a"}, True),
-        ({"access_token": "a", "plan": "premium", "seats": 3, "share": 0.5}, True),
+        ({"access_token": "a", "plan": "premium", "seats": 3}, True),
         ({}, False),
         ({"api_token": "a", "access_token": "b"}, False),
         ({"api_token": "a", "plan": "enterprise"}, False),
-        ({"api_token": "a", "share": 0}, False),
+        ({"api_token": "a", "seats": 0}, False),
         ({"api_token": "a", "base_url": "http://crm.example.com"}, False),
         ({"api_token": "a", "company_domain": "evil.example/"}, False),
     ],

@@ -169,14 +169,11 @@ def test_writes_that_share_a_person_stand_in_one_lane_parents_first() -> None:
 def test_after_too_many_calls_nothing_more_is_sent(company: World) -> None:
     people = [company.person(f"Ana {number}") for number in range(30)]
     company.push(activity(99, people[0]))
-    company.crm.levers.burst = 6
-    company.move(2.0)
+    company.crm.levers.burst = 0
     receipts = company.push(*(activity(number, person) for number, person in enumerate(people)))
-    refused = [receipt.error for receipt in receipts.values() if receipt.error is not None]
-    assert len(company.crm.objects("activities")) == 1 + 30 - len(refused)
-    assert 20 <= len(refused) <= 24
-    assert all(isinstance(error, RateLimited) and error.wait <= 2.0 for error in refused)
-    assert sum(call.status == 429 for call in company.crm.calls) <= 4, "a lane each may have been under way"
+    errors = [receipt.error for receipt in receipts.values()]
+    assert all(isinstance(error, RateLimited) and error.wait <= 2.0 for error in errors)
+    assert 1 <= sum(call.status == 429 for call in company.crm.calls) <= 4, "a lane each was under way"
     with pytest.raises(RateLimited, match="the next one in"):
         company.connector.check()
     company.crm.levers.burst = None

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pipedrive_world import START, TOKEN, World, activity, emails, key, note, person_write, records, world
 
 from bridge import AuthError, CursorExpired, Page, RateLimited, Record, Rejected, Unavailable, Write
-from bridge_pipedrive import source, source_gaps
+from bridge.budgets import reading_the_past
+from bridge_pipedrive import limits, source, source_gaps
 from bridge_pipedrive.words import LOOKBACK
 
 
@@ -337,20 +338,15 @@ def test_a_list_that_says_there_is_more_and_shows_nothing_is_an_error(company: W
     assert records(company.pull("notes", "live", cursor)) == [], "version 1 says null where there is nothing"
 
 
-def test_reading_the_past_leaves_half_of_our_tokens_to_today(company: World) -> None:
-    company.reopen(plan="lite", share=0.004)  # 120 tokens, 60 of them for the past
-    cursor = company.started("activities")
-    for stream in ("notes", "leads"):
-        company.pull(stream, "backfill")
-    with pytest.raises(RateLimited, match="midnight UTC"):
-        company.pull("activities", "backfill")
-    company.pull("activities", "live", cursor)
-    company.pull("activities", "live", cursor)
-    with pytest.raises(RateLimited, match=r"110 of Pipedrive's 30,000 tokens a day .* `share`") as caught:
+def test_a_day_has_the_tokens_of_its_plan_and_some_are_kept_for_today() -> None:
+    tokens = {budget.name: budget for budget in limits({"plan": "growth", "seats": 3})}["tokens"]
+    assert (tokens.calls, tokens.unit, tokens.midnight) == (180_000, "tokens", "UTC")
+    with world(plan="lite") as company:
+        cursor = company.started("notes")
+        company.context.http._shared.acquire("crm", "burst", cost=23_995)
+        with pytest.raises(RateLimited, match=r'"tokens" .* kept for news'), reading_the_past():
+            company.pull("notes", "backfill")
         company.pull("notes", "live", cursor)
-    assert caught.value.wait == 3600.0, "settings may change in the meantime"
-    company.move((24 - 14) * 3600 - 2 * 60)
-    company.pull("notes", "live", cursor)
 
 
 def test_tokens_are_counted_as_pipedrive_counts_them(company: World) -> None:
@@ -368,7 +364,7 @@ def test_tokens_are_counted_as_pipedrive_counts_them(company: World) -> None:
     list(company.connector.read("activities", [made[key(1)].id or ""], []))
     archive = Write(key=key(4), op="archive", stream="notes", id=made[key(2)].id)
     assert company.push(archive)[key(4)].error is None
-    assert company.connector._client.spending.spent == company.crm.spent
+    assert company.context.http._shared._accounts["crm"].long["tokens"].spent == company.crm.spent
 
 
 def test_a_missing_scope_is_named() -> None:

@@ -51,6 +51,7 @@ connections:
 @pytest.fixture
 def crm() -> Iterator[PipedriveSandbox]:
     with PipedriveSandbox(token=TOKEN, time_zone="America/Sao_Paulo", currency="BRL") as made:
+        made.levers.subscribe("ultimate")
         yield made
 
 

@@ -38,7 +38,20 @@ from bridge_pipedrive.sink import Sink
 from bridge_pipedrive.sink_bodies import Bodies
 from bridge_pipedrive.source import Source
 from bridge_pipedrive.source_records import Missing
-from bridge_pipedrive.words import BURSTS, KINDS, LOOKBACK, ME, SETTLE, USERS, scope_of
+from bridge_pipedrive.words import (
+    APP_BURST,
+    BASE_TOKENS,
+    BURST,
+    BURSTS,
+    KINDS,
+    LOOKBACK,
+    ME,
+    PLANS,
+    SETTLE,
+    TOKENS,
+    USERS,
+    scope_of,
+)
 
 SETTINGS: Mapping[str, Json] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -75,14 +88,6 @@ SETTINGS: Mapping[str, Json] = {
             "minimum": 1,
             "default": 1,
             "description": "How many seats your company pays for; each brings API tokens.",
-        },
-        "share": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "maximum": 1,
-            "default": 0.8,
-            "description": "How much of the company's API tokens of a day crmbridge may take; the rest is for your"
-            " other apps.",
         },
         "webhook_user": {
             "type": "string",
@@ -205,6 +210,34 @@ def _stream(name: str, *after: str, every: float, sweeps: str = "") -> StreamSpe
 
 _PEOPLE = ("users", "organizations", "persons", "deals")
 
+
+def limits(settings: Mapping[str, Json]) -> Sequence[Budget]:
+    """
+    Return what the plan that the settings name allows.
+
+    Every answer tells the burst; nothing tells what is left of the day's tokens, so that their number comes
+    from plan and seats.
+    """
+    plan, seats = str(settings.get("plan", "lite")), int(settings.get("seats", 1))
+    burst = BURSTS[plan] * (APP_BURST if "access_token" in settings else 1)
+    return (
+        Budget(
+            name=BURST,
+            calls=burst,
+            seconds=2.0,
+            limit_header="x-ratelimit-limit",
+            left_header="x-ratelimit-remaining",
+        ),
+        Budget(
+            name=TOKENS,
+            calls=BASE_TOKENS * PLANS[plan] * seats,
+            seconds=86_400.0,
+            unit="tokens",
+            midnight="UTC",
+        ),
+    )
+
+
 SPEC = ConnectorSpec(
     name="pipedrive",
     title="Pipedrive",
@@ -222,8 +255,8 @@ SPEC = ConnectorSpec(
     settings=SETTINGS,
     mapping="pipedrive.yaml",
     open=Pipedrive,
-    # A tenth of each plan's burst is left to whatever else uses the key. Tokens are counted by the client.
-    budgets=tuple(Budget(name=plan, calls=calls * 9 // 10, seconds=2.0) for plan, calls in BURSTS.items()),
+    budgets=limits({}),
+    budgets_of=limits,
     settle=SETTLE,
     contact_stream="persons",
     docs="docs/pipedrive.md",

@@ -14,11 +14,10 @@ import requests
 
 from bridge import AuthError, Http, Json, RateLimited, Rejected, Unavailable
 from bridge_pipedrive.words import (
-    BASE_TOKENS,
     BLOCKED,
+    BURST,
     DAILY_RETRY,
     IDS,
-    PLANS,
     cost_of,
     scope_of,
 )
@@ -68,68 +67,18 @@ class Answer:
         raise Unavailable(f"Pipedrive answered {self.call} without the record; it is looked for later")
 
 
-class Spending:
-    """
-    The tokens that one account's connection spends each day, out of the share it may.
-
-    Nothing that Pipedrive answers tells what is left (rate limiting, read 2026-11-21), so it is counted here;
-    a day begins at midnight in UTC, and anew when the program starts.
-    """
-
-    def __init__(self, settings: Mapping[str, Json], clock: Callable[[], datetime]) -> None:
-        plan, seats = str(settings.get("plan", "lite")), int(settings.get("seats", 1))
-        self._share = float(settings.get("share", 0.8))
-        self._tokens = BASE_TOKENS * PLANS[plan] * seats
-        self._of = f"{self._tokens:,} tokens a day (plan {plan}, {seats} seat{'s' if seats > 1 else ''})"
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._day = clock().date()
-        self.spent = 0
-
-    def charge(self, cost: int) -> None:
-        """Take so many tokens. Raises RateLimited when our share of the day is spent."""
-        with self._lock:
-            self._begin()
-            self._ensure(cost, self._share)
-            self.spent += cost
-
-    def spare(self, part: float) -> None:
-        """Raise RateLimited when more than this part of our share is spent: the rest is for what cannot wait."""
-        with self._lock:
-            self._begin()
-            self._ensure(0, self._share * part)
-
-    def _begin(self) -> None:
-        today = self._clock().date()
-        if today != self._day:
-            self._day, self.spent = today, 0
-
-    def _ensure(self, cost: int, share: float) -> None:
-        limit = int(self._tokens * share)
-        if self.spent + cost <= limit:
-            return
-        raise RateLimited(
-            f"{self.spent:,} of Pipedrive's {self._of} are spent, and crmbridge may take {limit:,} for this; it goes"
-            " on at midnight UTC. Set `plan`, `seats` or `share` in the settings if your company has more.",
-            wait=until_tomorrow(self._clock()),
-            budget="tokens",
-        )
-
-
 class Client:
     """Calls one Pipedrive account through the lent session; holds the key and shows it to nobody."""
 
     def __init__(self, http: Http, settings: Mapping[str, Json], clock: Callable[[], datetime]) -> None:
         self._http = http
         self._clock = clock
-        self.spending = Spending(settings, clock)
         self.is_app = "access_token" in settings
         if self.is_app:
             self._headers = {"Authorization": f"Bearer {str(settings['access_token']).strip()}"}
         else:
             self._headers = {"x-api-token": str(settings["api_token"]).strip()}
         self._headers["Accept"] = "application/json"
-        self._budget = str(settings.get("plan", "lite"))
         domain = settings.get("company_domain")
         home = f"https://{domain}.pipedrive.com" if domain else PUBLIC
         self._base = str(settings.get("base_url", home)).rstrip("/")
@@ -191,11 +140,11 @@ class Client:
         accept: tuple[int, ...] = (),
     ) -> Answer | None:
         self._ensure_welcome()
-        self.spending.charge(cost_of(method, path))
         response = self._http.request(
             method,
             f"{self._base}{path}",
-            budget=self._budget,
+            budget=BURST,
+            cost=cost_of(method, path),
             headers=self._headers,
             params=params,
             json=body,
@@ -212,7 +161,7 @@ class Client:
         with self._lock:
             until = self._until
         if until is not None and (left := (until[0] - self._clock()).total_seconds()) > 0:
-            raise RateLimited(until[1], wait=left, budget=self._budget)
+            raise RateLimited(until[1], wait=left, budget=BURST)
 
     def _refusal(self, call: str, response: requests.Response) -> RateLimited | AuthError | Rejected:
         words = _words(response)
@@ -240,7 +189,7 @@ class Client:
     def _stay_away(self, message: str, wait: float) -> RateLimited:
         with self._lock:
             self._until = (self._clock() + timedelta(seconds=wait), message)
-        return RateLimited(message, wait=wait, budget=self._budget)
+        return RateLimited(message, wait=wait, budget=BURST)
 
 
 def _answer(call: str, response: requests.Response) -> Answer:

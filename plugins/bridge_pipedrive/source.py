@@ -25,9 +25,6 @@ from bridge_pipedrive.words import (
     second,
 )
 
-BACKFILL_SHARE = 0.5
-"""The part of our tokens of a day that what is not of today may take, so that today's changes still come."""
-
 DELETED_FOR = timedelta(days=30)
 """How long Pipedrive shows what was deleted; a sweep looks back as far."""
 
@@ -136,14 +133,12 @@ class Source:
             return
         walk = reader.walk(place, [(path, {}) for path in (reader.kind.path, reader.kind.archived) if path])
         while place is not None:
-            self._client.spending.spare(BACKFILL_SHARE)
             _, rows, place = next(walk)
             stored = {"done": True} if place is None else place.cursor()
             yield Page(records=reader.records(rows), cursor=stored)
 
     def _sweep(self, reader: _Reader, cursor: Json) -> Iterator[Page]:
         """Tell what no list of changes shows: deleted persons and deals, and what was put into the archive."""
-        self._client.spending.spare(BACKFILL_SHARE)
         if isinstance(cursor, dict) and cursor.get("done"):
             cursor = None  # the last one went to its end, this is a new one
         if reader.kind.stream == "persons":

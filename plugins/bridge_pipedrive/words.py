@@ -40,11 +40,15 @@ KEY_FIELD = "Key of crmbridge"
 LANES = 4
 """Contacts that are written to at the same time."""
 
+BURST = "burst"
+TOKENS = "tokens"
 BASE_TOKENS = 30_000
 PLANS = {"lite": 1, "growth": 2, "premium": 5, "ultimate": 7}
 BURSTS = {"lite": 20, "growth": 40, "premium": 100, "ultimate": 120}
+APP_BURST = 4
 """
-Tokens a day for each seat, as a multiple of the base, and calls in 2 seconds with an API token.
+Tokens a day for each seat, as a multiple of the base, and calls in 2 seconds with an API token; an app has four
+times as many calls.
 
 pipedrive.readme.io, core API concepts, rate limiting, as quoted in August 2026, read 2026-11-21.
 """
