@@ -305,6 +305,48 @@ def test_an_undo_is_undone(world: World) -> None:
     }
 
 
+def test_an_entry_that_was_put_on_one_more_contact_is_taken_off_again(world: World) -> None:
+    world.push = {"timeline": True}
+    world.start()
+    carla = world.contact(name="Carla", email="carla@x.com")
+    world.mail("m1", TEAM, party("to", "carla@x.com"), party("cc", "eva@x.com"))
+    synced(world)
+    eva = world.contact(name="Eva", email="eva@x.com")
+    second = synced(world)
+    assert [one["contact"] for one in world.there("entries")] == [[carla, eva]]
+    result = undone(world, second)
+    assert kinds(result)["unlink"] == 1
+    assert [one["contact"] for one in world.there("entries")] == [carla]
+    synced(world)
+    assert [one["contact"] for one in world.there("entries")] == [carla]
+    again = undone(world, result["undo"])
+    assert again["left"] == 0
+    assert [one["contact"] for one in world.there("entries")] == [[carla, eva]]
+    synced(world)
+    undone(world, again["undo"])
+    released(world, of=again["undo"] + 1, keys=[row.key for row in world.rows(hold)])
+    synced(world)
+    assert [one["contact"] for one in world.there("entries")] == [[carla, eva]]
+    assert world.told() == {"m1": 1}
+
+
+def test_an_entry_that_moved_moves_back(small: World) -> None:
+    small.contact(name="Ana", email="ana@x.com")
+    small.message("m1", ANA, name="Ana")
+    synced(small)
+    (made,) = [one for one in small.there("contacts") if one.get("key")]
+    small.change("crm", "contacts", "1", phone=f"+{ANA}")
+    second = synced(small)
+    assert [one["contact"] for one in small.there("entries")] == ["1"]
+    result = undone(small, second)
+    assert (kinds(result)["link"], kinds(result)["unlink"]) == (1, 1), result
+    assert [one["contact"] for one in small.there("entries")] == [made["id"]]
+    synced(small)
+    assert [one["contact"] for one in small.there("entries")] == [made["id"]]
+    undone(small, result["undo"])
+    assert [one["contact"] for one in small.there("entries")] == ["1"]
+
+
 def test_only_what_was_written_for_one_person_is_taken_back(small: World) -> None:
     small.message("m1", ANA, name="Ana")
     small.message("m2", BIA, name="Bia")

@@ -18,13 +18,14 @@ from bridge.store.ledger import (
     CONTACT_SLOT,
     ENTRY_SLOT,
     GROWTH_SLOT,
+    LINK_SLOT,
     UNDO_SLOTS,
     UPDATE_SLOTS,
     Intent,
 )
 from bridge.store.writer import Priority
 from bridge.sync.entries import link_key
-from bridge.sync.identify import Incoming, identify
+from bridge.sync.identify import ADOPTED_SCOPE, Incoming, identify
 from bridge.sync.refused import field_named, hint_of, place_of
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
 from bridge.sync.undone import file_undone
@@ -225,7 +226,7 @@ def _stands(c: Transaction, runtime: Runtime, connection: Connection, item: Inte
     rejects.close_for_intent(c, account_pk, write.key)
     if item.slot == CONTACT_SLOT:
         _know_contact(c, runtime, connection, item.person_id, write.key, ext_id)
-    if item.slot == GROWTH_SLOT:
+    if item.slot in (GROWTH_SLOT, LINK_SLOT):
         now = people.current_people(c, {item.person_id})
         entities.touch(c, account_pk, now, runtime.sequence())
 
@@ -282,20 +283,32 @@ def _adopt(
         now=runtime.clock(),
     )
     rejects.close_for_intent(c, account_pk, key)
-    _know_contact(c, runtime, connection, person_id, key, contact_id)
+    _know_contact(c, runtime, connection, person_id, key, contact_id, made=ours)
 
 
 def _know_contact(
-    c: Transaction, runtime: Runtime, connection: Connection, person_id: str, mark: str, contact_id: str
+    c: Transaction,
+    runtime: Runtime,
+    connection: Connection,
+    person_id: str,
+    mark: str,
+    contact_id: str,
+    *,
+    made: bool = True,
 ) -> None:
     """
     Tell identity about a contact of ours: a handle of our own ties it to the person it was made for.
+
+    One that was not `made` by us but stood there already is nobody else's, unlike ours.
 
     What the CRM makes of the contact arrives by its own stream later and replaces the rest.
     """
     key = connection.node_key(connection.spec.contact_stream, contact_id)
     ours = Handle(
-        kind="external", value=mark, scope=f"crmbridge:{connection.account_key}", strength="certain"
+        kind="external",
+        value=mark,
+        scope=f"{'crmbridge:' if made else ADOPTED_SCOPE}{connection.account_key}",
+        strength="certain",
     )
     known = people.load_nodes(c, [key]).get(key)
     incoming = {
