@@ -50,7 +50,7 @@ class Session:
     The `Http` that a connector is lent; one for each connection, usable by several threads.
 
     `account` names whose budgets are charged: the connection's name at first, later the account's id
-    (`charge_to`). `share` is the part of them that is ours. Cookies are not kept and ~/.netrc is not read.
+    (`charge_to`). `share` is the part of its `budgets` that is ours. Cookies are not kept and ~/.netrc is not read.
     """
 
     def __init__(
@@ -65,7 +65,8 @@ class Session:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.connection = connection
-        self._budgets = tuple(budgets)
+        self.budgets = tuple(budgets)
+        self.share = share
         self._shared = shared or Budgets()
         self._redactor = redactor or Redactor()
         self._connect, self._read = timeouts
@@ -76,9 +77,8 @@ class Session:
         self._session.auth = _as_it_is
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=16))
-        self._share = share
         self.account = connection
-        self._shared.declare(connection, self._budgets, share=share, known=False)
+        self._shared.declare(connection, self.budgets, share=share, known=False)
 
     def __repr__(self) -> str:
         return f"Session(connection={self.connection!r}, account={self.account!r})"
@@ -86,7 +86,7 @@ class Session:
     def charge_to(self, account: str, *, zone: str | None = None) -> None:
         """Charge an account from now on, and with what was called before; `zone` is its time zone."""
         before, self.account = self.account, account
-        self._shared.declare(account, self._budgets, share=self._share, zone=zone)
+        self._shared.declare(account, self.budgets, share=self.share, zone=zone)
         if before == self.connection != account:
             self._shared.move(before, account)
 

@@ -29,6 +29,7 @@ METRICS = {
     "crmbridge_connection_silence_seconds": ("gauge", {"connection"}),
     "crmbridge_connection_up": ("gauge", {"connection"}),
     "crmbridge_held_contacts": ("gauge", {"connection"}),
+    "crmbridge_people_queued": ("gauge", {"connection"}),
     "crmbridge_people_waiting": ("gauge", set()),
     "crmbridge_records": ("gauge", {"connection", "stream", "state"}),
     "crmbridge_stream_age_seconds": ("gauge", {"connection", "stream"}),

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.connector import Budget
 
-SLOTS = 50
-"""Parts of a long budget's span by which its use is kept, so that it can roll and its pace be told."""
+SLOTS = 144
+"""Parts of a long budget's span by which its use is kept, so that it rolls and shows its pace: ten minutes of a day."""
 
 TOLD_HOLDS = 3600
 """Seconds for which the vendor's word on what others used holds; then one call asks anew."""

@@ -92,7 +92,7 @@ class LongWindow:
     def wait(self, at: int, cost: int, *, past: bool) -> float:
         """Return 0 when `cost` may be taken now, else the seconds after which to ask again."""
         span = span_of(self.budget, self._zone, at)
-        limit = our_limit(self.budget, self._share, self._told, at, past=past)
+        limit = our_limit(self.budget, self._share, self._told, at, since=span.since, past=past)
         if self._row.blocked_until <= at:
             used = span.used(self._row) - self._rest
             if self._slot == span.slot and self._rest >= cost and used + cost <= limit:
@@ -148,14 +148,17 @@ class LongWindow:
         self._rest, self._slot, self._told = granted + debt, span.slot, self._row.told
 
 
-def our_limit(budget: Budget, share: float, told: Told | None, at: int, *, past: bool = False) -> int:
+def our_limit(
+    budget: Budget, share: float, told: Told | None, at: int, *, since: int, past: bool = False
+) -> int:
     """
     Return how much all processes of this store may use: their share, less what others used as the vendor tells.
 
-    Reading the past may use less, so that some is left for news and writes.
+    The vendor's word holds for an hour, and not beyond the window, which began at `since`. Reading the past may use
+    less, so that some is left for news and writes.
     """
     ours = int((told.allowed if told else budget.calls) * share)
     if past:
         ours -= int(ours * KEPT_FOR_NEWS)
-    others = told.others if told and at - told.at < TOLD_HOLDS else 0
+    others = told.others if told and told.at >= max(since, at - TOLD_HOLDS + 1) else 0
     return max(0, ours - others)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli import output, report
+from bridge.cli.forecast import forecast_lines
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened
 from bridge.store import runs
 from bridge.sync.history import find_people, history
@@ -91,7 +92,8 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
     """
     Show how every connection and stream stands.
 
-    When it last went through, counts that add up, what waits to be written, and errors with their remedy.
+    When it last went through, counts that add up, what waits to be written, errors with their remedy, and how far
+    the vendor's limits reach.
     """
     with opened(config, secrets=False) as runtime:
         found = overview(runtime)
@@ -127,6 +129,8 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
                     ", ".join(f"{count} {state}" for state, count in sorted(writes.items())) or "none pending"
                 )
                 output.say(f"  written {connection['written']} entries and contacts, {pending}")
+            for line in forecast_lines(connection, zone):
+                output.say(f"  {line}")
         for word in found["unknown_words"]:
             output.say(
                 f"{word['connector']}: the word {word['word']!r} of {word['field']} was seen"

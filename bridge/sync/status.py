@@ -11,9 +11,11 @@ from sqlalchemy import select
 from bridge.connector import Receiver, Source
 from bridge.store import collected, deliveries, mass
 from bridge.store import ledger as books
+from bridge.store.budgets import load_rows
 from bridge.store.database import instant
 from bridge.store.tables import connection as connections
 from bridge.store.tables import cursor, delivery, record, unknown_word
+from bridge.sync.forecast import budgets_now, left_to_do
 from bridge.sync.runtime import Connection, Runtime
 
 STATES = ("mapped", "skipped", "rejected", "waiting")
@@ -27,7 +29,7 @@ def overview(runtime: Runtime) -> dict[str, Any]:
     rule; `age_seconds` tells how long ago the last pull went through. A webhook body that is not
     split yet is one waiting of the stream "webhook", one that cannot be one rejected. An `error` says what to do.
     `held` is a mass change that waits for a person, None where there is none.
-    `absent` are secrets that this process does without.
+    `absent` are secrets that this process does without. `budgets` and `left` are told in `bridge/sync/forecast.py`.
     """
     now = runtime.clock()
     counts: dict[tuple[int, str], dict[str, Any]] = defaultdict(
@@ -43,12 +45,24 @@ def overview(runtime: Runtime) -> dict[str, Any]:
     with runtime.database.read() as c:
         unread, refused = deliveries.waiting_deliveries(c), deliveries.refused_deliveries(c)
         states = {row.name: row for row in c.execute(select(connections))}
+        used = load_rows(c)
         cursors = {(row.account_pk, row.stream, row.phase): row for row in c.execute(select(cursor))}
         listed = []
         for connection in runtime.connections.values():
             known = states.get(connection.name)
             account_pk = known.account_pk if known else None
             streams = _streams(connection, account_pk, counts, cursors, now)
+            past = [
+                found
+                for spec, found in zip(connection.spec.streams, streams, strict=True)
+                if "backfill" in spec.phases and not found["complete"]
+            ]
+            budgets = budgets_now(connection, used, now, past=bool(past))
+            writes = (
+                books.intent_counts(c, account_pk)
+                if account_pk is not None and connection.config.push is not None
+                else {}
+            )
             if connection.name in unread or connection.name in refused:
                 bodies = {
                     **dict.fromkeys(STATES, 0),
@@ -68,12 +82,14 @@ def overview(runtime: Runtime) -> dict[str, Any]:
                     "last_event_at": _last_event(c, connection, newest[account_pk]),
                     "streams": streams,
                     "held": _held(c, connection, account_pk),
-                    "writes": books.intent_counts(c, account_pk)
-                    if account_pk is not None and connection.config.push is not None
-                    else {},
+                    "writes": writes,
                     "written": books.written_count(c, account_pk)
                     if account_pk is not None and connection.config.push is not None
                     else 0,
+                    "budgets": budgets,
+                    "left": left_to_do(c, account_pk, writes=writes, past=past, budgets=budgets, now=now)
+                    if account_pk is not None and connection.spec.contact_stream
+                    else None,
                 }
             )
     return {"at": _text(now), "connections": listed}

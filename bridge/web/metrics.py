@@ -104,6 +104,22 @@ class _StoreGauges(Collector):
             "Contacts that a held mass change would change; crmbridge approve releases it.",
             labels=["connection"],
         )
+        used = GaugeMetricFamily(
+            "crmbridge_budget_used",
+            "Calls (or tokens) used of a budget of an hour or more, by all apps where the vendor tells.",
+            labels=["connection", "budget"],
+        )
+        allowed = GaugeMetricFamily(
+            "crmbridge_budget_limit", "What the vendor allows of a budget.", labels=["connection", "budget"]
+        )
+        spent = GaugeMetricFamily(
+            "crmbridge_budget_waits",
+            "1 while news and writes wait because our share of a budget is used up.",
+            labels=["connection", "budget"],
+        )
+        queued = GaugeMetricFamily(
+            "crmbridge_people_queued", "People to look at for an account.", labels=["connection"]
+        )
         now = datetime.fromisoformat(found["at"])
         for connection in found["connections"]:
             held.add_metric([connection["name"]], connection["held"]["count"] if connection["held"] else 0)
@@ -116,6 +132,12 @@ class _StoreGauges(Collector):
                     records.add_metric([connection["name"], stream["name"], state], stream[state])
                 if stream["age_seconds"] is not None:
                     freshness.add_metric([connection["name"], stream["name"]], stream["age_seconds"])
+            if connection["left"] is not None:
+                queued.add_metric([connection["name"]], connection["left"]["people"])
+            for one in connection["budgets"]:
+                used.add_metric([connection["name"], one["name"]], one["used"])
+                allowed.add_metric([connection["name"], one["name"]], one["limit"])
+                spent.add_metric([connection["name"], one["name"]], 1 if "news" in one["waits"] else 0)
             for state, count in connection["writes"].items():
                 writes.add_metric([connection["name"], state], count)
         people = GaugeMetricFamily("crmbridge_people_waiting", "People who wait for an answer from us.")
@@ -126,4 +148,17 @@ class _StoreGauges(Collector):
             "crmbridge_writer_backlog", "Pieces of work that wait for the store's writer."
         )
         backlog.add_metric([], self._runtime.writer.backlog)
-        yield from (up, silence, records, freshness, writes, held, people, backlog)
+        yield from (
+            up,
+            silence,
+            records,
+            freshness,
+            writes,
+            held,
+            used,
+            allowed,
+            spent,
+            queued,
+            people,
+            backlog,
+        )
