@@ -351,6 +351,7 @@ def test_a_hold_and_its_release_as_a_user_sees_them(office: Office) -> None:
     assert f"mine.yaml:{at + 1}, edited" in said.out
     assert "SYNC 0 writes" in said.out
     assert f"  ! Held run {run}: would change" in office.run("status").out
+    assert f"Held run {run}: would change" in office.run("plan").out.splitlines()[-1]
     result = office.run("sync", "--json")
     assert (result.code, result.json["outcome"]) == (1, "partial")
     assert [one["run"] for one in result.json["held"]] == [int(run)]

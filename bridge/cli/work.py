@@ -24,6 +24,7 @@ from bridge.redact import Redactor
 from bridge.store import people, runs
 from bridge.store.writer import Priority
 from bridge.sync.anew import people_due
+from bridge.sync.mass import held_by
 from bridge.sync.plan_values import Action
 from bridge.sync.runtime import Connection, Runtime, log
 from bridge.sync.wanted import destination_of, plan_people
@@ -71,6 +72,8 @@ def plan(
                 output.say(f"In {name}:")
             report.show_plan(actions, details=details)
             report.show_limits(runtime.connections[name])
+            if held := held_by(runtime, runtime.connections[name]):
+                output.say(str(held))
 
 
 def _to_plan(runtime: Runtime) -> list[Connection]:
