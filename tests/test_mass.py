@@ -197,6 +197,24 @@ def test_the_limit_is_a_share_of_the_contacts_where_that_is_more(tmp_path: Path)
         assert world.sync().counts["fields"] == MANY, "12 of 24 contacts are no more than half"
 
 
+def test_entries_that_would_move_en_masse_are_held(small: World) -> None:
+    """As after an import that gave every number to another contact."""
+    fill(small)
+    stood = {entry["id"]: entry["contact"] for entry in small.there("entries")}
+    for contact in small.there("contacts"):
+        small.change("crm", "contacts", contact["id"], phone="")
+        small.contact(name=contact["name"], phone=contact["phone"])
+    assert small.sync().written == 0
+    found = held(small)
+    assert found is not None
+    assert found.count == MANY
+    assert {entry["id"]: entry["contact"] for entry in small.there("entries")} == stood
+    approve(small, found.run)
+    small.settled()
+    moved = {entry["id"]: entry["contact"] for entry in small.there("entries")}
+    assert not set(moved.values()) & set(stood.values())
+
+
 def test_a_raised_limit_releases_what_it_allows(small: World) -> None:
     fill(small)
     small.remap_to(SHOUTING)
