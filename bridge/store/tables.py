@@ -137,6 +137,7 @@ record = Table(
         sqlite_where=text("state = 0"),
         postgresql_where=text("state = 0"),
     ),
+    Index("record_tally", "run", "account_pk", "stream", "state", "rule", "pk"),
     Index(
         "record_delivery",
         "delivery_pk",
