@@ -63,6 +63,13 @@ def of_objects(c: Connection, account_pk: int, ext_ids: Iterable[str]) -> list[W
     return _read(c, select(receipt).where(here, among(receipt.c.ext_id, ext_ids), *standing))
 
 
+def undone_at(c: Connection, account_pk: int, stream: str, ext_id: str) -> list[Written]:
+    """Return what undo runs did to an object and stands, newest first."""
+    here = (receipt.c.account_pk == account_pk, receipt.c.stream == stream, receipt.c.ext_id == ext_id)
+    standing = (receipt.c.taken_back.is_(None), receipt.c.slot == UNDO_SLOT)
+    return _read(c, select(receipt).where(*here, *standing))
+
+
 def take_back(c: Connection, pks: Collection[int], run: int) -> None:
     """Note that a run undid these writes."""
     if pks:

@@ -14,7 +14,7 @@ from bridge.store import entities, people, receipts, rejects
 from bridge.store import ledger as books
 from bridge.store.among import among
 from bridge.store.database import dumps, micros, upsert
-from bridge.store.holds import DELETED, Hold, all_holds, field_key, hold_undone, release
+from bridge.store.holds import DELETED, UNDONE, Hold, add_holds, all_holds, field_key, hold_undone, release
 from bridge.store.ledger import FIELDS_SLOT, GROWTH_SLOT, LINK_SLOT, REDO_SLOT, UNDO_SLOT, Intent
 from bridge.store.receipts import Written
 from bridge.store.runs import load_run
@@ -61,10 +61,18 @@ def file_undone(
     elif write.op == "archive" and write.stream == connection.spec.contact_stream:
         _forget_contact(c, runtime, connection, place)
     if item.slot == REDO_SLOT:
-        release(c, account_pk, held)
+        _let_back(c, account_pk, place, held, now)
     else:
         hold_undone(c, account_pk, held, now, run=item.run)
     books.drop_intents(c, account_pk, [write.key])
+
+
+def _let_back(c: Transaction, account_pk: int, place: Place, held: Collection[str], now: datetime) -> None:
+    """Let go of what an undo held that was taken back, but for what an earlier undo still holds."""
+    release(c, account_pk, held)
+    for one in receipts.undone_at(c, account_pk, *place):
+        keys = {field_key(*place, name) for name in one.fields} | {one.entry}
+        add_holds(c, account_pk, [key for key in held if key in keys], UNDONE, now, run=one.run)
 
 
 def drop_pending(
