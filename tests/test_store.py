@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, inspect, select, text
 
 from bridge import Record, Request, Skip
 from bridge.errors import StoreError
-from bridge.store import collected, deliveries, migrations
+from bridge.store import collected, deliveries, ledger, migrations
 from bridge.store.blobs import THRESHOLD, Blobs
 from bridge.store.database import Database, Lock, upsert
 from bridge.store.tables import meta, metadata, record
@@ -262,3 +262,48 @@ def test_other_databases_are_refused_without_showing_the_password() -> None:
     with pytest.raises(StoreError) as caught:
         Database("mysql://user:hunter2@host/db")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_store_of_the_first_version_opens_with_everything_in_it(database: Database) -> None:
+    ledger_row = {
+        "account_pk": 1,
+        "key": "QSZ23CA3DDJ3",
+        "stream": "notes",
+        "ext_id": "77",
+        "contact_id": "7",
+        "person_id": "p_1",
+        "slot": "entry",
+        "fields": b'{"text":"m1"}',
+        "run": 1,
+        "mapping": "digest",
+        "written_at": 1_790_000_000_000_000,
+    }
+    intent_row = {
+        **{
+            name: ledger_row[name]
+            for name in ("account_pk", "stream", "person_id", "slot", "fields", "run", "mapping")
+        },
+        "key": "4GDNCPBNHQQQ",
+        "seq": 1,
+        "op": "create",
+        "links": b"[]",
+        "created_at": 1_790_000_000_000_000,
+        "attempts": 0,
+        "state": "open",
+    }
+    with database.writer.connect() as c:
+        metadata.drop_all(c)
+        c.exec_driver_sql("DROP TABLE alembic_version")
+        migrations.upgrade(c, to="0001")
+        for table, row in (("ledger", ledger_row), ("intent", intent_row)):
+            names = ", ".join(row)
+            values = ", ".join(f":{name}" for name in row)
+            c.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
+        c.commit()
+    database.migrate()
+    with database.read() as c:
+        assert migrations.current(c) == migrations.HEAD
+        (intent,) = ledger.load_intents(c, 1)
+        assert (intent.write.key, intent.entry, intent.told) == ("4GDNCPBNHQQQ", None, None)
+        filed = ledger.filed_under(c, 1, ["QSZ23CA3DDJ3"])["QSZ23CA3DDJ3"]
+        assert (filed.ext_id, dict(filed.fields), filed.told) == ("77", {"text": "m1"}, None)

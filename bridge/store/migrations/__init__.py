@@ -53,12 +53,12 @@ _version = Table(
 """Where alembic keeps the version, in its own words."""
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring older tables to the newest version."""
+def upgrade(connection: Connection, *, to: str = "head") -> None:
+    """Bring older tables to a version, the newest unless told otherwise."""
     import alembic.command
     import alembic.config
 
     config = alembic.config.Config()
     config.set_main_option("script_location", str(FOLDER))
     config.attributes["connection"] = connection
-    alembic.command.upgrade(config, "head")
+    alembic.command.upgrade(config, to)
