@@ -1,4 +1,4 @@
-"""A day's calls at work: the past stops first, news goes on, nothing is refused by the vendor, midnight makes all new."""
+"""A day's calls at work: the past stops first, news goes on, the vendor refuses nothing, midnight makes all new."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.engine.opening import learn_account, open_runtime
 from bridge.store import runs
 from bridge.store.writer import Priority
 from bridge.sync.runtime import Runtime
-from bridge.sync.status import overview
+from bridge.sync.status import overview, troubles
 from bridge.testing.context import Clock
 from bridge_hubspot.sandbox import HubSpotSandbox
 
@@ -66,6 +66,7 @@ def test_the_past_stops_where_news_still_goes_on_and_is_read_to_its_end_the_next
     assert ("contacts", "backfill") in first.failed
     assert {phase for _, phase in first.failed} <= {"backfill", "sweep"}
     assert len(hub.calls) <= STOP_FOR_THE_PAST + 2
+    assert troubles(runtime) == {"crm": []}
     (crm,) = overview(runtime)["connections"]
     (daily,) = crm["budgets"]
     assert (daily["limit"], daily["ours"], daily["waits"]) == (DAILY, STOP, ["past"])

@@ -174,6 +174,7 @@ def _note_failure(
     elif isinstance(error, Unavailable):
         wait = error.wait or OUTAGE_WAIT
     wait = min(wait, refusals.LONGEST_WAIT) if wait else None
+    patient = isinstance(error, RateLimited) and phase != "live"  # a past that waits for calls is no trouble
     account_pk = connection.account_pk
     assert account_pk is not None
     runtime.writer.run(
@@ -185,7 +186,7 @@ def _note_failure(
             value=value,
             fields=fields,
             now=now,
-            error=runtime.message(error),
+            error=None if patient else runtime.message(error),
             not_before=now + timedelta(seconds=wait) if wait else None,
         ),
         priority=Priority.LIVE,
