@@ -135,3 +135,22 @@ def test_a_process_may_die_while_writes_are_lost(tmp_path: Path, at: int) -> Non
         world.levers["crm"].lose = 2
 
     crash_and_go_on(tmp_path / "home", f"sqlite:///{tmp_path}/home/store.db", at, True, trouble)
+
+
+@pytest.mark.parametrize("at", range(2, 7))
+def test_a_backup_that_was_about_to_write_writes_nothing_twice(tmp_path: Path, at: int) -> None:
+    store, copy = tmp_path / "store.db", tmp_path / "backup.db"
+    with World(f"sqlite:///{store}", tmp_path) as world:
+        world.message("m1", "5511973914862", name="Ana")
+        assert world.collect() == []
+        world.resolve()
+        with dies(world, at=at, after=False):
+            world.deliver()
+        world.stop()
+        shutil.copy(store, copy)
+        world.start().settled()
+        world.stop()
+        shutil.copy(copy, store)
+        world.start().settled()
+        assert world.told() == {"m1": 1}
+        assert len(world.there("contacts")) == 1

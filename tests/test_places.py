@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from bridge.engine import cycle
+from bridge.model import Receipt, Write
 from bridge.store.tables import hold, ledger
+from bridge_memory import Memory
 from bridge_memory.client import Thing
-from tests.sync_world import World, dies, party
+from tests.sync_world import Crash, World, dies, party
 
 ANA = "5511973914862"
 MAIL = "ana@lima.example"
@@ -155,3 +157,110 @@ def test_the_daemon_leaves_a_mail_to_the_crms_logger_for_a_moment(small: World) 
     small.clock.sleep(120)
     cycle.deliver_all(small.runtime, small.crm, run=small.run, rests=True)
     assert small.told() == {"m1": 1}
+
+
+def test_what_is_on_its_way_to_a_contact_follows_it_when_it_is_merged(world: World) -> None:
+    gone = world.contact(name="Ana", phone=f"+{ANA}")
+    stays = world.contact(name="Ana Lima", email=MAIL)
+    world.message("m1", ANA)
+    assert world.collect() == []
+    world.resolve()
+    with dies(world, at=100, after=True):
+        world.acts["crm"]["push"] = crash
+        world.deliver()
+    del world.acts["crm"]["push"]
+    assert world.pending()
+    world.change("crm", "contacts", stays, phone=f"+{ANA}", merged=[gone])
+    world.change("crm", "contacts", gone, deleted=True)
+    world.settled()
+    assert places(world) == {"m1": [stays]}
+
+
+def crash(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+    raise Crash
+
+
+def test_whoever_we_made_a_contact_for_keeps_it_when_a_person_merges_it_away(world: World) -> None:
+    known = world.contact(name="Ana Lima", email=MAIL, phone="+5511973915555")
+    world.message("m1", ANA, name="Ana")
+    world.settled()
+    (made,) = [one["id"] for one in world.there("contacts") if one["id"] != known]
+    world.change("crm", "contacts", known, merged=[made])
+    world.change("crm", "contacts", made, deleted=True)
+    (entry,) = world.there("entries")
+    world.change("crm", "entries", entry["id"], contact=known)
+    world.settled()
+    world.message("m2", ANA, name="Ana", at="2026-11-21T11:05:00Z")
+    world.settled()
+    assert places(world) == {"m1": [known], "m2": [known]}
+    assert [one["id"] for one in world.there("contacts")] == [known]
+
+
+def test_a_contact_that_carries_their_number_beats_the_one_that_was_used_so_far(world: World) -> None:
+    known = world.contact(name="Ana Lima", email=MAIL, phone="+5511973915555")
+    world.message("m1", ANA, name="Ana")
+    world.settled()
+    (made,) = [one["id"] for one in world.there("contacts") if one["id"] != known]
+    world.change("crm", "contacts", known, merged=[made])
+    world.change("crm", "contacts", made, deleted=True)
+    (entry,) = world.there("entries")
+    world.change("crm", "entries", entry["id"], contact=known)
+    world.settled()
+    other = world.contact(name="Ana Souza", phone=f"+{ANA}")
+    world.settled()
+    assert places(world) == {"m1": [other]}
+
+
+def test_an_entry_whose_text_a_person_edited_goes_with_its_people(world: World) -> None:
+    first = world.contact(name="Ana", phone=f"+{ANA}")
+    second = world.contact(name="Ana Lima", email=MAIL)
+    world.message("m1", ANA)
+    world.settled()
+    (entry,) = world.there("entries")
+    world.change("crm", "entries", entry["id"], text=f"{entry['text']}\nhas a budget of 20k")
+    world.message("m2", ANA)
+    world.settled()
+    world.change("crm", "contacts", first, phone="")
+    world.change("crm", "contacts", second, phone=f"+{ANA}")
+    world.settled()
+    assert places(world) == {"m1": [second], "m2": [second]}
+    assert any("20k" in one["text"] for one in world.there("entries"))
+
+
+@pytest.mark.parametrize("act", ["moved", "deleted"])
+def test_what_a_person_did_to_an_entry_after_its_move_was_planned_holds(world: World, act: str) -> None:
+    first = world.contact(name="Ana", phone=f"+{ANA}")
+    second = world.contact(name="Ana Lima", email=MAIL)
+    third = world.contact(name="Bia", email="bia@lima.example")
+    world.message("m1", ANA)
+    world.settled()
+    world.change("crm", "contacts", first, phone="")
+    world.change("crm", "contacts", second, phone=f"+{ANA}")
+    assert world.collect() == []
+    world.resolve()
+    with dies(world, at=100, after=True):
+        world.acts["crm"]["push"] = crash
+        world.deliver()
+    del world.acts["crm"]["push"]
+    assert world.pending()
+    (entry,) = world.there("entries")
+    world.change(
+        "crm", "entries", entry["id"], **({"contact": third} if act == "moved" else {"deleted": True})
+    )
+    world.settled()
+    assert places(world) == ({"m1": [third]} if act == "moved" else {})
+    assert [row.reason for row in world.rows(hold)] == [act]
+
+
+def test_more_contacts_on_an_entry_are_no_move(world: World) -> None:
+    first = world.contact(name="Ana", phone=f"+{ANA}")
+    second = world.contact(name="Ana Lima", email=MAIL)
+    third = world.contact(name="Bia", email="bia@lima.example")
+    world.message("m1", ANA)
+    world.settled()
+    (entry,) = world.there("entries")
+    world.change("crm", "entries", entry["id"], contact=[first, third])
+    world.change("crm", "contacts", first, phone="")
+    world.change("crm", "contacts", second, phone=f"+{ANA}")
+    world.settled()
+    assert places(world) == {"m1": [second, third]}

@@ -2,9 +2,10 @@
 Who is who: which records belong to one person, judged from the set of records alone.
 
 Evidence is closed in tiers, strongest first: certain handles, WhatsApp numbers, e-mail addresses,
-mobile numbers. Two contacts of one CRM are never joined by evidence; what would join them joins
-nothing it could join to either. No tie is broken by time, id or arrival: where the evidence does not
-decide, nothing is decided, and the result says what was withheld and why.
+mobile numbers, and last which contact was used for somebody so far. Two contacts of one CRM are never
+joined by evidence; what would join them joins nothing it could join to either. No tie is broken by time,
+id or arrival: where the evidence does not decide, nothing is decided, and the result says what was
+withheld and why.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from typing import Literal
 from bridge.journey.handles import Handle
 from bridge.journey.keys import person_id
 
-Tier = Literal["merged", "certain", "whatsapp", "email", "phone"]
+Tier = Literal["merged", "certain", "whatsapp", "email", "phone", "used"]
 Reason = Literal["shared_phone", "two_contacts"]
 
-_TIERS: tuple[Tier, ...] = ("certain", "whatsapp", "email", "phone")
-_TIER_OF_KIND: dict[str, Tier] = {"whatsapp_id": "whatsapp", "email": "email", "phone": "phone"}
+_TIERS: tuple[Tier, ...] = ("certain", "whatsapp", "email", "phone", "used")
+_TIER_OF_KIND: dict[str, Tier] = {
+    "whatsapp_id": "whatsapp",
+    "email": "email",
+    "phone": "phone",
+    "used": "used",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

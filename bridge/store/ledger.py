@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +34,7 @@ these back, and what takes that back again.
 Adopted is a contact that stood in the CRM already: it is used as if we had made it, and is not ours.
 """
 
-UPDATE_SLOTS = (FIELDS_SLOT, GROWTH_SLOT)
+UPDATE_SLOTS = (FIELDS_SLOT, GROWTH_SLOT, LINK_SLOT, UNLINK_SLOT, DOUBLE_SLOT)
 """What changes an object that stands: sent again it does no harm, but what it was made from may have changed."""
 
 UNDO_SLOTS = (UNDO_SLOT, REDO_SLOT)
@@ -311,6 +311,24 @@ def file_receipt(
         drop_entry(c, account_pk, item.write.stream, ext_id)
     add_receipt(c, account_pk, item, ext_id=ext_id, as_read=as_read, now=now)
     drop_intents(c, account_pk, [item.write.key])
+
+
+def follow_merge(c: Connection, account_pk: int, stream: str, loser: str, winner: str) -> None:
+    """Move what was filed under a contact that its CRM merged into another, and what is on its way there."""
+    c.execute(
+        update(ledger)
+        .where(ledger.c.account_pk == account_pk, ledger.c.contact_id == loser)
+        .values(contact_id=winner)
+    )
+    for item in load_intents(c, account_pk):
+        named = [link for link in item.write.links if (link.stream, link.to) == (stream, loser)]
+        if named:
+            links = (replace(link, to=winner) if link in named else link for link in item.write.links)
+            rows = [
+                {"stream": link.stream, "to": link.to, "role": link.role} for link in dict.fromkeys(links)
+            ]
+            same = (intent.c.account_pk == account_pk, intent.c.key == item.write.key)
+            c.execute(update(intent).where(*same).values(links=dumps(rows)))
 
 
 def leave_contact(c: Connection, account_pk: int, key: str, contact_id: str) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, and_, func, select, update
 from bridge.store.among import among
 from bridge.store.database import instant, micros
 from bridge.store.entities import touch
-from bridge.store.ledger import ENTRY_SLOT, FIELDS_SLOT, drop_intents
+from bridge.store.ledger import ENTRY_SLOT, UPDATE_SLOTS, drop_intents
 from bridge.store.people import current_people
 from bridge.store.tables import WAITING, account, delivery, intent, ledger, record, reject
 
@@ -238,7 +238,7 @@ def replay(c: Connection, group: str | None, *, seq: int) -> int:
 def _replay_write(c: Connection, row: Any, seq: int) -> None:
     same = (intent.c.account_pk == row.account_pk, intent.c.key == row.intent_key)
     found = c.execute(select(intent).where(*same)).first()
-    if found is not None and found.slot != FIELDS_SLOT:
+    if found is not None and found.slot not in UPDATE_SLOTS:
         again = {"rejected": "open", "held": "uncertain"}.get(found.state, found.state)
         c.execute(update(intent).where(*same).values(state=again, reason=None))
         return

@@ -75,6 +75,8 @@ def commit(
     def work(c: Transaction) -> None:
         for action in found:
             take_over(c, runtime, connection, action)
+            if action.hold and action.standing is not None:
+                add_holds(c, account_pk, [action.standing.key], action.hold, now)
         replaced = books.refused_fields(c, account_pk, updated)
         books.drop_intents(c, account_pk, replaced)
         rejects.close_for_intents(c, account_pk, replaced)
@@ -212,6 +214,34 @@ def _with_id(receipt: Receipt, item: Intent, connection: Connection) -> Receipt:
     return Receipt(key=receipt.key, error=Unavailable(said))
 
 
+def _look_for_open(runtime: Runtime, connection: Connection, delivered: Delivered) -> None:
+    """
+    Look once in a process for what an earlier one was about to make, contacts before entries.
+
+    Where the store was restored from a backup it was sent since. What is not found is sent at once.
+    """
+    sink = connection.connector
+    account_pk = connection.account_pk
+    assert isinstance(sink, Sink) and account_pk is not None
+    for slot in (CONTACT_SLOT, ENTRY_SLOT):
+        with runtime.database.read() as c:
+            unmade = {item.write.key for item in books.load_intents(c, account_pk, slot=CONTACT_SLOT)}
+            items = books.load_intents(c, account_pk, state="open", slot=slot)
+            stands = books.written_ids(
+                c, account_pk, {link.to for item in items for link in item.write.links}
+            )
+        ready = {
+            item.write.key: replace(item, write=_resolved(item.write, stands))
+            for item in items
+            if not any(link.to in unmade for link in item.write.links)
+        }
+        for location in sink.locate([item.write for item in ready.values()]) if ready else ():
+            if isinstance(location, Found) and location.key in ready:
+                stand(runtime, connection, ready[location.key], location.id)
+                delivered.written += 1
+                delivered.counts[slot] += 1
+
+
 def put_back_updates(runtime: Runtime, connection: Connection) -> None:
     """Plan those updates anew that were decided and not sent, before this process or a pause."""
     assert connection.account_pk is not None
@@ -229,8 +259,17 @@ def settle(runtime: Runtime, connection: Connection) -> Delivered:
     Ask the CRM about writes whose outcome is unknown.
 
     Found files the receipt; absent counts only after the connector's settle time, then the write is
-    open again; unknown holds it visibly. An update that is not found is planned anew at once.
+    open again; unknown holds it visibly. An update that is not found is planned anew by then: earlier the CRM
+    could still carry it out, over what is written next.
     """
+    delivered = _settle_uncertain(runtime, connection)
+    if not connection.looked:
+        _look_for_open(runtime, connection, delivered)
+        connection.looked = True
+    return delivered
+
+
+def _settle_uncertain(runtime: Runtime, connection: Connection) -> Delivered:
     sink = connection.connector
     account_pk = connection.account_pk
     assert isinstance(sink, Sink) and account_pk is not None
@@ -259,9 +298,7 @@ def settle(runtime: Runtime, connection: Connection) -> Delivered:
             stand(runtime, connection, item, location.id)
             delivered.written += 1
             delivered.counts[item.slot] += 1
-        elif item.slot in UPDATE_SLOTS:
-            plan_anew(runtime, connection, [item])
-        elif isinstance(location, Unknown):
+        elif isinstance(location, Unknown) and item.slot not in UPDATE_SLOTS:
             runtime.writer.run(
                 refuse,
                 runtime,
@@ -280,6 +317,9 @@ def settle(runtime: Runtime, connection: Connection) -> Delivered:
             if rest > 0:
                 delivered.settles = max(delivered.settles or 0.0, rest)
                 delivered.counts["unsettled"] += 1
+                continue
+            if item.slot in UPDATE_SLOTS:
+                plan_anew(runtime, connection, [item])
                 continue
             runtime.writer.run(
                 books.set_state, account_pk, [location.key], "open", priority=Priority.DELIVERY, durable=True

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import select, update
 
+from bridge.journey.handles import Handle
 from bridge.store import collected, entities, people, rejects
 from bridge.store import ledger as books
 from bridge.store.collected import Stored
 from bridge.store.holds import DELETED, add_holds
-from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, ledger, record
+from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, record
 from bridge.store.traces import add_mentions
+from bridge.sync.identify import USED, identify, tied
 from bridge.sync.interpret import Refused
 from bridge.sync.page import Change, Removal, tombstone
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
@@ -28,8 +31,10 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     for old, new in change.moves.items():
         entities.move_entity(c, old, new)
     _index_former(c, runtime, connection, change)
+    used: dict[str, set[str]] = {}
     for loser, winner in change.merged.items():
         change.aliases[f"merged:{loser}"] = winner
+        used.setdefault(winner, set()).update(_made_for(c, loser))
         _follow_merge(c, connection, loser, winner)
     for removal in change.removed:
         _remove(c, connection, removal)
@@ -52,6 +57,7 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
         entities.save_references(c, account_pk, change.references)
     found = change.identity
     people.save_nodes(c, found.nodes, found.handles, found.dropped, found.persons)
+    _go_on_using(c, runtime, used)
     collected.set_states(c, [(pk, state, rule) for pk, (state, rule) in change.states.items()])
     collected.resolve_again(c, change.again)
     for stored, refused in change.refused:
@@ -116,16 +122,40 @@ def _keep_removed(c: Transaction, connection: Connection, change: Change, now: d
 
 def _follow_merge(c: Transaction, connection: Connection, loser: str, winner: str) -> None:
     """Move what was filed under a contact that its CRM merged into another."""
+    account_pk = connection.account_pk
+    assert account_pk is not None
     start = f"{connection.account_key}:"
     loser_id, winner_id = (key.removeprefix(start).partition(":")[2] for key in (loser, winner))
     people.remove_node(c, loser)
-    c.execute(
-        update(ledger)
-        .where(ledger.c.account_pk == connection.account_pk, ledger.c.contact_id == loser_id)
-        .values(contact_id=winner_id)
-    )
+    books.follow_merge(c, account_pk, connection.spec.contact_stream, loser_id, winner_id)
     people.move_founder(c, loser, winner)
     entities.move_alias(c, loser, winner)
+
+
+def _made_for(c: Transaction, contact: str) -> set[str]:
+    """Return the values of the handles that tie somebody to a contact."""
+    known = people.load_nodes(c, [contact]).get(contact)
+    return {handle.value for handle, made in known.handles.values() if made} if known else set()
+
+
+def _go_on_using(c: Transaction, runtime: Runtime, used: Mapping[str, set[str]]) -> None:
+    """
+    Tie those for whom we used a contact to the one that its CRM merged it into.
+
+    That one may not carry their number: without a tie they would get a contact anew.
+    """
+    for winner, values in used.items():
+        contact = people.load_nodes(c, [winner]).get(winner) if values else None
+        if contact is None:
+            continue
+        scope = f"crmbridge:{winner.rpartition(':')[0].rpartition(':')[0]}"
+        ties = [Handle(kind=USED, value=one, scope=scope, strength="certain") for one in sorted(values)]
+        keys = {handle.key for handle in ties} | {handle._replace(kind="external").key for handle in ties}
+        senders = people.load_nodes(c, people.carriers(c, keys) - {winner})
+        nodes = [contact, *(one for one in senders.values() if one.contact_of is None)]
+        found = identify(c, {one.key: tied(one, ties) for one in nodes})
+        people.save_nodes(c, found.nodes, found.handles, found.dropped, found.persons)
+        entities.touch(c, JOURNEY, found.touched, runtime.sequence())
 
 
 def _reject(connection: Connection, stored: Stored, refused: Refused) -> rejects.Reject:

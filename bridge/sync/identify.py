@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,11 +18,11 @@ from bridge.store.people import StoredNode, carriers, handle_row, load_nodes, no
 MADE = "external:crmbridge:"
 """How the handles begin that tie a contact of our making to the person it was made for."""
 
-ADOPTED_SCOPE = "crmbridge:adopted:"
+USED = "used"
 """
-How the scopes of those begin that tie a contact which stood in the CRM already.
+The kind of those that tie somebody to a contact which a person made.
 
-Such a contact is a person of its own; one of our making yields to it.
+It counts where nothing else does, as when the contact carries their number no more: a contact that does is theirs.
 """
 
 LINKING = frozenset({"certain", "strong"})
@@ -49,6 +49,21 @@ class Incoming:
     aliases: tuple[str, ...] = ()
     made: tuple[Handle, ...] = ()
     anew: bool = False
+
+
+def tied(stored: StoredNode, ties: Sequence[Handle]) -> Incoming:
+    """Return a node as it stands, with handles of our own added."""
+    return Incoming(
+        key=stored.key,
+        handles=tuple(handle for handle, made in stored.handles.values() if not made),
+        contact_of=stored.contact_of,
+        contact_id=stored.contact_id,
+        name=stored.name,
+        name_at=stored.name_at,
+        since=stored.since,
+        aliases=stored.aliases,
+        made=tuple(ties),
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -209,9 +224,7 @@ def _joined(component: Mapping[str, StoredNode]) -> list[StoredNode]:
 
 def _is_made(stored: StoredNode) -> bool:
     """Tell whether a contact is of our making: it takes a handle from nobody and joins whoever turns up."""
-    return any(
-        made and not handle.scope.startswith(ADOPTED_SCOPE) for handle, made in stored.handles.values()
-    )
+    return any(made and handle.kind != USED for handle, made in stored.handles.values())
 
 
 def _node(stored: StoredNode) -> Node:

@@ -17,6 +17,7 @@ from bridge.journey.text import is_shown
 from bridge.mapping import PushInteraction
 from bridge.model import Link, Write
 from bridge.store.entities import Interaction
+from bridge.store.holds import MOVED
 from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, Filed
 from bridge.sync.entries import Entry, group_entries, group_of, is_told
 from bridge.sync.plan_contact import field_changes, target_of
@@ -138,9 +139,17 @@ def _adopted(
                 no_write("adopt", state, members, "stands in the CRM already, written before a backup"),
                 slot=ENTRY_SLOT,
                 standing=left,
+                hold=MOVED if _is_with_strangers(state, left, members) else "",
             )
         )
     return actions
+
+
+def _is_with_strangers(state: PersonState, left: Standing, members: Iterable[Interaction]) -> bool:
+    """Tell whether an entry stands only on contacts of nobody who took part: a person put it there."""
+    known = {one for each in members for one in state.parties.get(each.entity_id, ())}
+    known |= {*state.contacts, *state.yielding}
+    return bool(left.contacts) and bool(state.contacts) and not known & set(left.contacts)
 
 
 def _order(interaction: Interaction) -> tuple[str, str]:

@@ -32,7 +32,7 @@ def placed(state: PersonState, destination: Destination) -> list[Action]:
     if len(state.contacts) != 1:
         return actions
     for key, filed in sorted(state.filed.items()):
-        if filed.contacts and key not in state.held and key not in state.changing and key not in doubles:
+        if filed.contacts and _may_move(state, key) and key not in doubles:
             actions += _onto_and_off(state, destination, key, filed)
     return actions
 
@@ -62,10 +62,15 @@ def moving(state: PersonState) -> Iterator[Filed]:
     """Yield the entries that are about to move, whose contacts the plan must know."""
     if len(state.contacts) == 1:
         for key, filed in state.filed.items():
-            if filed.contacts and key not in state.held and key not in state.changing:
+            if filed.contacts and _may_move(state, key):
                 strangers = filed.contacts - _parties(state, key)
-                if strangers and (state.contacts[0] in filed.contacts or strangers == filed.contacts):
+                if strangers or state.contacts[0] not in filed.contacts:
                     yield filed
+
+
+def _may_move(state: PersonState, key: str) -> bool:
+    """Tell whether an entry goes with its people; one whose text a person edited does."""
+    return state.held.get(key) in (None, EDITED) and key not in state.changing
 
 
 def _parties(state: PersonState, key: str) -> set[str]:
@@ -81,15 +86,10 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
     strangers = filed.contacts - _parties(state, key)
     shared = filed.contacts - strangers
     shown = state.shown.get(key)
-    if (strangers or not shared) and shown is not None and shown.gone:
+    if shown is not None and shown.gone:
         said = f"entry {key} in {filed.stream} {filed.ext_id} was deleted by a person; it stays so"
         yield replace(no_write("keep", state, (), said), entry=key, hold=DELETED)
-    elif (
-        strangers
-        and shown is not None
-        and shown.contacts is not None
-        and not _as_left(shown.contacts, filed, here)
-    ):
+    elif shown is not None and shown.contacts is not None and not _as_left(shown.contacts, filed, here):
         there = ", ".join(sorted(shown.contacts)) or "none"
         said = f"entry {key} was moved to contact {there} by a person; it stays there"
         yield replace(no_write("keep", state, (), said), entry=key, hold=MOVED)
@@ -104,8 +104,8 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
 
 
 def _as_left(now: Collection[str], filed: Filed, here: str) -> bool:
-    """Tell whether an entry stands where we left it, with or without what is on its way."""
-    return set(now) - {here} == filed.contacts - {here} or set(now) <= filed.contacts
+    """Tell whether an entry stands where we left it, with or without what is on its way; more contacts are no move."""
+    return filed.contacts - {here} <= set(now) or set(now) <= filed.contacts
 
 
 def _link(

@@ -25,7 +25,7 @@ from bridge.store.ledger import (
 )
 from bridge.store.writer import Priority
 from bridge.sync.entries import link_key
-from bridge.sync.identify import ADOPTED_SCOPE, Incoming, identify
+from bridge.sync.identify import USED, Incoming, identify
 from bridge.sync.refused import field_named, hint_of, place_of
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
 from bridge.sync.undone import file_undone
@@ -113,9 +113,6 @@ def _file(
     elif isinstance(error, Rejected) and error.code == "parent":
         books.set_state(c, account_pk, [key], "open", "waits for its contact")
         delivered.counts["waiting"] += 1
-    elif isinstance(error, Unavailable) and item.slot in UPDATE_SLOTS:
-        _put_back(c, runtime, connection, [item], error)
-        delivered.counts["unanswered"] += 1
     elif isinstance(error, Unavailable):
         books.set_state(c, account_pk, [key], "uncertain", runtime.message(error))
         delivered.counts["unanswered"] += 1
@@ -226,7 +223,8 @@ def _stands(c: Transaction, runtime: Runtime, connection: Connection, item: Inte
     rejects.close_for_intent(c, account_pk, write.key)
     if item.slot == CONTACT_SLOT:
         _know_contact(c, runtime, connection, item.person_id, write.key, ext_id)
-    if item.slot in (GROWTH_SLOT, LINK_SLOT):
+    # What was said while nobody knew whether an entry stands could not be told in it.
+    if item.slot in (GROWTH_SLOT, LINK_SLOT) or (item.slot == ENTRY_SLOT and item.attempts):
         now = people.current_people(c, {item.person_id})
         entities.touch(c, account_pk, now, runtime.sequence())
 
@@ -305,9 +303,9 @@ def _know_contact(
     """
     key = connection.node_key(connection.spec.contact_stream, contact_id)
     ours = Handle(
-        kind="external",
+        kind="external" if made else USED,
         value=mark,
-        scope=f"{'crmbridge:' if made else ADOPTED_SCOPE}{connection.account_key}",
+        scope=f"crmbridge:{connection.account_key}",
         strength="certain",
     )
     known = people.load_nodes(c, [key]).get(key)

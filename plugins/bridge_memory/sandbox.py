@@ -81,7 +81,11 @@ class DifficultFolder(Folder):
         self._reach()
         if self._levers.late:
             self._levers.late -= 1
-            self._levers.pending.append((self._levers.clock.seconds() + LATE, stream, dict(thing)))
+            now = super().latest(stream).get(str(thing.get("id")), {})
+            change = {name: value for name, value in thing.items() if name not in now or now[name] != value}
+            dropped = now.keys() - thing.keys() - {"modified"}
+            late = {**change, **dict.fromkeys(dropped), **({"id": thing["id"]} if now else {})}
+            self._levers.pending.append((self._levers.clock.seconds() + LATE, stream, late))
             raise Unavailable("the folder did not answer in time")
         written = super().append(stream, thing)
         if self._levers.lose:
@@ -101,7 +105,10 @@ class DifficultFolder(Folder):
         due = [late for late in self._levers.pending if late[0] <= self._levers.clock.seconds()]
         for late in due:
             self._levers.pending.remove(late)
-            super().append(late[1], late[2])
+            now = super().latest(late[1]).get(str(late[2].get("id")), {})
+            if not now.get("deleted"):
+                left = {name: value for name, value in {**now, **late[2]}.items() if value is not None}
+                super().append(late[1], left)
         if self._levers.error is not None:
             raise self._levers.error
 
