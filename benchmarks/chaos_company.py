@@ -1,0 +1,439 @@
+"""The company of the chaos run: its channel, and its process, which dies in every way."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from sqlalchemy import Table, make_url, select
+
+from benchmarks.chaos_crms import CRMS, KEY, Crm, Entry
+from benchmarks.chaos_store import Backup, Snapshots, put
+from benchmarks.chaos_truth import WORD, Said, Truth
+from bridge.budgets import Budgets
+from bridge.config import Config, parse_config
+from bridge.connector import Context, Describer
+from bridge.engine import commands, cycle, opening
+from bridge.errors import BridgeError, Rejected
+from bridge.http import Session
+from bridge.model import Json, Receipt, Write
+from bridge.store import runs
+from bridge.store.ledger import intent_counts
+from bridge.store.tables import entity, ledger, member
+from bridge.store.writer import Priority
+from bridge.sync.runtime import Connection, Runtime
+from bridge.testing.context import Clock
+from bridge_memory import SPEC as MEMORY
+from bridge_memory.client import Folder
+from tests.sync_world import MAPPING, START, Crash, CrashingWriter, party
+
+DAY = "2026-11-{day:02}T{hour:02}:{minute:02}:00Z"
+
+
+class Company:
+    """
+    One company with a CRM and a store; its clock stands still unless moved.
+
+    Whatever happens is drawn from `chance` and told in `trail`, so that a seed repeats it.
+    """
+
+    def __init__(self, home: Path, crm: str, store: str, *, seed: int, contacts: int) -> None:
+        self.home = home
+        self.chance = random.Random(seed)
+        self.clock = Clock(START)
+        self.trail: list[str] = []
+        self.truth = Truth()
+        self.kills: Counter[str] = Counter()
+        self.people = contacts
+        self._store = store
+        self._chat = Folder(home / "chat", KEY, self.clock)
+        self._open = ExitStack()
+        self._backup: Backup | None = None
+        self._read = False
+        self._meddle: Meddle = Meddle()
+        self._held_back: list[dict[str, Json]] = []
+        (home / "key").write_text(KEY)
+        (home / "chat.yaml").write_text(MAPPING)
+        if crm == "memory":
+            (home / "crm.yaml").write_text(MAPPING)
+        self.crm: Crm = CRMS[crm](home, self.clock)
+        self.config = self._config(crm)
+
+    def _config(self, crm: str) -> Config:
+        rules = {"whatsapp": "first_message", "email": "first_message"}
+        push = {"timeline": True, "create": rules, "hold_above": {"number": 1_000_000}}
+        there: dict[str, Any] = {"connector": crm, "settings": dict(self.crm.settings), "push": push}
+        if (self.home / "crm.yaml").exists():
+            there["mapping"] = "crm.yaml"
+        chat = {"directory": str(self.home / "chat"), "key": "${file:key}"}
+        document = {
+            "company": {"time_zone": "America/Sao_Paulo"},
+            "store": self._store,
+            "blobs": "blobs",
+            "connections": {
+                "crm": there,
+                "chat": {"connector": "memory", "mapping": "chat.yaml", "settings": chat},
+            },
+            "identity": {"default_region": "BR", "own_domains": ["example.com"]},
+        }
+        found = parse_config(json.dumps(document), file="config.yaml", folder=self.home)
+        if crm == "memory":
+            opens = {"chat": MEMORY.open, "crm": self.crm.spec.open}
+
+            def open_it(settings: Any, context: Context) -> Any:
+                made = opens[Path(settings["directory"]).name](settings, context)
+                return self._meddled(made) if Path(settings["directory"]).name == "crm" else made
+
+            return replace(found, specs={"memory": replace(self.crm.spec, open=open_it)})
+        spec = self.crm.spec
+        meddled = replace(spec, open=lambda settings, context: self._meddled(spec.open(settings, context)))
+        return replace(found, specs={**found.specs, crm: meddled})
+
+    def _meddled(self, connector: Any) -> Any:
+        connector.push = partial(self._push, connector.push)
+        return connector
+
+    def _push(self, push: Callable[[Any], Iterator[Receipt]], writes: list[Write]) -> Iterator[Receipt]:
+        """Push with rows that the CRM refuses, and with the process dying once so many writes were carried out."""
+        meddle = self._meddle
+        refused = [write for write in writes if meddle.refuses and self.chance.random() < meddle.refuses]
+        for write in refused:
+            yield Receipt(key=write.key, error=Rejected("this row is not valid", code="ROW"))
+        keys = {write.key for write in refused}
+        for receipt in push([write for write in writes if write.key not in keys]):
+            meddle.pushed -= 1
+            if meddle.pushed == 0:
+                raise Crash
+            yield receipt
+
+    def tell(self, words: str) -> None:
+        self.trail.append(f"{self.clock.elapsed:8.0f} {words}")
+
+    # The process
+
+    def start(self) -> Company:
+        """Open a process on the store; ends the one before."""
+        self.stop()
+        sleeping = {"sleep": self.clock.sleep}
+        with (
+            mock.patch.object(opening, "Session", partial(Session, timeouts=(3.0, 3.0), **sleeping)),
+            mock.patch.object(opening, "Budgets", partial(Budgets, now=self.clock.seconds, **sleeping)),
+        ):
+            self.runtime: Runtime = self._open.enter_context(
+                opening.open_runtime(self.config, lock_as="crmbridge chaos", clock=self.clock)
+            )
+        self._read = False
+        self.run = self.runtime.writer.run(runs.start_run, "sync", self.clock(), priority=Priority.LIVE)
+        return self
+
+    def stop(self) -> None:
+        """End the process."""
+        self._open.close()
+
+    def close(self) -> None:
+        self.stop()
+        self.crm.close()
+
+    @property
+    def destination(self) -> Connection:
+        return self.runtime.connections["crm"]
+
+    def set_up(self) -> None:
+        """Make the fields of ours in the CRM, as `crmbridge setup --apply` does."""
+        connector = self.destination.connector
+        if isinstance(connector, Describer):
+            for stream, fields in self.destination.mapping.properties.items():
+                connector.create(stream, fields)
+
+    def collect(self) -> None:
+        """Pull everything; what goes wrong is tried again the next time."""
+        for name in ("crm", "chat"):
+            connection = self.runtime.connections[name]
+            error = opening.learn_account(self.runtime, connection)
+            if error is not None:
+                self.tell(f"  {name}: {error}")
+                continue
+            done = cycle.pull(self.runtime, connection, run=self.run, force=True, whole=True)
+            for one in done.errors:
+                self.tell(f"  {one}")
+            if name == "crm" and not done.errors:
+                self._read = True
+
+    def resolve(self) -> None:
+        cycle.settle_inbox(self.runtime, run=self.run)
+
+    def deliver(self) -> int:
+        """Write what differs, once what stands in the CRM was read since the start, as the daemon does."""
+        if not self._read or not self.destination.asked or cycle.is_behind(self.runtime, self.destination):
+            return 0
+        try:
+            done = cycle.deliver_all(self.runtime, self.destination, run=self.run)
+        except BridgeError as error:
+            self.tell(f"  deliver: {type(error).__name__} {error}")
+            return 0
+        self.tell(f"  delivered {done.written} {dict(done.counts)}")
+        return done.written
+
+    def cycle(self) -> int:
+        """Collect, resolve and deliver."""
+        self.collect()
+        self.resolve()
+        return self.deliver()
+
+    # How it dies
+
+    def crash(self) -> None:
+        """Let the process die at some transaction of a cycle, before or right after it."""
+        steps: list[tuple[str, Callable[[], object]]] = [
+            ("collect", self.collect),
+            ("resolve", self.resolve),
+            ("deliver", self.deliver),
+        ]
+        dies_in = self.chance.choice(["collect", "resolve", "deliver"])
+        at, after = self.chance.randint(1, 5 if dies_in == "deliver" else 8), self.chance.random() < 0.5
+        for name, step in steps:
+            if name != dies_in:
+                step()
+                continue
+            writer = self.runtime.writer
+            self.runtime.writer = CrashingWriter(writer, at=at, after=after)  # type: ignore[assignment]
+            try:
+                step()
+            except Crash:
+                self.kills[name] += 1
+                self.tell(f"  dies in {name}, {'after' if after else 'before'} transaction {at}")
+                self.runtime.writer = writer
+                self.start()
+                return
+            self.runtime.writer = writer
+
+    def crash_unreceipted(self) -> None:
+        """Let the process die between what the CRM carried out and our note of it."""
+        self.collect()
+        self.resolve()
+        self._meddle.pushed = self.chance.randint(1, 3)
+        try:
+            self.deliver()
+        except Crash:
+            self.kills["unreceipted"] += 1
+            self.tell("  dies after a write, before its receipt")
+            self.start()
+        self._meddle.pushed = 0
+
+    def kill(self) -> None:
+        """Do a cycle in a process of its own and `kill -9` it some time later."""
+        self.stop()
+        child = os.fork()
+        if child == 0:
+            try:
+                logging.disable()
+                self.start()
+                self.cycle()
+            finally:
+                os._exit(0)
+        time.sleep(self.chance.uniform(0.0, 0.4))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        self.kills["kill -9"] += 1
+        self.tell("  kill -9")
+        self.start()
+
+    def power_fails(self) -> None:
+        """Let the process die and take all with it that was not flushed: what SQLite's NORMAL allows."""
+        left = self.home / "durable.db"
+        durable = Snapshots(self.runtime.writer, make_url(self._store).database or "", left)
+        writer, self.runtime.writer = self.runtime.writer, durable  # type: ignore[assignment]
+        durable.left = self.chance.randint(2, 25)
+        try:
+            self.cycle()
+        except Crash:
+            self.kills["power"] += 1
+            self.tell("  the power fails")
+        self.runtime.writer = writer
+        self.stop()
+        put(left, Path(make_url(self._store).database or ""))
+        self.start()
+
+    # Backups
+
+    def back_up(self) -> None:
+        self.stop()
+        self._backup = Backup(self._store, self.home)
+        self._backup.known = {(one.stream, one.id) for one in self.crm.entries()}
+        self.tell("backup")
+        self.start()
+
+    def restore(self) -> None:
+        """
+        Put the backup in the place of the store.
+
+        What was written after it and is gone from the CRM by now, nobody can know of any more.
+        """
+        if self._backup is None:
+            return
+        self.stop()
+        self.clock.sleep(self.crm.late + 1)
+        self.crm.land()
+        self.clock.sleep(60)
+        self._backup.restore()
+        for place, words in self.truth.deleted.items():
+            if place not in self._backup.known:
+                self.truth.perhaps |= set(words)
+        self.kills["backup restored"] += 1
+        self.tell("the backup is restored")
+        self.start()
+
+    # What stands in the store
+
+    def rows(self, table: Table) -> list[Any]:
+        with self.runtime.database.read() as c:
+            return list(c.execute(select(table)))
+
+    def pending(self) -> dict[str, int]:
+        account_pk = self.destination.account_pk
+        assert account_pk is not None
+        with self.runtime.database.read() as c:
+            return intent_counts(c, account_pk)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._store.startswith("sqlite")
+
+    def refuse_rows(self, share: float) -> None:
+        """Let the CRM refuse this share of the rows of each call."""
+        self._meddle.refuses = share
+
+    def replay(self) -> None:
+        commands.replay(self.runtime, {"group": None})
+
+    # The channel
+
+    def phone(self, person: int) -> str:
+        return f"551197{3_141_593 + 37 * person}"
+
+    def email(self, person: int) -> str:
+        return f"p{person}@one{person}.example"
+
+    def person_of(self, *handles: str) -> int | None:
+        """Return the person whose number or address is the first of these."""
+        for person in range(self.people):
+            if handles and handles[0] in (f"+{self.phone(person)}", self.email(person)):
+                return person
+        return None
+
+    def say(self) -> None:
+        """Let somebody write: a chat message, a mail, a mail of ours to two; captured once or twice, now or late."""
+        number = len(self.truth.said) + 1
+        person = self.chance.randrange(self.people)
+        at = DAY.format(
+            day=self.chance.randint(17, 19),
+            hour=self.chance.randint(11, 22),
+            minute=self.chance.randint(0, 59),
+        )
+        kind = self.chance.choices(["chat", "mail", "ours", "twins"], [12, 3, 2, 1])[0]
+        handles: tuple[str, ...] = (self.phone(person) if kind == "chat" else self.email(person),)
+        if kind == "ours":
+            handles += (self.email(self.chance.randrange(self.people)),)
+            handles = tuple(dict.fromkeys(handles))
+        said = Said(number=number, handles=handles, at=at, mail=kind != "chat", outbound=kind == "ours")
+        said.twin = kind == "twins"
+        self.truth.said[number] = said
+        self.tell(f"{said.word}: {kind} of {', '.join(handles)} at {at}")
+        if kind == "twins":
+            thing = self._thing(said)
+            self._append({**thing, "keys": [f"one:{number}"]})
+            self._append({**thing, "keys": [f"two:{number}"]})
+            self._held_back.append({**thing, "keys": [f"one:{number}", f"two:{number}"]})
+            return
+        self._append(self._thing(said))
+        if self.chance.random() < 0.15:
+            self._append(self._thing(said))
+
+    def _append(self, thing: dict[str, Json]) -> None:
+        if self.chance.random() < 0.2:
+            self._held_back.append(thing)
+        else:
+            self._chat.append("messages", thing)
+
+    def _thing(self, said: Said, **more: Json) -> dict[str, Json]:
+        us = {"role": "from", "side": "team", "handles": [{"kind": "email", "value": "rui@example.com"}]}
+        role = "to" if said.outbound else "from"
+        people = [party(role, handle, side="customer") for handle in said.handles]
+        return {
+            "kind": "email" if said.mail else "message",
+            "channel": "email" if said.mail else "whatsapp",
+            "direction": "outbound" if said.outbound else "inbound",
+            "text": f"{said.word} v{said.version}",
+            "at": said.at,
+            "thread": said.handles[0],
+            "people": [us, *people] if said.outbound else people,
+            "keys": [f"key:{said.number}"],
+            **more,
+        }
+
+    def change_a_message(self) -> None:
+        """Let somebody edit or remove a chat message of theirs."""
+        chats = [one for one in self.truth.said.values() if not one.mail and not one.removed]
+        if not chats:
+            return
+        said = self.chance.choice(chats)
+        later = f"2026-11-19T23:{min(59, said.version):02}:00Z"
+        if self.chance.random() < 0.7:
+            said.version += 1
+            self._append(self._thing(said, tells="edit", at=later))
+            self.tell(f"{said.word} is edited, v{said.version}")
+        else:
+            said.removed = True
+            self._append(self._thing(said, tells="removal", text="", at=later))
+            self.tell(f"{said.word} is removed")
+
+    def catch_up(self, *, all: bool = False) -> None:
+        """Bring some of what came late, in any order."""
+        self.chance.shuffle(self._held_back)
+        count = len(self._held_back) if all else self.chance.randint(0, len(self._held_back))
+        for _ in range(count):
+            self._chat.append("messages", self._held_back.pop())
+
+
+@dataclass(slots=True, kw_only=True)
+class Meddle:
+    """What goes wrong around pushes: the share of rows refused, and after how many receipts the process dies."""
+
+    refuses: float = 0.0
+    pushed: int = 0
+
+
+def filed(company: Company) -> dict[tuple[str, str], Any]:
+    """Return the rows of our entries in the books by where they stand."""
+    return {(row.stream, row.ext_id): row for row in company.rows(ledger) if row.slot == "entry"}
+
+
+def noted(company: Company, entry: Entry) -> set[str]:
+    """Return the words of an entry of which our books say that it tells them."""
+    row = filed(company).get((entry.stream, entry.id))
+    if row is None:
+        return set()
+    inside = {one.entity_id for one in company.rows(member) if one.key == row.key}
+    told = [one.body.decode() for one in company.rows(entity) if one.entity_id in inside]
+    return {word for body in told for word in WORD.findall(body)}
+
+
+@contextmanager
+def quiet_logs() -> Iterator[None]:
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
