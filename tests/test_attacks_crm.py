@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import orjson
 import pytest
 
 from bridge.errors import Rejected
 from bridge.model import Absent, Found, Location, Receipt, Write
 from bridge.refusals import existing_id
-from bridge.store.tables import ledger, node_handle
+from bridge.store.tables import journey, ledger, node_handle
 from bridge_hubspot.outcomes import refusal
 from bridge_memory import Memory
 from tests.sync_world import SETTLE, World
@@ -132,3 +133,15 @@ def test_no_customer_can_name_the_contact_that_is_in_the_way(message: str, exist
     error = refusal({"category": "VALIDATION_ERROR", "message": message})
     assert isinstance(error, Rejected) and error.existing_id == existing
     assert existing_id({"message": message}) in (existing, None)
+
+
+def test_a_number_that_a_crm_demanded_as_a_name_is_nobodys_name(world: World) -> None:
+    world.contact(name=f"+{ANA}", phone=f"+{ANA}")
+    world.contact(name="Eva@one.example", email="eva@one.example")
+    world.message("m1", ANA, name="Ana Souza")
+    world.message("m2", "eva@one.example")
+    world.settled()
+    bodies = {orjson.loads(row.body)["display_name"]: orjson.loads(row.body) for row in world.rows(journey)}
+    assert set(bodies) == {"Ana Souza", "eva@one.example"}
+    assert (bodies["Ana Souza"]["given_name"], bodies["Ana Souza"]["family_name"]) == ("Ana", "Souza")
+    assert "given_name" not in bodies["eva@one.example"]

@@ -150,3 +150,19 @@ def test_beside_a_daemon_each_delivery_is_a_run_and_the_daemon_takes_it_back(syn
         assert released.out == "Released 2 holds. The daemon writes it now.\n"
         until(lambda: len(standing(synced, "entries")) == 3)
         assert len(standing(synced, "contacts")) == 3
+
+
+@pytest.mark.parametrize("who", ["", "  ", "x" * 100_000, "Ana\udcff"])
+def test_an_undo_for_nobody_takes_nothing_back(synced: Office, who: str) -> None:
+    said = synced.run("undo", "1", "--yes", "--person", who)
+    assert said.code == 2
+    assert "nobody is known by that name" in said.err
+    assert len(standing(synced, "entries")) == 2
+
+
+def test_numbers_beyond_every_run_are_runs_that_are_not_there(synced: Office) -> None:
+    huge = "9" * 20
+    assert synced.run("undo", huge).code == 2
+    assert synced.run("release", "9" * 5000).code == 1
+    listed = synced.run("runs", "-n", huge)
+    assert (listed.code, listed.err, len(listed.out.splitlines())) == (0, "", 1)

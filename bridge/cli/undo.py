@@ -27,6 +27,9 @@ from bridge.sync.undo_values import Step, StepKind, step_json
 LISTED = 20
 """Runs that are listed unless more are asked for."""
 
+DIGITS = 19
+"""No run has a number of that many digits."""
+
 WORDS = {
     "contact": ("contact made", "contacts made"),
     "entry": ("entry", "entries"),
@@ -131,7 +134,7 @@ def undo(
     if as_json and not (dry_run or yes):
         raise typer.BadParameter("--json asks nobody: add --dry-run to look, or --yes to do it")
     with opened(config) as runtime:
-        scope = Scope(run=run, person=_person(runtime, person) if person else None)
+        scope = Scope(run=run, person=None if person is None else _person(runtime, person))
         try:
             engine.check(runtime, scope)
         except ConfigError as error:
@@ -311,7 +314,7 @@ def _chosen(runtime: Runtime, what: str) -> dict[str, list[str]]:
     with runtime.database.read() as c:
         found = store.all_holds(c)
         some = [one for one in found if one.key == what]
-        if not some and what.isdecimal():
+        if not some and what.isdecimal() and len(what) < DIGITS:
             numbers = {int(what)} | {run.number for run in runs_of(c, UNDO) if run.counts["of"] == int(what)}
             some = [one for one in found if one.run in numbers]
         if not some:

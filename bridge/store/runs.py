@@ -13,6 +13,9 @@ from sqlalchemy import Connection, select, update
 from bridge.store.database import instant, micros
 from bridge.store.tables import command, run
 
+MOST = 2**63 - 1
+"""The greatest number that the store can be asked for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -38,13 +41,15 @@ def start_run(c: Connection, kind: str, now: datetime, counts: Mapping[str, Any]
 
 def load_run(c: Connection, number: int) -> Run | None:
     """Return a run, None where there is none of that number."""
+    if number > MOST:
+        return None
     row = c.execute(select(run).where(run.c.pk == number)).first()
     return None if row is None else _run(row)
 
 
 def latest_runs(c: Connection, limit: int) -> list[Run]:
     """Return the newest runs, newest first."""
-    return [_run(row) for row in c.execute(select(run).order_by(run.c.pk.desc()).limit(limit))]
+    return [_run(row) for row in c.execute(select(run).order_by(run.c.pk.desc()).limit(min(limit, MOST)))]
 
 
 def runs_of(c: Connection, kind: str) -> list[Run]:

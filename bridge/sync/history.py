@@ -19,13 +19,19 @@ from bridge.sync.waiting_list import waiting_of
 LISTED = 20
 """How many people a vague name may show."""
 
+LONGEST = 1_000
+"""Letters of a text that may mean somebody."""
+
 
 def find_people(runtime: Runtime, who: str) -> list[dict[str, str]]:
     """
     Return the people that a text may mean: person id, handle, contact id, or a part of a name.
 
-    Each: person_id, name. An exact id or handle beats a name.
+    Each: person_id, name. An exact id or handle beats a name. A blank text, one that is longer than any
+    name and one of bytes that are no UTF-8 mean nobody.
     """
+    if not who.strip() or len(who) > LONGEST or who.encode(errors="ignore").decode() != who:
+        return []
     with runtime.database.read() as c:
         person_id = people.current_person(c, who)
         found = (

@@ -125,10 +125,14 @@ def _contact(
 
 def _names(contact: Mapping[str, Any], nodes: Sequence[StoredNode]) -> dict[str, str | None]:
     """Return the person's names: the CRM's, else what they call themselves, else a handle."""
+    handles = {pair[0].value for node in nodes for pair in node.handles.values()}
     joined = " ".join(filter(None, (contact.get("given_name"), contact.get("family_name"))))
     display = one_line(contact.get("display_name") or joined)
+    if display.casefold() in handles:  # a CRM that demands a name was given the number or address for one
+        contact, display = {}, ""
     if not display:
-        display = one_line(newest_name(*((node.name, node.name_at) for node in nodes))[0] or "")
+        called = [(node.name, node.name_at) for node in nodes if (node.name or "").casefold() not in handles]
+        display = one_line(newest_name(*called)[0] or "")
     given, _, family = display.partition(" ") if display else ("", "", "")
     if not display:
         display = _first_handle(nodes, "email") or _first_handle(nodes, "phone") or ""
