@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -145,3 +146,19 @@ def test_a_number_that_a_crm_demanded_as_a_name_is_nobodys_name(world: World) ->
     assert set(bodies) == {"Ana Souza", "eva@one.example"}
     assert (bodies["Ana Souza"]["given_name"], bodies["Ana Souza"]["family_name"]) == ("Ana", "Souza")
     assert "given_name" not in bodies["eva@one.example"]
+
+
+def test_after_a_backup_a_message_of_odd_letters_is_recognised_in_its_entry(
+    world: World, tmp_path: Path
+) -> None:
+    for number, odd in enumerate(("oi", "\x07\x1b[2J bell", "\u202eback", "a\u2028b", "<<<<", "end"), 1):
+        world.message(f"m{number} {odd}", ANA, at=f"2026-11-20T11:0{number}:00Z")
+    world.stop()
+    shutil.copy(tmp_path / "store.db", tmp_path / "yesterday.db")
+    world.start().settled()
+    world.stop()
+    shutil.copy(tmp_path / "yesterday.db", tmp_path / "store.db")
+    world.start()
+    world.message("m7 later", ANA, at="2026-11-20T11:07:00Z")
+    world.settled()
+    assert world.told() == {f"m{number}": 1 for number in range(1, 8)}

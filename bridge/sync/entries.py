@@ -14,7 +14,7 @@ import orjson
 from bridge.journey.interaction import Interaction as Body
 from bridge.journey.keys import marker
 from bridge.journey.text import Style, chat_entries, entry_text
-from bridge.journey.text_format import clock_time, in_zone
+from bridge.journey.text_format import CONTROLS, clock_time, in_zone
 from bridge.mapping import PushInteraction
 from bridge.store.entities import Interaction
 from bridge.store.ledger import ENTRY_SLOT, LINK_SLOT
@@ -129,7 +129,8 @@ def is_told(one: Interaction, text: str, style: Style) -> bool:
 
     What has no text of its own, such as a voice message, counts as told.
     """
-    said = one.body.get("body_text", "").strip().partition("\n")[0].split()
+    lines = one.body.get("body_text", "").splitlines()
+    said = next((line for line in lines if line.strip()), "").translate(CONTROLS).split()
     if not said:
         return True
     start = clock_time(in_zone(one.body["occurred_at"], style.zone))
