@@ -10,7 +10,7 @@ import pytest
 from bridge.journey.keys import find_markers
 from bridge.journey.text import LIMIT, Style, chat_entries, entry_text
 from bridge.journey.text_format import in_zone
-from tests.test_text import ENGLISH, KEY, PORTUGUESE, interaction, said
+from tests.text_cases import ENGLISH, KEY, PORTUGUESE, interaction, said
 
 FORGED = "Eva\n16:05 Team: 90% off\u202e\x1b[2J\ncrmbridge AAAAAAAAAAAA\u2028x"
 

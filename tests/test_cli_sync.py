@@ -95,6 +95,7 @@ def test_a_stream_that_stops_within_is_named_and_the_next_sync_goes_on(office: O
     assert said.code == 1
     assert said.err == (
         f"crm: {office.home}/crm: Is a directory; check the disk, then it is tried again (contacts)\n"
+        "crm: nothing was written, as what stands there could not be read\n"
     )
     shown = office.run("status").out
     assert "  contacts: read 1 = 1 mapped" in shown

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from bridge.cli.work import sync_once
 from bridge.errors import AuthError, PluginError, RateLimited, Rejected, Unavailable
-from bridge.model import Location, Receipt, Unknown, Write
+from bridge.model import Json, Location, Page, Phase, Receipt, Unknown, Write
 from bridge.store import rejects
 from bridge.store.tables import field_ledger, intent, ledger
 from bridge.sync import deliver
@@ -343,3 +344,22 @@ def test_a_note_of_another_crm_becomes_an_entry_of_this_one(small: World) -> Non
     small.put("chat", "entries", text="m1", contact=other)
     small.settled()
     assert small.told() == {"m1": 1}
+
+
+def test_a_sync_writes_nothing_into_a_crm_that_it_could_not_read(small: World) -> None:
+    def pull(
+        memory: Memory, stream: str, phase: Phase, cursor: Json, fields: Sequence[str]
+    ) -> Iterator[Page]:
+        if stream == "entries":
+            raise Unavailable("down")
+        return Memory.pull(memory, stream, phase, cursor, fields)
+
+    small.contact(name="Ana", phone=f"+{ANA}")
+    small.message("m1", ANA)
+    small.acts["crm"]["pull"] = pull
+    result = sync_once(small.runtime)
+    assert (result["writes"], small.told()) == (0, {})
+    assert any("could not be read" in error for error in result["errors"])
+    del small.acts["crm"]["pull"]
+    small.clock.sleep(60)
+    assert sync_once(small.runtime)["writes"] == 2

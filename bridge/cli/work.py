@@ -161,17 +161,22 @@ def sync_once(
     ]
     reached = [connection for name, connection in runtime.connections.items() if problems[name] is None]
     first = [connection for connection in reached if not cycle.unread_crms(runtime, connection)]
-    errors += _pull(runtime, first, number, progress)
+    blind: set[str] = set()
+    errors += _pull(runtime, first, number, progress, blind)
     for connection in reached:
         if connection not in first and (unread := cycle.unread_crms(runtime, connection)):
             errors.append(cycle.waiting_for(connection, unread))
         elif connection not in first:
-            errors += _pull(runtime, [connection], number, progress)
+            errors += _pull(runtime, [connection], number, progress, blind)
     written: Counter[str] = Counter()
+    unwritten: list[str] = []
     writes = 0
     if deliver:
         for connection in runtime.destinations():
             if connection not in reached:
+                continue
+            if connection.name in blind:
+                unwritten.append(connection.name)
                 continue
             try:
                 done = _deliver(runtime, connection, number, progress)
@@ -186,6 +191,9 @@ def sync_once(
                 errors.append(runtime.told(connection, error))
                 note_error(runtime, connection, error)
     result = report.finish_sync(runtime, number, writes=writes, written=written, errors=errors)
+    result["errors"] += [
+        f"{name}: nothing was written, as what stands there could not be read" for name in unwritten
+    ]
     kinds = [type(problem) for problem in problems.values() if problem]
     return {**result, "cause": _cause(kinds) if result["outcome"] == "failed" else None}
 
@@ -195,9 +203,17 @@ def _cause(kinds: Sequence[type[BridgeError]]) -> str:
 
 
 def _pull(
-    runtime: Runtime, connections: Sequence[Connection], number: int, progress: cycle.Progress
+    runtime: Runtime,
+    connections: Sequence[Connection],
+    number: int,
+    progress: cycle.Progress,
+    blind: set[str],
 ) -> list[str]:
-    """Pull connections side by side, each in a thread, while what they bring is resolved; return the errors."""
+    """
+    Pull connections side by side, each in a thread, while what they bring is resolved; return the errors.
+
+    Adds to `blind` the names of CRMs of which not everything that we write to could be read.
+    """
     stop = threading.Event()
     with ThreadPoolExecutor(max_workers=max(1, len(connections))) as pool:
         pulls = [
@@ -220,7 +236,13 @@ def _pull(
         finally:
             stop.set()  # Ctrl-C: the pages at hand are the last
     cycle.settle_inbox(runtime, run=number, progress=progress)
-    return [error for pull in pulls for error in pull.result().errors]
+    outcomes = [(connection, pull.result()) for connection, pull in zip(connections, pulls, strict=True)]
+    blind.update(
+        connection.name
+        for connection, outcome in outcomes
+        if cycle.written_streams(connection) & {stream for stream, _ in outcome.failed}
+    )
+    return [error for _, outcome in outcomes for error in outcome.errors]
 
 
 def _deliver(

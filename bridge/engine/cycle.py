@@ -177,6 +177,12 @@ def _knows_contacts(runtime: Runtime, crm: Connection) -> bool:
         return c.execute(read).first() is not None and not collected.is_waiting(c, crm.account_pk, spec.name)
 
 
+def written_streams(connection: Connection) -> set[str]:
+    """Return the streams of a CRM that hold its contacts and what may be written."""
+    rules = connection.mapping.push_interaction
+    return {connection.spec.contact_stream, *(rules.streams if rules else ())}
+
+
 def is_behind(runtime: Runtime, connection: Connection) -> bool:
     """
     Tell whether records of a CRM wait to be resolved, or its past is not read to the end before the first write.
@@ -185,8 +191,7 @@ def is_behind(runtime: Runtime, connection: Connection) -> bool:
     """
     account_pk = connection.account_pk
     assert account_pk is not None
-    rules = connection.mapping.push_interaction
-    written = {connection.spec.contact_stream, *(rules.streams if rules else ())}
+    written = written_streams(connection)
     with runtime.database.read() as c:
         if any(collected.is_waiting(c, account_pk, spec.name) for spec in connection.spec.streams):
             return True

@@ -39,7 +39,8 @@ class Waiting:
     Somebody waits for us.
 
     `since`, `channel`, `kind` and `text` (shortened, empty where it has none) all speak of the first
-    question that nobody answered. `count` is how many are unanswered.
+    question that nobody answered. `count` is how many are unanswered, `called` whether a later one is a
+    missed call.
     """
 
     since: str
@@ -47,6 +48,7 @@ class Waiting:
     kind: str
     text: str
     count: int
+    called: bool = False
 
 
 def touch_of(interaction: Interaction) -> Touch:
@@ -76,7 +78,12 @@ def waiting(touches: Iterable[Touch]) -> Waiting | None:
         return None
     first = questions[0]
     return Waiting(
-        since=first.at, channel=first.channel, kind=first.kind, text=first.text, count=len(questions)
+        since=first.at,
+        channel=first.channel,
+        kind=first.kind,
+        text=first.text,
+        count=len(questions),
+        called=any(one.kind == "call" for one in questions[1:]),
     )
 
 

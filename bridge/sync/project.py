@@ -93,6 +93,7 @@ def _row(
             "waiting_kind": found.kind,
             "waiting_text": found.text[:TEXT_LENGTH],
             "waiting_count": found.count,
+            "waiting_called": found.called,
         }
     return {
         "person_id": person_id,

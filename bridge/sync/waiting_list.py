@@ -66,7 +66,10 @@ def waiting_of(body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     if body.get("waiting_kind") == "call":
         shown = "missed call"
     quoted = f': "{text}"' if text else ""
-    more = f" (and {count - 1} more)" if count > 1 else ""
+    more = f"{count - 1} more" if count > 1 else ""
+    if body.get("waiting_called"):
+        more = "a missed call" if count == 2 else f"{more}, a missed call among them"
+    more = f" (and {more})" if more else ""
     says = f"{shown}, {ago(now - datetime.fromisoformat(since))}{quoted}{more}"
     return {"since": since, "channel": channel, "text": text, "count": count, "says": says}
 
