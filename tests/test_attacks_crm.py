@@ -162,3 +162,19 @@ def test_after_a_backup_a_message_of_odd_letters_is_recognised_in_its_entry(
     world.message("m7 later", ANA, at="2026-11-20T11:07:00Z")
     world.settled()
     assert world.told() == {f"m{number}": 1 for number in range(1, 8)}
+
+
+def test_after_a_backup_a_message_that_comes_late_doubles_none_that_came_after_it(
+    world: World, tmp_path: Path
+) -> None:
+    for number in (1, 2, 4):
+        world.message(f"m{number}", ANA, at=f"2026-11-20T11:0{number}:00Z")
+    world.stop()
+    shutil.copy(tmp_path / "store.db", tmp_path / "yesterday.db")
+    world.start().settled()
+    world.stop()
+    shutil.copy(tmp_path / "yesterday.db", tmp_path / "store.db")
+    world.start()
+    world.message("m3", ANA, at="2026-11-20T11:03:00Z")
+    world.settled()
+    assert world.told() == {"m1": 1, "m2": 1, "m3": 1, "m4": 1}

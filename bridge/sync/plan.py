@@ -129,11 +129,18 @@ def _adopted(
     for index, left in starts:
         name = group_of(new[index], rules, destination.style)
         members = [new[index]]
+        late, silent = False, list[Interaction]()
         for later in range(index + 1, len(new)):
-            if later not in firsts and group_of(new[later], rules, destination.style) == name:
-                if not is_told(new[later], left.text, destination.style):
-                    break
-                members.append(new[later])
+            one = new[later]
+            if later in firsts or group_of(one, rules, destination.style) != name:
+                continue
+            if not is_told(one, left.text, destination.style):
+                late = True
+            elif late and not one.body.get("body_text", "").strip():
+                silent.append(one)  # as new as what came late, unless something after it is told
+            else:
+                members += [*silent, one]
+                silent.clear()
         actions.append(
             replace(
                 no_write("adopt", state, members, "stands in the CRM already, written before a backup"),
