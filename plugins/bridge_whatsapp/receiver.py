@@ -120,7 +120,7 @@ class WhatsApp:
 
     def _seal(self, body: bytes) -> str:
         """Return the HMAC of a body: what Meta signs with, and a name for it that nobody can guess from."""
-        return hmac.new(_octets(self.app_secret), body, hashlib.sha256).hexdigest()
+        return hmac.digest(_octets(self.app_secret), body, "sha256").hex()
 
     def _captured(self, item: Item, seal: str, received: str | None) -> Record | Skip:
         """Ask the capture rules about one item; return it at the detail they allow."""
