@@ -30,7 +30,7 @@ from bridge.errors import BridgeError, Rejected
 from bridge.http import Session
 from bridge.model import Json, Receipt, Write
 from bridge.store import runs
-from bridge.store.ledger import intent_counts
+from bridge.store.intents import intent_counts
 from bridge.store.tables import entity, ledger, member
 from bridge.store.writer import Priority
 from bridge.sync.runtime import Connection, Runtime

@@ -38,7 +38,7 @@ from bridge.model import (
 )
 from bridge.store import runs
 from bridge.store.deliveries import delivery_row, insert_deliveries
-from bridge.store.ledger import intent_counts
+from bridge.store.intents import intent_counts
 from bridge.store.writer import Priority, Writer
 from bridge.sync.deliver import Delivered
 from bridge.sync.runtime import Connection, Runtime

@@ -20,7 +20,8 @@ from bridge.journey.text import Style
 from bridge.mapping import load_mapping
 from bridge.model import Json
 from bridge.store.entities import Interaction
-from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, FieldState, Filed
+from bridge.store.intents import CONTACT_SLOT, ENTRY_SLOT
+from bridge.store.ledger import FieldState, Filed
 from bridge.sync.plan import plan_person
 from bridge.sync.plan_contact import fields_to_read
 from bridge.sync.plan_values import Action, Deal, Destination, PersonState, Standing

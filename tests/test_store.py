@@ -17,6 +17,7 @@ from bridge.errors import StoreError
 from bridge.store import collected, deliveries, ledger, migrations
 from bridge.store.blobs import THRESHOLD, Blobs
 from bridge.store.database import Database, Lock, upsert
+from bridge.store.intents import load_intents
 from bridge.store.tables import meta, metadata, record
 from bridge.store.writer import Priority, Writer
 
@@ -303,7 +304,7 @@ def test_a_store_of_the_first_version_opens_with_everything_in_it(database: Data
     database.migrate()
     with database.read() as c:
         assert migrations.current(c) == migrations.HEAD
-        (intent,) = ledger.load_intents(c, 1)
+        (intent,) = load_intents(c, 1)
         assert (intent.write.key, intent.entry, intent.told) == ("4GDNCPBNHQQQ", None, None)
         filed = ledger.filed_under(c, 1, ["QSZ23CA3DDJ3"])["QSZ23CA3DDJ3"]
         assert (filed.ext_id, dict(filed.fields), filed.told) == ("77", {"text": "m1"}, None)

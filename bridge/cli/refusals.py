@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection as Transaction
 
 from bridge.cli import output
-from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, GROWTH_SLOT, LINK_SLOT
+from bridge.store.intents import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, GROWTH_SLOT, LINK_SLOT
 from bridge.store.rejects import Behind, behind, listed
 from bridge.sync.runtime import Runtime
 

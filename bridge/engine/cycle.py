@@ -17,6 +17,7 @@ from bridge.engine.opening import fault_of, own_of
 from bridge.errors import AuthError, BridgeError, CursorExpired, StoreError
 from bridge.model import Phase
 from bridge.store import collected, cursors, entities, ledger, runs
+from bridge.store.intents import intent_counts
 from bridge.store.tables import cursor
 from bridge.store.writer import Priority
 from bridge.sync import deliver, resolve
@@ -293,7 +294,7 @@ def _run_of(runtime: Runtime, connection: Connection, run: int | None) -> Iterat
         if not opened:
             return
         with runtime.database.read() as c:
-            pending = ledger.intent_counts(c, account_pk, run=opened[0])
+            pending = intent_counts(c, account_pk, run=opened[0])
         counts = {"connection": connection.name, "pending_writes": pending}
         outcome = "partial" if pending or broken_off else "ok"
         now = runtime.clock()
@@ -304,7 +305,7 @@ def _run_of(runtime: Runtime, connection: Connection, run: int | None) -> Iterat
 
     try:
         yield number
-    except Exception:
+    except Exception:  # whatever broke it off, the run says so; a dying process writes nothing more
         end(broken_off=True)
         raise
     end(broken_off=False)

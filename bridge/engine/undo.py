@@ -14,7 +14,7 @@ from bridge.engine.opening import learn_account
 from bridge.errors import ConfigError
 from bridge.store import receipts, runs
 from bridge.store.holds import Hold
-from bridge.store.ledger import UNDO_SLOT
+from bridge.store.intents import UNDO_SLOT
 from bridge.store.runs import Run
 from bridge.store.writer import Priority
 from bridge.sync import deliver, undoing

@@ -12,7 +12,7 @@ from bridge.model import Json
 from bridge.store import ledger as books
 from bridge.store.among import among
 from bridge.store.collected import STATE_NAMES
-from bridge.store.ledger import ADOPTED_SLOT, CONTACT_SLOT, ENTRY_SLOT
+from bridge.store.intents import ADOPTED_SLOT, CONTACT_SLOT, ENTRY_SLOT
 from bridge.store.tables import (
     alias,
     entity,

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Table, select, tuple_
 
 from bridge.store.among import among
 from bridge.store.blobs import Blobs
-from bridge.store.ledger import OBJECT_SLOTS
+from bridge.store.intents import OBJECT_SLOTS
 from bridge.store.tables import (
     DELIVERY_WAITS,
     RECORD_WAITS,

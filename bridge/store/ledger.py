@@ -1,4 +1,4 @@
-"""Intents, the ledger of what was written, and which interaction stands in which entry."""
+"""The ledger of what was written, its history, and which interaction stands in which entry."""
 
 from __future__ import annotations
 
@@ -10,63 +10,25 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, delete, func, select, update
 
-from bridge.model import Json, Link, Op, Write
+from bridge.model import Json
 from bridge.store.among import among
 from bridge.store.database import dumps, instant, micros, upsert
-from bridge.store.people import chunks, current_person
-from bridge.store.tables import field_ledger, intent, ledger, member, receipt
-
-CONTACT_SLOT = "contact"
-ENTRY_SLOT = "entry"
-FIELDS_SLOT = "fields"
-LINK_SLOT = "link"
-UNLINK_SLOT = "unlink"
-DOUBLE_SLOT = "double"
-GROWTH_SLOT = "growth"
-ADOPTED_SLOT = "adopted"
-UNDO_SLOT = "undo"
-REDO_SLOT = "redo"
-"""
-What a write is: a contact, a timeline entry, a contact's fields, an entry's place on one more contact or no more
-on one, the end of one that stands elsewhere too, what an entry takes in after it was written, what takes one of
-these back, and what takes that back again.
-
-Adopted is a contact that stood in the CRM already: it is used as if we had made it, and is not ours.
-"""
-
-UPDATE_SLOTS = (FIELDS_SLOT, GROWTH_SLOT, LINK_SLOT, UNLINK_SLOT, DOUBLE_SLOT)
-"""What changes an object that stands: sent again it does no harm, but what it was made from may have changed."""
-
-UNDO_SLOTS = (UNDO_SLOT, REDO_SLOT)
-"""What is decided anew, from what the CRM shows by then, wherever it was broken off."""
-
-OBJECT_SLOTS = (CONTACT_SLOT, ENTRY_SLOT)
-"""What is an object of its own in the CRM."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
-    """
-    A write that was decided and committed before its call; `before` holds the values it will overwrite.
-
-    `entry` is the key of the entry that it changes, None where it makes one of its own; `told` is the digest
-    of what an entry tells once it is carried out.
-    """
-
-    write: Write
-    seq: int
-    run: int
-    person_id: str
-    slot: str
-    mapping: str
-    entity_ids: tuple[str, ...] = ()
-    entry: str | None = None
-    told: str | None = None
-    before: Mapping[str, Json] = field(default_factory=dict)
-    sent_at: datetime | None = None
-    attempts: int = 0
-    state: str = "open"
-    reason: str | None = None
+from bridge.store.intents import (
+    CONTACT_SLOT,
+    DOUBLE_SLOT,
+    ENTRY_SLOT,
+    FIELDS_SLOT,
+    GROWTH_SLOT,
+    LINK_SLOT,
+    OBJECT_SLOTS,
+    UNLINK_SLOT,
+    Intent,
+    drop_intents,
+    load_intents,
+)
+from bridge.store.members import save_members
+from bridge.store.people import chunks
+from bridge.store.tables import field_ledger, intent, ledger, receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,136 +58,6 @@ class Filed:
     def shown(self, name: str) -> Json:
         """Return what the CRM shows in a field as long as nobody edits it."""
         return self.as_read.get(name, self.fields.get(name))
-
-
-def add_intents(c: Connection, account_pk: int, intents: Sequence[Intent], now: datetime) -> None:
-    """Commit what is about to be written, and claim the interactions it will hold."""
-    rows = [
-        {
-            "account_pk": account_pk,
-            "key": item.write.key,
-            "seq": item.seq,
-            "run": item.run,
-            "op": item.write.op,
-            "stream": item.write.stream,
-            "target_id": item.write.id,
-            "person_id": item.person_id,
-            "fields": dumps(dict(item.write.fields)),
-            "links": dumps(
-                [{"stream": link.stream, "to": link.to, "role": link.role} for link in item.write.links]
-            ),
-            "before": dumps(dict(item.before)) if item.before else None,
-            "slot": item.slot,
-            "mapping": item.mapping,
-            "created_at": micros(now),
-            "sent_at": None,
-            "attempts": 0,
-            "state": "open",
-            "reason": None,
-            "entry": item.entry,
-            "told": item.told,
-            "entity_ids": orjson.dumps(item.entity_ids) if item.entity_ids else None,
-        }
-        for item in intents
-    ]
-    upsert(c, intent, rows, conflict=["account_pk", "key"])
-    for item in intents:
-        if item.slot == ENTRY_SLOT:
-            save_members(c, account_pk, item.write.key, item.entity_ids)
-
-
-def save_members(c: Connection, account_pk: int, key: str, entity_ids: Iterable[str]) -> None:
-    """Claim interactions for an entry; one that stands in another entry stays there."""
-    rows = [{"account_pk": account_pk, "entity_id": entity_id, "key": key} for entity_id in entity_ids]
-    upsert(c, member, rows, conflict=["account_pk", "entity_id"])
-
-
-def load_intents(
-    c: Connection,
-    account_pk: int,
-    *,
-    state: str | None = None,
-    slot: str | None = None,
-    after: int | None = None,
-    limit: int | None = None,
-) -> list[Intent]:
-    """Return intents in the order they were decided, those whose seq is above `after`."""
-    query = select(intent).where(intent.c.account_pk == account_pk).order_by(intent.c.seq)
-    if state is not None:
-        query = query.where(intent.c.state == state)
-    if slot is not None:
-        query = query.where(intent.c.slot == slot)
-    if after is not None:
-        query = query.where(intent.c.seq > after)
-    if limit is not None:
-        query = query.limit(limit)
-    return [_intent(row) for row in c.execute(query)]
-
-
-def _intent(row: Any) -> Intent:
-    op: Op = row.op
-    return Intent(
-        write=Write(
-            key=row.key,
-            op=op,
-            stream=row.stream,
-            id=row.target_id,
-            fields=orjson.loads(row.fields),
-            links=tuple(Link(**link) for link in orjson.loads(row.links)),
-        ),
-        seq=row.seq,
-        run=row.run,
-        person_id=row.person_id,
-        slot=row.slot,
-        mapping=row.mapping,
-        entity_ids=tuple(orjson.loads(row.entity_ids)) if row.entity_ids else (),
-        entry=row.entry,
-        told=row.told,
-        before=orjson.loads(row.before) if row.before else {},
-        sent_at=instant(row.sent_at),
-        attempts=row.attempts,
-        state=row.state,
-        reason=row.reason,
-    )
-
-
-def mark_sent(c: Connection, account_pk: int, keys: Iterable[str], now: datetime) -> None:
-    """Note, before the call, that these writes are on their way: until a receipt their outcome is unknown."""
-    for part in chunks(keys):
-        c.execute(
-            update(intent)
-            .where(intent.c.account_pk == account_pk, intent.c.key.in_(part))
-            .values(state="uncertain", sent_at=micros(now), attempts=intent.c.attempts + 1, reason=None)
-        )
-
-
-def set_state(
-    c: Connection, account_pk: int, keys: Iterable[str], state: str, reason: str | None = None
-) -> None:
-    """Set what happens next with these writes."""
-    for part in chunks(keys):
-        c.execute(
-            update(intent)
-            .where(intent.c.account_pk == account_pk, intent.c.key.in_(part))
-            .values(state=state, reason=reason)
-        )
-
-
-def drop_intents(c: Connection, account_pk: int, keys: Iterable[str]) -> None:
-    """Take intents off the list."""
-    for part in chunks(keys):
-        c.execute(delete(intent).where(intent.c.account_pk == account_pk, intent.c.key.in_(part)))
-
-
-def refused_fields(c: Connection, account_pk: int, ids: Iterable[str]) -> list[str]:
-    """Return the keys of refused updates of these contacts."""
-    query = select(intent.c.key).where(
-        intent.c.account_pk == account_pk,
-        intent.c.slot == FIELDS_SLOT,
-        intent.c.state == "rejected",
-        among(intent.c.target_id, ids),
-    )
-    return list(c.execute(query).scalars())
 
 
 def file_receipt(
@@ -487,34 +319,6 @@ def written_ids(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str
     return found
 
 
-def entries_of(c: Connection, account_pk: int, entity_ids: Iterable[str]) -> dict[str, str]:
-    """Return the key of the entry each interaction stands in, or is about to."""
-    found: dict[str, str] = {}
-    for part in chunks(entity_ids):
-        query = select(member.c.entity_id, member.c.key).where(
-            member.c.account_pk == account_pk, member.c.entity_id.in_(part)
-        )
-        found |= {row.entity_id: row.key for row in c.execute(query)}
-    return found
-
-
-def members_of(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Return the interactions that stand in each entry."""
-    query = select(member.c.key, member.c.entity_id).where(
-        member.c.account_pk == account_pk, among(member.c.key, keys)
-    )
-    found: dict[str, set[str]] = {}
-    for key, entity_id in c.execute(query):
-        found.setdefault(key, set()).add(entity_id)
-    return {key: frozenset(ids) for key, ids in found.items()}
-
-
-def changing(c: Connection, account_pk: int) -> dict[str, Intent]:
-    """Return the intents that are about to change an entry, by its key."""
-    query = select(intent).where(intent.c.account_pk == account_pk, intent.c.entry.is_not(None))
-    return {row.entry: _intent(row) for row in c.execute(query.order_by(intent.c.seq))}
-
-
 def entries_at(c: Connection, account_pk: int, stream: str, ext_ids: Iterable[str]) -> dict[str, str]:
     """Return the keys of the entries of our making among these objects, by vendor id."""
     query = select(ledger.c.ext_id, ledger.c.key).where(
@@ -556,16 +360,6 @@ def filed_under(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str
     }
 
 
-def contacts_on_their_way(c: Connection, account_pk: int) -> dict[str, str]:
-    """Return the keys of contacts that are to be made, by the person who is meant today."""
-    query = (
-        select(intent.c.person_id, intent.c.key)
-        .where(intent.c.account_pk == account_pk, intent.c.slot == CONTACT_SLOT)
-        .order_by(intent.c.seq.desc())
-    )
-    return {current_person(c, row.person_id) or row.person_id: row.key for row in c.execute(query).all()}
-
-
 def field_states(
     c: Connection, account_pk: int, stream: str, ext_ids: Iterable[str]
 ) -> dict[str, dict[str, FieldState]]:
@@ -582,16 +376,6 @@ def field_states(
                 sent=orjson.loads(row.sent), as_read=orjson.loads(row.as_read) if row.as_read else None
             )
     return found
-
-
-def intent_counts(c: Connection, account_pk: int, *, run: int | None = None) -> dict[str, int]:
-    """Return how many writes are open, uncertain, held and rejected, of one run or of all."""
-    query = (
-        select(intent.c.state, func.count()).where(intent.c.account_pk == account_pk).group_by(intent.c.state)
-    )
-    if run is not None:
-        query = query.where(intent.c.run == run)
-    return {row[0]: row[1] for row in c.execute(query)}
 
 
 def written_count(c: Connection, account_pk: int, *, run: int | None = None) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, case, func, select, update
 
 from bridge.model import Json, Link, Op
 from bridge.store.among import among
-from bridge.store.ledger import UNDO_SLOT
+from bridge.store.intents import UNDO_SLOT
 from bridge.store.tables import receipt
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import delete, select, update
 from bridge.store import entities, people
 from bridge.store import ledger as books
 from bridge.store.among import among
-from bridge.store.ledger import ENTRY_SLOT
+from bridge.store.intents import ENTRY_SLOT
+from bridge.store.members import save_members
 from bridge.store.tables import SKIPPED, alias, entity, participation, record
 from bridge.sync.entries import link_key
 from bridge.sync.interpret import OURS
@@ -73,7 +74,7 @@ def take_over(c: Transaction, runtime: Runtime, connection: Connection, action: 
         mapping=connection.mapping.digest,
         now=runtime.clock(),
     )
-    books.save_members(c, account_pk, left.key, action.entity_ids)
+    save_members(c, account_pk, left.key, action.entity_ids)
     if action.slot != ENTRY_SLOT:
         return
     nodes = entities.partners(c, [left.entity_id]).get(left.entity_id, set())

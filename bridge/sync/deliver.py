@@ -15,7 +15,7 @@ from bridge.model import Found, Receipt, Unknown, Write
 from bridge.store import entities, rejects
 from bridge.store import ledger as books
 from bridge.store.holds import add_holds
-from bridge.store.ledger import (
+from bridge.store.intents import (
     CONTACT_SLOT,
     ENTRY_SLOT,
     FIELDS_SLOT,
@@ -23,7 +23,14 @@ from bridge.store.ledger import (
     UNDO_SLOTS,
     UPDATE_SLOTS,
     Intent,
+    add_intents,
+    drop_intents,
+    load_intents,
+    mark_sent,
+    refused_fields,
+    set_state,
 )
+from bridge.store.members import save_members
 from bridge.store.writer import Priority
 from bridge.sync.adopted import take_over
 from bridge.sync.plan_values import Action
@@ -77,13 +84,13 @@ def commit(
             take_over(c, runtime, connection, action)
             if action.hold and action.standing is not None:
                 add_holds(c, account_pk, [action.standing.key], action.hold, now)
-        replaced = books.refused_fields(c, account_pk, updated)
-        books.drop_intents(c, account_pk, replaced)
+        replaced = refused_fields(c, account_pk, updated)
+        drop_intents(c, account_pk, replaced)
         rejects.close_for_intents(c, account_pk, replaced)
         for action in kept:
             assert action.entry is not None
             add_holds(c, account_pk, [action.entry], action.hold, now)
-            books.save_members(c, account_pk, action.entry, action.entity_ids)
+            save_members(c, account_pk, action.entry, action.entity_ids)
         for action in seen:
             assert action.entry is not None
             books.refile(
@@ -96,7 +103,7 @@ def commit(
                 entity_ids=action.entity_ids,
                 now=now,
             )
-        books.add_intents(c, account_pk, intents, now)
+        add_intents(c, account_pk, intents, now)
         entities.untouch(c, account_pk, done)
         entities.touch(c, account_pk, {action.person_id for action in seen}, runtime.sequence())
 
@@ -135,13 +142,13 @@ def _sendable(runtime: Runtime, connection: Connection, tried: set[str], run: in
     account_pk = connection.account_pk
     assert account_pk is not None
     with runtime.database.read() as c:
-        contacts = books.load_intents(c, account_pk, slot=CONTACT_SLOT)
+        contacts = load_intents(c, account_pk, slot=CONTACT_SLOT)
         unmade = {item.write.key for item in contacts}
         contacts = [item for item in contacts if run in (None, item.run)]
         ready = _alike([item for item in contacts if item.state == "open" and item.write.key not in tried])
         after: int | None = None if ready else -1
         while after is not None and len(ready) < BATCH:
-            found = books.load_intents(c, account_pk, state="open", after=after, limit=BATCH)
+            found = load_intents(c, account_pk, state="open", after=after, limit=BATCH)
             after = found[-1].seq if found else None
             found = [item for item in found if run in (None, item.run)]
             free = (item for item in found if not any(link.to in unmade for link in item.write.links))
@@ -168,7 +175,7 @@ def _send(runtime: Runtime, connection: Connection, batch: Sequence[Intent], del
     now = runtime.clock()
     by_key = {item.write.key: item for item in batch}
     runtime.writer.run(
-        lambda c: books.mark_sent(c, account_pk, by_key, now), priority=Priority.DELIVERY, durable=True
+        lambda c: mark_sent(c, account_pk, by_key, now), priority=Priority.DELIVERY, durable=True
     )
     answered: set[str] = set()
     waiting: list[Receipt] = []
@@ -225,8 +232,8 @@ def _look_for_open(runtime: Runtime, connection: Connection, delivered: Delivere
     assert isinstance(sink, Sink) and account_pk is not None
     for slot in (CONTACT_SLOT, ENTRY_SLOT):
         with runtime.database.read() as c:
-            unmade = {item.write.key for item in books.load_intents(c, account_pk, slot=CONTACT_SLOT)}
-            items = books.load_intents(c, account_pk, state="open", slot=slot)
+            unmade = {item.write.key for item in load_intents(c, account_pk, slot=CONTACT_SLOT)}
+            items = load_intents(c, account_pk, state="open", slot=slot)
             stands = books.written_ids(
                 c, account_pk, {link.to for item in items for link in item.write.links}
             )
@@ -249,7 +256,7 @@ def put_back_updates(runtime: Runtime, connection: Connection) -> None:
         left = [
             item
             for slot in UPDATE_SLOTS
-            for item in books.load_intents(c, connection.account_pk, state="open", slot=slot)
+            for item in load_intents(c, connection.account_pk, state="open", slot=slot)
         ]
     plan_anew(runtime, connection, left)
 
@@ -276,9 +283,7 @@ def _settle_uncertain(runtime: Runtime, connection: Connection) -> Delivered:
     delivered = Delivered()
     with runtime.database.read() as c:
         uncertain = [
-            item
-            for item in books.load_intents(c, account_pk, state="uncertain")
-            if item.slot not in UNDO_SLOTS
+            item for item in load_intents(c, account_pk, state="uncertain") if item.slot not in UNDO_SLOTS
         ]
         stands = books.written_ids(
             c, account_pk, {link.to for item in uncertain for link in item.write.links}
@@ -289,7 +294,7 @@ def _settle_uncertain(runtime: Runtime, connection: Connection) -> Delivered:
     by_key = {item.write.key: replace(item, write=_resolved(item.write, stands)) for item in uncertain}
     ahead = [key for key, item in by_key.items() if item.sent_at is not None and item.sent_at > now]
     if ahead:  # the clock was set back: how long ago they were sent is not known, so they settle from now on
-        runtime.writer.run(books.mark_sent, account_pk, ahead, now, priority=Priority.DELIVERY, durable=True)
+        runtime.writer.run(mark_sent, account_pk, ahead, now, priority=Priority.DELIVERY, durable=True)
     for location in sink.locate([item.write for item in by_key.values()]):
         item = by_key.pop(location.key, None)
         if item is None:
@@ -322,7 +327,7 @@ def _settle_uncertain(runtime: Runtime, connection: Connection) -> Delivered:
                 plan_anew(runtime, connection, [item])
                 continue
             runtime.writer.run(
-                books.set_state, account_pk, [location.key], "open", priority=Priority.DELIVERY, durable=True
+                set_state, account_pk, [location.key], "open", priority=Priority.DELIVERY, durable=True
             )
             delivered.counts["open again"] += 1
     return delivered

@@ -17,7 +17,7 @@ from bridge.journey.text import Style, chat_entries, entry_text
 from bridge.journey.text_format import CONTROLS, clock_time, in_zone
 from bridge.mapping import PushInteraction
 from bridge.store.entities import Interaction
-from bridge.store.ledger import ENTRY_SLOT, LINK_SLOT
+from bridge.store.intents import ENTRY_SLOT, LINK_SLOT
 
 TITLE_LENGTH = 100
 

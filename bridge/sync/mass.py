@@ -16,7 +16,7 @@ from bridge.errors import MappingError
 from bridge.model import Json
 from bridge.store import mass as books
 from bridge.store import runs
-from bridge.store.ledger import FIELDS_SLOT
+from bridge.store.intents import FIELDS_SLOT
 from bridge.store.mass import DIGEST, Delivered, Hold
 from bridge.store.writer import Priority
 from bridge.sync.anew import rules_of, told_of

@@ -18,7 +18,8 @@ from bridge.mapping import PushInteraction
 from bridge.model import Link, Write
 from bridge.store.entities import Interaction
 from bridge.store.holds import MOVED
-from bridge.store.ledger import CONTACT_SLOT, ENTRY_SLOT, Filed
+from bridge.store.intents import CONTACT_SLOT, ENTRY_SLOT
+from bridge.store.ledger import Filed
 from bridge.sync.entries import Entry, group_entries, group_of, is_told
 from bridge.sync.plan_contact import field_changes, target_of
 from bridge.sync.plan_growth import find_growths, grow, parts_told, rests

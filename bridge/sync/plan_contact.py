@@ -12,7 +12,7 @@ from bridge.mapping import OwnedValue
 from bridge.model import Json, Write
 from bridge.store.entities import Interaction
 from bridge.store.holds import field_key
-from bridge.store.ledger import CONTACT_SLOT, FIELDS_SLOT
+from bridge.store.intents import CONTACT_SLOT, FIELDS_SLOT
 from bridge.sync.plan_values import Action, Change, Destination, PersonState, no_write
 
 EMPTY: tuple[Json, ...] = (None, "", [], {})

@@ -13,7 +13,8 @@ from bridge.mapping.html_text import text_of_html
 from bridge.model import Json, Write
 from bridge.store.entities import Interaction
 from bridge.store.holds import DELETED, EDITED
-from bridge.store.ledger import GROWTH_SLOT, Filed
+from bridge.store.intents import GROWTH_SLOT
+from bridge.store.ledger import Filed
 from bridge.sync.entries import Entry, entries_of, group_of, is_told, told_of
 from bridge.sync.plan_places import doubled
 from bridge.sync.plan_values import Action, Change, Destination, PersonState, Shown, no_write

@@ -9,7 +9,8 @@ from bridge.journey.keys import marker
 from bridge.model import Link, Op, Write
 from bridge.store.entities import Interaction
 from bridge.store.holds import DELETED, EDITED, MOVED
-from bridge.store.ledger import DOUBLE_SLOT, LINK_SLOT, UNLINK_SLOT, Filed
+from bridge.store.intents import DOUBLE_SLOT, LINK_SLOT, UNLINK_SLOT
+from bridge.store.ledger import Filed
 from bridge.sync.entries import link_key
 from bridge.sync.plan_values import Action, Destination, PersonState, no_write
 

@@ -13,7 +13,7 @@ from bridge.journey.handles import Handle
 from bridge.model import Receipt
 from bridge.store import entities, people, rejects
 from bridge.store import ledger as books
-from bridge.store.ledger import (
+from bridge.store.intents import (
     ADOPTED_SLOT,
     CONTACT_SLOT,
     ENTRY_SLOT,
@@ -22,6 +22,8 @@ from bridge.store.ledger import (
     UNDO_SLOTS,
     UPDATE_SLOTS,
     Intent,
+    drop_intents,
+    set_state,
 )
 from bridge.store.writer import Priority
 from bridge.sync.entries import link_key
@@ -111,13 +113,13 @@ def _file(
         _put_back(c, runtime, connection, [item], error)
         delivered.stopped = error
     elif isinstance(error, Rejected) and error.code == "parent":
-        books.set_state(c, account_pk, [key], "open", "waits for its contact")
+        set_state(c, account_pk, [key], "open", "waits for its contact")
         delivered.counts["waiting"] += 1
     elif isinstance(error, Unavailable):
-        books.set_state(c, account_pk, [key], "uncertain", runtime.message(error))
+        set_state(c, account_pk, [key], "uncertain", runtime.message(error))
         delivered.counts["unanswered"] += 1
     elif item.slot in UNDO_SLOTS:
-        books.drop_intents(c, account_pk, [key])
+        drop_intents(c, account_pk, [key])
         delivered.refused[key] = runtime.message(error)
         delivered.counts["rejected"] += 1
     else:
@@ -138,7 +140,7 @@ def _put_back(
     account_pk = connection.account_pk
     assert account_pk is not None
     keys = [item.write.key for item in items if item.slot not in UPDATE_SLOTS]
-    books.set_state(c, account_pk, keys, "open", runtime.message(error))
+    set_state(c, account_pk, keys, "open", runtime.message(error))
     _plan_anew(c, runtime, connection, items)
 
 
@@ -152,7 +154,7 @@ def _plan_anew(c: Transaction, runtime: Runtime, connection: Connection, items: 
     account_pk = connection.account_pk
     assert account_pk is not None
     updates = [item for item in items if item.slot in UPDATE_SLOTS]
-    books.drop_intents(c, account_pk, [item.write.key for item in updates])
+    drop_intents(c, account_pk, [item.write.key for item in updates])
     entities.touch(
         c, account_pk, people.current_people(c, {item.person_id for item in updates}), runtime.sequence()
     )
@@ -169,7 +171,7 @@ def refuse(
 ) -> None:
     """Leave a write to a person: `state` is rejected, or held where nobody can say whether it stands."""
     assert connection.account_pk is not None
-    books.set_state(c, connection.account_pk, [item.write.key], state, message)
+    set_state(c, connection.account_pk, [item.write.key], state, message)
     refused = state == "rejected"
     field_name = field_named(connection, item.write, message) if refused else ""
     found = rejects.Reject(

@@ -9,7 +9,7 @@ from bridge.connector import Sink
 from bridge.model import Absent, Json, Link, Record, Write
 from bridge.store import counted, holds
 from bridge.store.counted import Row
-from bridge.store.ledger import ENTRY_SLOT
+from bridge.store.intents import ENTRY_SLOT
 from bridge.sync.reconcile_values import Findings, Sum
 from bridge.sync.runtime import Connection, Runtime
 

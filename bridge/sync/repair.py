@@ -8,7 +8,7 @@ from bridge.connector import Sink
 from bridge.model import Absent, Found, Link, Write
 from bridge.store import counted, entities, people
 from bridge.store import ledger as books
-from bridge.store.ledger import ENTRY_SLOT
+from bridge.store.intents import ENTRY_SLOT
 from bridge.store.writer import Priority
 from bridge.sync.reconcile_values import Findings
 from bridge.sync.runtime import Connection, Runtime

@@ -13,7 +13,8 @@ from sqlalchemy import select
 from bridge.journey.keys import marker
 from bridge.store import entities, holds, people
 from bridge.store import ledger as books
-from bridge.store.ledger import CONTACT_SLOT
+from bridge.store.intents import CONTACT_SLOT, changing_intents, contacts_on_their_way
+from bridge.store.members import entries_of, members_of
 from bridge.store.people import StoredNode
 from bridge.store.tables import journey
 from bridge.sync.adopted import any_standing, standing
@@ -38,15 +39,15 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
     )
     person_of_node = {node.key: person_id for person_id, found in nodes.items() for node in found}
     interactions = entities.load_interactions(c, person_of_node)
-    entry_of = books.entries_of(c, account_pk, interactions)
-    changing = books.changing(c, account_pk)
+    entry_of = entries_of(c, account_pk, interactions)
+    changing = changing_intents(c, account_pk)
     entry_of |= {one: key for key, item in changing.items() for one in item.entity_ids if one in interactions}
     former = entities.former_ids(c, interactions)
-    doubles = books.entries_of(c, account_pk, former)
+    doubles = entries_of(c, account_pk, former)
     filed = books.filed_under(c, account_pk, {*entry_of.values(), *doubles.values()})
     members = {
         key: frozenset(former.get(one, one) for one in ids)
-        for key, ids in books.members_of(c, account_pk, filed).items()
+        for key, ids in members_of(c, account_pk, filed).items()
     }
     all_contacts = {
         person_id: sorted(
@@ -61,7 +62,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
     held = holds.held(c, account_pk, {*filed, *_field_keys(connection, known)})
     taken_back = _taken_back(c, connection, interactions)
     written = books.field_states(c, account_pk, stream, known)
-    pending = books.contacts_on_their_way(c, account_pk)
+    pending = contacts_on_their_way(c, account_pk)
     mine: dict[str, list[entities.Interaction]] = {}
     for interaction in interactions.values():
         for person_id in {person_of_node[key] for key in interaction.node_keys}:

@@ -13,6 +13,7 @@ from bridge.store import collected, deliveries, mass
 from bridge.store import ledger as books
 from bridge.store.budgets import load_rows
 from bridge.store.database import instant
+from bridge.store.intents import intent_counts
 from bridge.store.tables import connection as connections
 from bridge.store.tables import cursor, delivery, record, unknown_word
 from bridge.sync.forecast import budgets_now, left_to_do
@@ -59,7 +60,7 @@ def overview(runtime: Runtime) -> dict[str, Any]:
             ]
             budgets = budgets_now(connection, used, now, past=bool(past))
             writes = (
-                books.intent_counts(c, account_pk)
+                intent_counts(c, account_pk)
                 if account_pk is not None and connection.config.push is not None
                 else {}
             )

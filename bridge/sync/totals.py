@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bridge.store import collected, deliveries, mass, rejects, runs
-from bridge.store import ledger as books
+from bridge.store.intents import intent_counts
 from bridge.store.mass import Hold
 from bridge.sync.runtime import Runtime
 
@@ -54,7 +54,7 @@ def totals(runtime: Runtime, number: int) -> Totals:
         found.rejects = rejects.filed_since(c, began)
         for connection in runtime.destinations():
             assert connection.account_pk is not None
-            found.pending.update(books.intent_counts(c, connection.account_pk))
+            found.pending.update(intent_counts(c, connection.account_pk))
             hold = mass.load_hold(c, connection.account_pk)
             if hold is not None:
                 found.held[connection.name] = hold

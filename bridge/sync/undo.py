@@ -18,7 +18,7 @@ from typing import Literal
 from bridge.journey.keys import marker
 from bridge.model import Json, Op, Write
 from bridge.store.holds import DELETED, EDITED, MOVED
-from bridge.store.ledger import CONTACT_SLOT, DOUBLE_SLOT, FIELDS_SLOT, UNDO_SLOT, Intent
+from bridge.store.intents import CONTACT_SLOT, DOUBLE_SLOT, FIELDS_SLOT, UNDO_SLOT, Intent
 from bridge.store.receipts import Written
 from bridge.sync.plan_contact import EMPTY
 from bridge.sync.plan_values import Change

@@ -13,7 +13,7 @@ from bridge.errors import PluginError
 from bridge.store import entities, holds, people, receipts
 from bridge.store import ledger as books
 from bridge.store.among import among
-from bridge.store.ledger import ENTRY_SLOT, LINK_SLOT, UNDO_SLOT, UNDO_SLOTS, Intent
+from bridge.store.intents import ENTRY_SLOT, LINK_SLOT, UNDO_SLOT, UNDO_SLOTS, Intent, load_intents
 from bridge.store.receipts import Written
 from bridge.store.runs import Run, load_run, runs_of
 from bridge.store.tables import account, entity, journey, ledger, reference
@@ -82,7 +82,7 @@ def _pending(c: Transaction, runtime: Runtime) -> list[tuple[int, Intent]]:
         (connection.account_pk, item)
         for connection in runtime.crms()
         if connection.account_pk is not None
-        for item in books.load_intents(c, connection.account_pk)
+        for item in load_intents(c, connection.account_pk)
         if item.slot not in UNDO_SLOTS
     ]
 
@@ -112,7 +112,7 @@ def load_state(runtime: Runtime, connection: Connection, scope: Scope) -> UndoSt
         found = [one for one in found if one.taken_back is None]
         pending = [
             item
-            for item in books.load_intents(c, account_pk)
+            for item in load_intents(c, account_pk)
             if item.run == scope.run and item.slot not in UNDO_SLOTS
         ]
         now = _people_now(c, found, pending)

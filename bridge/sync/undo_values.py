@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bridge.model import Json, Write
-from bridge.store.ledger import Intent
+from bridge.store.intents import Intent
 from bridge.store.receipts import Written
 from bridge.sync.plan_values import Change
 

@@ -6,9 +6,16 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection as Transaction
 
-from bridge.store import ledger as books
 from bridge.store import receipts
-from bridge.store.ledger import REDO_SLOT, UNDO_SLOT, UNDO_SLOTS, Intent
+from bridge.store.intents import (
+    REDO_SLOT,
+    UNDO_SLOT,
+    UNDO_SLOTS,
+    Intent,
+    add_intents,
+    drop_intents,
+    load_intents,
+)
 from bridge.store.writer import Priority
 from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.undo import shows
@@ -49,7 +56,7 @@ def _commit(
 ) -> None:
     account_pk = connection.account_pk
     assert account_pk is not None
-    books.add_intents(c, account_pk, intents, runtime.clock())
+    add_intents(c, account_pk, intents, runtime.clock())
     drop_pending(c, runtime, connection, [step for step in steps if step.dropped is not None], run)
     released = [step for step in steps if step.kind == "release"]
     receipts.take_back(c, [pk for step in released for pk in step.receipts], run)
@@ -80,7 +87,7 @@ def pending(c: Transaction, connection: Connection, *, run: int | None = None) -
     return [
         item
         for slot in UNDO_SLOTS
-        for item in books.load_intents(c, connection.account_pk, slot=slot)
+        for item in load_intents(c, connection.account_pk, slot=slot)
         if run in (None, item.run)
     ]
 
@@ -109,7 +116,7 @@ def recall(runtime: Runtime, connection: Connection, run: int) -> int:
         for item in done:
             now = present[item.write.stream, item.write.id or ""]
             file_undone(c, runtime, connection, item, None if now.gone else now.fields)
-        books.drop_intents(c, account_pk, [item.write.key for item in begun if item.write.key not in keys])
+        drop_intents(c, account_pk, [item.write.key for item in begun if item.write.key not in keys])
 
     with runtime.identity_lock:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)

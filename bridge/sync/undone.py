@@ -15,7 +15,16 @@ from bridge.store import ledger as books
 from bridge.store.among import among
 from bridge.store.database import dumps, micros, upsert
 from bridge.store.holds import DELETED, UNDONE, Hold, add_holds, all_holds, field_key, hold_undone, release
-from bridge.store.ledger import FIELDS_SLOT, GROWTH_SLOT, LINK_SLOT, REDO_SLOT, UNDO_SLOT, Intent
+from bridge.store.intents import (
+    FIELDS_SLOT,
+    GROWTH_SLOT,
+    LINK_SLOT,
+    REDO_SLOT,
+    UNDO_SLOT,
+    Intent,
+    drop_intents,
+)
+from bridge.store.members import save_members
 from bridge.store.receipts import Written
 from bridge.store.runs import load_run
 from bridge.store.tables import entity, field_ledger, ledger, member
@@ -64,7 +73,7 @@ def file_undone(
         _let_back(c, account_pk, place, held, now)
     else:
         hold_undone(c, account_pk, held, now, run=item.run)
-    books.drop_intents(c, account_pk, [write.key])
+    drop_intents(c, account_pk, [write.key])
 
 
 def _let_back(c: Transaction, account_pk: int, place: Place, held: Collection[str], now: datetime) -> None:
@@ -89,8 +98,8 @@ def drop_pending(
         if item.slot == FIELDS_SLOT:
             held = [field_key(item.write.stream, item.write.id or "", name) for name in item.write.fields]
         elif item.slot == GROWTH_SLOT:
-            books.save_members(c, account_pk, key, item.entity_ids)
-        books.drop_intents(c, account_pk, [key])
+            save_members(c, account_pk, key, item.entity_ids)
+        drop_intents(c, account_pk, [key])
         rejects.close_for_intent(c, account_pk, key)
         hold_undone(c, account_pk, held, runtime.clock(), run=run)
 

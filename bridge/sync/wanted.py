@@ -12,7 +12,8 @@ from bridge.journey.handles import spellings
 from bridge.journey.text import Style
 from bridge.model import Json, Person, Record
 from bridge.store import entities, people
-from bridge.store.ledger import CONTACT_SLOT, Filed
+from bridge.store.intents import CONTACT_SLOT
+from bridge.store.ledger import Filed
 from bridge.store.people import StoredNode
 from bridge.sync.plan import entries_to_read, plan_person
 from bridge.sync.plan_contact import fields_to_read

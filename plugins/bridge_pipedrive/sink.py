@@ -172,7 +172,7 @@ class _Push:
         try:
             for write in lane:
                 self.receipts.put(self._one(write))
-        except BaseException as error:
+        except BaseException as error:  # a lane is a thread: whoever takes the receipts raises it
             self.receipts.put(error)
 
     def stop(self) -> None:

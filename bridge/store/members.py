@@ -1,0 +1,40 @@
+"""Which interaction stands in which entry of a destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, select
+
+from bridge.store.among import among
+from bridge.store.database import upsert
+from bridge.store.people import chunks
+from bridge.store.tables import member
+
+
+def save_members(c: Connection, account_pk: int, key: str, entity_ids: Iterable[str]) -> None:
+    """Claim interactions for an entry; one that stands in another entry stays there."""
+    rows = [{"account_pk": account_pk, "entity_id": entity_id, "key": key} for entity_id in entity_ids]
+    upsert(c, member, rows, conflict=["account_pk", "entity_id"])
+
+
+def entries_of(c: Connection, account_pk: int, entity_ids: Iterable[str]) -> dict[str, str]:
+    """Return the key of the entry each interaction stands in, or is about to."""
+    found: dict[str, str] = {}
+    for part in chunks(entity_ids):
+        query = select(member.c.entity_id, member.c.key).where(
+            member.c.account_pk == account_pk, member.c.entity_id.in_(part)
+        )
+        found |= {row.entity_id: row.key for row in c.execute(query)}
+    return found
+
+
+def members_of(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the interactions that stand in each entry."""
+    query = select(member.c.key, member.c.entity_id).where(
+        member.c.account_pk == account_pk, among(member.c.key, keys)
+    )
+    found: dict[str, set[str]] = {}
+    for key, entity_id in c.execute(query):
+        found.setdefault(key, set()).add(entity_id)
+    return {key: frozenset(ids) for key, ids in found.items()}
