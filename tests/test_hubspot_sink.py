@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 from hubspot_world import WHEN, World, contact_write, key, note, world
 
-from bridge import AuthError, Field, Found, Link, RateLimited, Rejected, Unavailable, Write
+from bridge import AuthError, Field, Found, Json, Link, RateLimited, Rejected, Unavailable, Write
+from bridge_hubspot import sink
+from bridge_hubspot.client import Answer, Client
 
 KEY = Field(name="crmbridge_key", label="crmbridge key", unique=True)
 
@@ -144,7 +147,65 @@ def test_the_same_contact_pushed_again_is_recognised_and_not_doubled(portal: Wor
     assert len(portal.hub.objects("contacts")) == 2
 
 
-def test_after_too_many_calls_nothing_more_is_sent(portal: World) -> None:
+@pytest.fixture
+def lanes(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Set how many batches go side by side, and how many writes each holds."""
+
+    def narrow(lanes: int, batch: int) -> None:
+        monkeypatch.setattr(sink, "LANES", lanes)
+        monkeypatch.setattr(sink, "BATCH", batch)
+
+    return narrow
+
+
+def test_batches_of_one_kind_are_on_their_way_together(
+    portal: World, lanes: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lanes(4, 5)
+    contact = portal.contact()
+    all_of_them = threading.Barrier(4, timeout=20)
+    sent = Client.send
+
+    def send(client: Client, url: str, body: Json) -> Answer:
+        all_of_them.wait()
+        return sent(client, url, body)
+
+    monkeypatch.setattr(Client, "send", send)
+    receipts = portal.push(*(note(number, contact) for number in range(20)))
+    assert [receipt.error for receipt in receipts.values()] == [None] * 20
+    assert len(portal.hub.timeline(contact)) == 20
+
+
+def test_a_push_that_is_given_up_starts_no_further_batch(
+    portal: World, lanes: Callable[[int, int], None]
+) -> None:
+    lanes(2, 5)
+    contact = portal.contact()
+    portal.hub.levers.slow(0.05, path="/batch/create", times=20)
+    before = len(portal.hub.calls)
+    receipts = iter(portal.connector.push([note(number, contact) for number in range(100)]))
+    next(receipts)
+    receipts.close()
+    sent = portal.calls_since(before).count("POST notes/batch/create")
+    assert sent < 8
+    assert len(portal.hub.timeline(contact)) == 5 * sent
+
+
+def test_where_some_of_many_batches_meet_too_many_calls_each_write_has_its_own_receipt(
+    portal: World, lanes: Callable[[int, int], None]
+) -> None:
+    lanes(4, 5)
+    contact = portal.contact()
+    portal.hub.levers.fail(429, path="/batch/create", nth=3, times=2, retry_after=7)
+    receipts = portal.push(*(note(number, contact) for number in range(60)))
+    stand = [receipt for receipt in receipts.values() if receipt.error is None]
+    assert all(isinstance(one.error, RateLimited) for one in receipts.values() if one.error is not None)
+    assert {receipt.id for receipt in stand} == {one["id"] for one in portal.hub.timeline(contact)}
+    assert 10 <= len(stand) < 60
+
+
+def test_after_too_many_calls_nothing_more_is_sent(portal: World, lanes: Callable[[int, int], None]) -> None:
+    lanes(1, 100)
     contact = portal.contact()
     portal.hub.levers.fail(429, path="/batch/create", nth=2, retry_after=7)
     before = len(portal.hub.calls)
@@ -157,7 +218,10 @@ def test_after_too_many_calls_nothing_more_is_sent(portal: World) -> None:
     assert len(portal.hub.timeline(contact)) == 100
 
 
-def test_after_an_outage_only_the_batch_on_its_way_is_uncertain(portal: World) -> None:
+def test_after_an_outage_only_the_batch_on_its_way_is_uncertain(
+    portal: World, lanes: Callable[[int, int], None]
+) -> None:
+    lanes(1, 100)
     contact = portal.contact()
     portal.hub.levers.fail(502, path="/batch/create", commits=0.0)
     receipts = portal.push(*(note(number, contact) for number in range(150)))

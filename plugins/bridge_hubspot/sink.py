@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from typing import TypeVar
 
-from bridge import BridgeError, Json, Receipt, Rejected, Write
+from bridge import BridgeError, Json, Receipt, Rejected, Unavailable, Write
 from bridge_hubspot import outcomes
 from bridge_hubspot.client import Answer, Client
 from bridge_hubspot.outcomes import Done, Outcome, Pair
@@ -16,6 +17,7 @@ from bridge_hubspot.setup import Setup
 from bridge_hubspot.words import (
     BATCH,
     KEY_PROPERTY,
+    LANES,
     LINK_WRITE_BATCH,
     OBJECTS,
     UNLINK_BATCH,
@@ -42,7 +44,8 @@ class Sink:
         Carry out the writes, parents first, and yield one receipt each.
 
         Each object carries its write's key as trace id, so that HubSpot says of every row what
-        became of it; a batch that it refuses whole is sent in parts. After a 429, a refused key
+        became of it; a batch that it refuses whole is sent in parts. Batches of one kind go side by side:
+        no two of them name the same object, and what they link to stands. After a 429, a refused key
         or an outage nothing more is sent, and the rest comes back as never sent.
         """
         streams = {write.stream for write in writes if write.op == "create" and write.stream in OBJECTS}
@@ -205,30 +208,56 @@ class _Push:
         inputs: Callable[[Sequence[T]], Json],
         read: Callable[[Answer, Sequence[T]], Iterable[tuple[T, Outcome]]],
     ) -> Iterator[tuple[T, Outcome]]:
-        """
-        Send items in batches and yield what became of each.
+        """Send items in batches, a few at the same time, and yield what became of each as soon as it is known."""
+        batches = [items[start : start + size] for start in range(0, len(items), size)]
+        if len(batches) < 2:
+            for some in batches:
+                yield from self._answered(url, some, inputs, read)
+            return
+        lanes = ThreadPoolExecutor(max_workers=min(LANES, len(batches)), thread_name_prefix="hubspot")
+        try:
+            calls = [lanes.submit(self._answered, url, some, inputs, read) for some in batches]
+            for call in as_completed(calls):
+                yield from call.result()
+        except BaseException:
+            self._stopped = self._stopped or Unavailable("not sent: the push was given up")
+            raise
+        finally:
+            lanes.shutdown(cancel_futures=True)
 
-        Where a batch is refused whole, what it names is to blame; where it names nothing, its
-        halves are sent, until the bad one stands alone.
+    def _answered(
+        self,
+        url: str,
+        items: Sequence[T],
+        inputs: Callable[[Sequence[T]], Json],
+        read: Callable[[Answer, Sequence[T]], Iterable[tuple[T, Outcome]]],
+    ) -> list[tuple[T, Outcome]]:
         """
-        queue = [list(items[start : start + size]) for start in range(0, len(items), size)]
+        Send one batch and return what became of each item.
+
+        Where it is refused whole, what it names is to blame; where it names nothing, its halves are
+        sent, until the bad one stands alone.
+        """
+        queue = [list(items)]
+        found: list[tuple[T, Outcome]] = []
         while queue:
             some = queue.pop(0)
             if self._stopped is not None:
-                yield from ((item, outcomes.not_sent(self._stopped)) for item in some)
+                stopped = outcomes.not_sent(self._stopped)
+                found += [(item, stopped) for item in some]
                 continue
             try:
-                found = list(read(self._client.send(url, {"inputs": inputs(some)}), some))
+                found += read(self._client.send(url, {"inputs": inputs(some)}), some)
             except Rejected as error:
                 blamed = outcomes.to_blame(error, some)
-                found = [(item, outcomes.completed(error)) for item in blamed]
+                found += [(item, outcomes.completed(error)) for item in blamed]
                 rest = [item for item in some if all(item is not one for one in blamed)]
                 middle = 0 if blamed else len(rest) // 2
                 queue[:0] = [part for part in (rest[:middle], rest[middle:]) if part]
             except BridgeError as error:
-                self._stopped = error
-                found = [(item, error) for item in some]
-            yield from found
+                self._stopped = self._stopped or error
+                found += [(item, error) for item in some]
+        return found
 
 
 def _create_input(write: Write, *, keyed: bool) -> dict[str, Json]:

@@ -12,6 +12,9 @@ PAUSE = 10.0
 KEY_PROPERTY = "crmbridge_key"
 GROUP = "crmbridge"
 
+LANES = 8
+"""Batches that are on their way at the same time; the budgets say how many may start."""
+
 BATCH = 100
 HISTORY_BATCH = 50
 SEARCH_PAGE = 200

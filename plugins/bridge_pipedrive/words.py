@@ -37,8 +37,8 @@ DAILY_RETRY = 3600.0
 KEY_FIELD = "Key of crmbridge"
 """The person field that holds a write's key, by which a person of ours is found again."""
 
-LANES = 4
-"""Contacts that are written to at the same time."""
+LANES = 8
+"""Contacts that are written to at the same time; the budgets say how many calls may start."""
 
 BURST = "burst"
 TOKENS = "tokens"
