@@ -23,7 +23,7 @@ from bridge.sync.runtime import Runtime
 from bridge.testing.server import Call
 from bridge_pipedrive import SPEC, Pipedrive
 from bridge_pipedrive.sandbox import PipedriveSandbox
-from bridge_whatsapp.sandbox import BUSINESS
+from bridge_whatsapp.sandbox import BUSINESS, Sender, batch, serialise, text_message
 
 TOKEN = "a-token-of-the-tests"
 DAY = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
@@ -148,6 +148,30 @@ def test_somebody_new_becomes_a_person_once_and_is_shown_as_waiting(
     assert shown["Waiting on channel"] == "whatsapp"
     assert len(shown["Key of crmbridge"]) == 12
     assert len(crm.timeline("persons", person.id)) == 1
+
+
+def test_a_number_gives_way_to_the_name_and_the_same_day_is_written_once(
+    tmp_path: Path, crm: PipedriveSandbox
+) -> None:
+    with running(tmp_path, crm, fields=True) as runtime:
+        connector = runtime.connections["crm"].connector
+        assert isinstance(connector, Pipedrive)
+        connector.create("persons", runtime.connections["crm"].mapping.properties["persons"])
+        for name, at in (
+            ("", DAY),
+            ("Ana Souza", DAY + timedelta(hours=1)),
+            ("Ana Souza", DAY + timedelta(hours=2)),
+        ):
+            sender = Sender(name=name, wa_id=phone(0))
+            before = len(crm.calls)
+            receive(runtime, iter([serialise(batch([text_message(sender, "Oi!", at=at)]))]))
+            cycle_once(runtime)
+            if not name:
+                assert [one["name"] for one in crm.objects("persons")] == [f"+{phone(0)}"]
+            cycle_once(runtime)
+    [person] = crm.objects("persons")
+    assert person["name"] == "Ana Souza"
+    assert [call for call in writes(crm.calls[before:]) if "persons" in call] == []
 
 
 @pytest.mark.parametrize("commits", [0.0, SPEC.settle / 2])

@@ -370,6 +370,44 @@ def test_what_did_not_change_is_not_even_read(destination: Destination) -> None:
     assert plan_person(state, destination) == []
 
 
+def test_an_instant_of_the_day_that_the_crm_shows_is_not_written_again(destination: Destination) -> None:
+    brazil = replace(destination, zone=ZoneInfo("America/Sao_Paulo"))
+    written = {"waiting": FieldState(sent="2026-11-20T12:00:00Z", as_read="2026-11-20")}
+
+    def wanted(since: str, zoned: Destination) -> list[str]:
+        view = {"waiting_since": since}
+        state = replace(person(view=view, written=written), present={"waiting": "2026-11-20"})
+        assert bool(fields_to_read(state, zoned)) == bool(plan_person(state, zoned))
+        unknown = {"waiting": FieldState(sent="2026-11-20T12:00:00Z", as_read=None)}
+        assert kinds(plan_person(replace(state, written=unknown), zoned)) == kinds(plan_person(state, zoned))
+        return kinds(plan_person(state, zoned))
+
+    assert wanted("2026-11-21T02:59:00Z", brazil) == []
+    assert wanted("2026-11-21T03:00:00Z", brazil) == ["fields"]
+    assert wanted("2026-11-21T02:59:00Z", destination) == ["fields"]
+    assert wanted("", brazil) == ["fields"]
+
+
+@pytest.mark.parametrize(
+    ("present", "name", "expected"),
+    [
+        ("+5511973914862", "Ana", ["fields"]),
+        ("+5511973914862", "ana@example.com", ["conflict"]),
+        ("+55 11 97391-4862", "Ana", ["conflict"]),
+        ("Dona Ana", "Ana", ["conflict"]),
+    ],
+    ids=["while nobody edited it", "not by another address", "edited a little", "edited"],
+)
+def test_a_number_that_stood_for_a_name_gives_way_to_the_name(
+    destination: Destination, present: str, name: str, expected: list[str]
+) -> None:
+    number = "+5511973914862"
+    written = {"name": FieldState(sent=number, as_read=number)}
+    handles = frozenset({number, "ana@example.com"})
+    state = person(view={"display_name": name}, written=written, handles=handles)
+    assert kinds(plan_person(replace(state, present={"name": present}), destination)) == expected
+
+
 def test_fields_that_the_crm_lacks_are_left_out(destination: Destination) -> None:
     lacking = replace(destination, lacking=frozenset({"waiting"}))
     view = {"waiting_since": SINCE, "display_name": "Ana"}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from bridge.config import Push
 from bridge.journey.keys import marker
@@ -13,9 +15,11 @@ from bridge.model import Json, Write
 from bridge.store.entities import Interaction
 from bridge.store.holds import field_key
 from bridge.store.intents import CONTACT_SLOT, FIELDS_SLOT
+from bridge.store.ledger import FieldState
 from bridge.sync.plan_values import Action, Change, Destination, PersonState, no_write
 
 EMPTY: tuple[Json, ...] = (None, "", [], {})
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def fields_to_read(state: PersonState, destination: Destination) -> tuple[str, ...]:
@@ -95,9 +99,10 @@ def field_changes(state: PersonState, destination: Destination) -> list[Action]:
     actions: list[Action] = []
     for name, owned in sorted(wanted.items()):
         now = state.present.get(name)
-        if now == owned.value or (now in EMPTY and owned.value in EMPTY):
+        if _as_shown(owned.value, now, destination) == now or (now in EMPTY and owned.value in EMPTY):
             continue
-        if owned.owns in ("if_empty", "newest") and now not in EMPTY:
+        fills = now in EMPTY or _is_placeholder(state, name, now, owned.value)
+        if owned.owns in ("if_empty", "newest") and not fills:
             if not _same(now, owned.value):
                 actions.append(_conflict(state, destination, name, now, owned))
             continue
@@ -142,6 +147,31 @@ def _conflict(
     )
 
 
+def _is_written(value: Json, before: FieldState, destination: Destination) -> bool:
+    """Tell whether a field got this value, or one of which the CRM shows the same."""
+    shown = before.as_read
+    return before.sent == value or (shown is not None and _as_shown(value, shown, destination) == shown)
+
+
+def _as_shown(value: Json, shown: Json, destination: Destination) -> Json:
+    """Return an instant as the CRM shows it where it shows a day: the day in its account's time zone."""
+    if not isinstance(value, str) or not isinstance(shown, str) or not _DAY.fullmatch(shown):
+        return value
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return at.astimezone(destination.zone).date().isoformat() if at.tzinfo else value
+
+
+def _is_placeholder(state: PersonState, name: str, now: Json, wanted: Json) -> bool:
+    """Tell whether a field still shows the number or address that we put there for want of a name."""
+    before = state.written.get(name)
+    if before is None or now not in (before.sent, before.as_read):
+        return False
+    return str(now).casefold() in state.handles and str(wanted).casefold() not in state.handles
+
+
 def _same(now: Json, wanted: Json) -> bool:
     """Tell whether two values differ in writing only, as a telephone number with and without blanks."""
     one, other = ("".join(filter(str.isalnum, str(value).casefold())) for value in (now, wanted))
@@ -160,7 +190,7 @@ def _differing(state: PersonState, destination: Destination) -> dict[str, OwnedV
         before = state.written.get(name)
         if before is None and owned.value in EMPTY:
             continue
-        if before is None or before.sent != owned.value:
+        if before is None or not _is_written(owned.value, before, destination):
             found[name] = owned
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
 from bridge.config import Push
@@ -52,8 +52,8 @@ class Destination:
     """
     A CRM account that may be written to, with the rules of its mapping.
 
-    `lacking` are contact fields that the mapping owns and the CRM does not have yet. An entry that was
-    written less than `rest` seconds before `now` takes in nothing more until then.
+    `lacking` are contact fields that the mapping owns and the CRM does not have yet, `zone` is where its
+    days begin. An entry that was written less than `rest` seconds before `now` takes in nothing more until then.
     """
 
     account_pk: int
@@ -64,6 +64,7 @@ class Destination:
     mapping: MappingFile
     style: Style
     lacking: frozenset[str] = frozenset()
+    zone: tzinfo = UTC
     now: datetime | None = None
     rest: float = 0.0
 
@@ -98,9 +99,10 @@ class PersonState:
     """
     One person as a destination's plan needs to know them.
 
-    People: `contacts` are the ids of their contacts there, `candidates` those they might be when nothing
-    decides, `yielding` contacts of our making beside their own one, `pending` the key of a contact being
-    created, `taken_back` that of one that an undo archived, `deals` those of their only contact.
+    People: `handles` are their addresses, numbers and ids in channels, `contacts` the ids of their contacts
+    there, `candidates` those they might be when nothing decides, `yielding` contacts of our making beside
+    their own one, `pending` the key of a contact being created, `taken_back` that of one that an undo
+    archived, `deals` those of their only contact.
 
     Interactions: `carried` says which of several contacts carried one, `shared` the contacts of the others in
     one, `parties` the contacts of everybody in one.
@@ -117,6 +119,7 @@ class PersonState:
     person_id: str
     name: str
     contacts: tuple[str, ...]
+    handles: frozenset[str] = frozenset()
     candidates: tuple[str, ...] = ()
     pending: str | None = None
     interactions: tuple[Interaction, ...] = ()

@@ -90,6 +90,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 person_id=person_id,
                 name=view.get("display_name", ""),
                 contacts=ids,
+                handles=_handles(found),
                 candidates=_contacts_among(found, candidates, account_pk),
                 pending=pending.get(person_id),
                 interactions=own,
@@ -119,6 +120,13 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
             )
         )
     return states
+
+
+def _handles(nodes: Sequence[StoredNode]) -> frozenset[str]:
+    """Return the addresses and numbers of a person, and their bare ids in the channels, in lower case."""
+    values = {handle.value for node in nodes for handle, _ in node.handles.values()}
+    values |= {node.key.rpartition(":")[2] for node in nodes}
+    return frozenset(value.casefold() for value in values)
 
 
 def _own_contacts(ids: Sequence[str], made: Collection[str]) -> tuple[str, ...]:

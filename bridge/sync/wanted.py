@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.config import Push
 from bridge.connector import Describer, Sink
@@ -52,9 +53,19 @@ def destination_of(runtime: Runtime, connection: Connection, *, rests: bool = Fa
             names=_owner_names(runtime),
         ),
         lacking=lacking_fields(connection),
+        zone=_zone_of(connection),
         now=runtime.clock() if rests else None,
         rest=(connection.config.push or PREVIEW).grow_after,
     )
+
+
+def _zone_of(connection: Connection) -> ZoneInfo:
+    """Return the time zone of a connection's account, UTC where it names none that is known."""
+    assert connection.account is not None
+    try:
+        return ZoneInfo(connection.account.time_zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
 
 
 def _owner_names(runtime: Runtime) -> dict[str, str]:
