@@ -85,7 +85,12 @@ class Hint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """An association of a write: `to` is a vendor id of `stream`, or the key of a write in the same plan."""
+    """
+    An association of a write: `to` is a vendor id of `stream`, or the key of a write in the same plan.
+
+    `role` is what is linked: `contact` or `deal`; `move` is a contact that an entry moves to or from.
+    Where an entry can stand on one contact only, linking it by `move` takes it off the other.
+    """
 
     stream: str
     to: str

@@ -259,6 +259,12 @@ def test_links_are_made_and_unmade_each_for_itself(company: World) -> None:
     [shown] = company.crm.objects("activities")
     assert [one["person_id"] for one in shown["participants"]] == [int(ana), int(rui)]
     assert shown["deal_id"] == int(deal)
+    moved = [Link(stream="persons", to=one, role="move") for one in (bia, ana)]
+    receipts = company.push(
+        change(8, "link", "notes", text, moved[0]), change(9, "unlink", "notes", text, moved[1])
+    )
+    assert [receipt.error for receipt in receipts.values()] == [None, None]
+    assert company.crm.objects("notes")[0]["person_id"] == int(bia)
     company.push(change(7, "unlink", "activities", entry, Link(stream="persons", to=ana), to_deal))
     [shown] = company.crm.objects("activities")
     assert ([one["person_id"] for one in shown["participants"]], shown["deal_id"]) == ([int(rui)], None)

@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 
 from benchmarks.delivery import bodies, phone, receive
+from benchmarks.measure import ROOT
 from bridge import Request
 from bridge.config import parse_config
-from bridge.engine import cycle
+from bridge.engine import cycle, undo
 from bridge.engine.opening import learn_account, open_runtime
 from bridge.model import Created
+from bridge.store import runs
 from bridge.store.deliveries import delivery_row, insert_deliveries
 from bridge.store.writer import Priority
 from bridge.sync.collect import collect
 from bridge.sync.runtime import Runtime
+from bridge.sync.undo_state import Scope
 from bridge.testing.server import Call
 from bridge_pipedrive import SPEC, Pipedrive
 from bridge_pipedrive.sandbox import PipedriveSandbox
@@ -33,6 +36,7 @@ store: sqlite:///{folder}/store.db
 connections:
   crm:
     connector: pipedrive
+    {more}
     settings:
       api_token: "${{env:PIPEDRIVE_TOKEN}}"
       webhook_password: "${{env:PIPEDRIVE_TOKEN}}"
@@ -56,9 +60,13 @@ def crm() -> Iterator[PipedriveSandbox]:
 
 
 @contextmanager
-def running(folder: Path, crm: PipedriveSandbox, *, fields: bool = False) -> Iterator[Runtime]:
+def running(
+    folder: Path, crm: PipedriveSandbox, *, fields: bool = False, more: str = ""
+) -> Iterator[Runtime]:
     """Open crmbridge on a store of the test, with the account learned."""
-    text = CONFIG.format(folder=folder, url=crm.url, account=BUSINESS.waba, fields=str(fields).lower())
+    text = CONFIG.format(
+        folder=folder, url=crm.url, account=BUSINESS.waba, fields=str(fields).lower(), more=more
+    )
     with open_runtime(parse_config(text, file="test", folder=folder), lock_as="test") as runtime:
         for connection in runtime.connections.values():
             learn_account(runtime, connection)
@@ -77,12 +85,12 @@ def people(crm: PipedriveSandbox, count: int) -> list[str]:
     ]
 
 
-def cycle_once(runtime: Runtime) -> None:
+def cycle_once(runtime: Runtime, run: int = 1) -> None:
     """Pull, resolve and deliver, as `crmbridge sync` does."""
     crm = runtime.connections["crm"]
-    cycle.pull(runtime, crm, run=1, force=True, whole=True)
-    cycle.settle_inbox(runtime, run=1)
-    cycle.deliver_all(runtime, crm, run=1)
+    cycle.pull(runtime, crm, run=run, force=True, whole=True)
+    cycle.settle_inbox(runtime, run=run)
+    cycle.deliver_all(runtime, crm, run=run)
 
 
 def writes(calls: list[Call]) -> Counter[str]:
@@ -222,6 +230,24 @@ def merged_persons(tmp_path: Path, crm: PipedriveSandbox, *, webhooks: bool) -> 
             cycle_once(runtime)
             cycle_once(runtime)
     return survivor, loser
+
+
+def test_a_note_moves_to_the_person_that_a_rep_entered_and_back_with_an_undo(
+    tmp_path: Path, crm: PipedriveSandbox
+) -> None:
+    shipped = (ROOT / "mappings" / "pipedrive.yaml").read_text(encoding="utf-8")
+    (tmp_path / "notes.yaml").write_text(shipped.replace("whatsapp: activities", "whatsapp: notes", 1))
+    with running(tmp_path, crm, more=f"mapping: {tmp_path}/notes.yaml") as runtime:
+        receive(runtime, bodies(1, 1, DAY))
+        cycle_once(runtime)
+        [ours] = [one["id"] for one in crm.objects("persons")]
+        theirs = crm.create("persons", {"name": "Cliente", "phones": [{"value": f"+{phone(0)}"}]})
+        cycle_once(runtime, run=2)
+        assert [len(crm.timeline("persons", one)) for one in (ours, theirs)] == [0, 1]
+        for _ in range(2):
+            runtime.writer.run(runs.start_run, "sync", runtime.clock(), priority=Priority.LIVE)
+        undo.undo(runtime, Scope(run=2))
+        assert [len(crm.timeline("persons", one)) for one in (ours, theirs)] == [1, 0]
 
 
 def test_a_merge_that_a_webhook_told_is_followed_at_once(tmp_path: Path, crm: PipedriveSandbox) -> None:

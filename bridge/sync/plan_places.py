@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from bridge.journey.keys import marker
@@ -98,10 +98,12 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
         title = f"{filed.stream} {filed.ext_id}, which others took part in"
         if not shared:
             title = f"{filed.stream} {filed.ext_id}, from contact {', '.join(sorted(filed.contacts))}"
-        yield _link(state, destination, key, filed, "link", [here], title)
+        to = [Link(stream=destination.contact_stream, to=here, role="contact" if shared else "move")]
+        yield _link(state, destination, key, filed, "link", to, title)
     elif strangers:
         title = f"{filed.stream} {filed.ext_id}, now on contact {here}"
-        yield _link(state, destination, key, filed, "unlink", sorted(strangers), title)
+        off = [Link(stream=destination.contact_stream, to=one, role="move") for one in sorted(strangers)]
+        yield _link(state, destination, key, filed, "unlink", off, title)
 
 
 def _as_left(now: Collection[str], filed: Filed, here: str) -> bool:
@@ -115,20 +117,14 @@ def _link(
     key: str,
     filed: Filed,
     op: Op,
-    contacts: list[str],
+    links: Sequence[Link],
     title: str,
 ) -> Action:
     slot = LINK_SLOT if op == "link" else UNLINK_SLOT
-    name = link_key(destination.account_key, key, contacts[0])
+    name = link_key(destination.account_key, key, links[0].to)
     if op == "unlink":
-        name = marker(destination.account_key, f"{key}/{','.join(contacts)}", UNLINK_SLOT)
-    write = Write(
-        key=name,
-        op=op,
-        stream=filed.stream,
-        id=filed.ext_id,
-        links=tuple(Link(stream=destination.contact_stream, to=one, role="contact") for one in contacts),
-    )
+        name = marker(destination.account_key, f"{key}/{','.join(link.to for link in links)}", UNLINK_SLOT)
+    write = Write(key=name, op=op, stream=filed.stream, id=filed.ext_id, links=tuple(links))
     return replace(
         no_write("link" if op == "link" else "unlink", state, (), ""),
         write=write,

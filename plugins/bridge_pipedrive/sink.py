@@ -116,7 +116,12 @@ class Sink:
         return {**body, "custom_fields": {**(body.get("custom_fields") or {}), code: key}}
 
     def _relinked(self, write: Write, path: str) -> dict[str, Json]:
-        """Return what an entry's links must become, nothing where they are so already."""
+        """
+        Return what an entry's links must become, nothing where they are so already.
+
+        A note has one person, whom a change of `person_id` replaces (OpenAPI description, PUT /notes/{id}, read
+        2026-11-22); so it is put on another only where it moves there.
+        """
         row = self._client.get_if_there(path)
         if row is None:
             raise Rejected(f"{LABELS[write.stream]} {write.id} is no longer in Pipedrive", code="404")
@@ -135,13 +140,14 @@ class Sink:
             if name is None or write.stream == "persons":
                 raise Rejected(f"Pipedrive links no {LABELS[write.stream]} to {link.stream!r}", code="link")
             now = row.get(name)
-            if adds and now not in (None, "") and str(now) != link.to:
+            moves = link.role == "move" and write.stream == "notes"
+            if adds and not moves and now not in (None, "") and str(now) != link.to:
                 raise Rejected(
                     f"{LABELS[write.stream]} {write.id} belongs to {link.stream} {now} already, and Pipedrive lets it"
                     " belong to one only",
                     code="link",
                 )
-            if adds and now in (None, ""):
+            if adds and str(now) != link.to:
                 body[name] = int(link.to) if link.to.isdecimal() else link.to
             elif not adds and str(now) == link.to:
                 body[name] = None
