@@ -147,6 +147,13 @@ class Http(Protocol):
         423, time-outs and broken connections, Rejected on other 4xx.
         """
 
+    def pause(self, seconds: float, *, budget: str | None = None) -> None:
+        """
+        Start no call of this budget for so long, after a refusal in `accept` that only the connector understands.
+
+        Longer than the budget's own span, it can only mean the day: no call of the account starts, in any process.
+        """
+
 
 class Context(Protocol):
     """What the engine lends to a connector for its life."""

@@ -90,6 +90,10 @@ class Session:
         if before == self.connection != account:
             self._shared.move(before, account)
 
+    def pause(self, seconds: float, *, budget: str | None = None) -> None:
+        """Start no call of this budget for so long: the vendor refused one in words that only its connector knows."""
+        self._shared.block(self.account, budget, seconds)
+
     def close(self) -> None:
         """Give back the sockets."""
         self._session.close()

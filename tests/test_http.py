@@ -12,6 +12,7 @@ import pytest
 import responses
 
 from bridge import AuthError, Budget, ConfigError, PluginError, RateLimited, Rejected, Unavailable
+from bridge.budgets.book import MemoryBook
 from bridge.http import Budgets, MemoryTokens, Redactor, Session, json_of
 
 URL = "https://crm.example/v1/things"
@@ -140,6 +141,23 @@ def test_after_a_429_no_call_of_that_budget_starts_before_its_reset(
     assert time.slept == []
     second.request("GET", URL, budget="search")
     assert sum(time.slept) == pytest.approx(12.0)
+
+
+def test_what_only_the_connector_understands_stops_the_account_in_every_process(
+    wire: responses.RequestsMock, time: Time
+) -> None:
+    book = MemoryBook()
+    budgets = (Budget(name="burst", calls=9, seconds=2), Budget(name="day", calls=999, seconds=86_400))
+    first, second = (
+        session(time, *budgets, shared=Budgets(now=time, clock=time, book=book)) for _ in range(2)
+    )
+    for one in (first, second):
+        one.charge_to("acme:1")
+    first.pause(600.0, budget="burst")
+    with pytest.raises(RateLimited, match="refused by its vendor") as caught:
+        second.request("GET", URL)
+    assert caught.value.wait == pytest.approx(600.0)
+    assert len(wire.calls) == 0
 
 
 def test_a_long_reset_is_raised_without_calling_the_vendor_again(

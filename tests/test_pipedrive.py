@@ -88,6 +88,9 @@ class Wire:
         response._content = json.dumps({"success": True, "data": {"id": 1}}).encode()
         return response
 
+    def pause(self, seconds: float, *, budget: str | None = None) -> None:
+        self.paused = (seconds, budget)
+
 
 @pytest.mark.parametrize(
     ("settings", "domain", "base"),
@@ -366,7 +369,8 @@ def test_a_429_is_told_apart_by_its_headers(company: World, headers: dict[str, s
             response.headers.update(headers)
             return response
 
-    client = Client(Refusing(), {"api_token": "a"}, company.clock)  # type: ignore[arg-type]
+    wire = Refusing()
     with pytest.raises(RateLimited) as caught:
-        client.get("/v1/users/me")
+        Client(wire, {"api_token": "a"}, company.clock).get("/v1/users/me")
     assert caught.value.wait == wait
+    assert wire.paused == (wait, "burst")

@@ -237,7 +237,7 @@ def test_the_days_tokens_being_spent_is_told_and_asked_again_each_hour(company: 
     assert isinstance(error, RateLimited)
     assert error.wait == pytest.approx(3600.0)
     assert "tokens of today are spent" in str(error)
-    with pytest.raises(RateLimited, match="tokens of today"):
+    with pytest.raises(RateLimited, match="refused by its vendor"):
         company.pull("persons", "live")
 
 

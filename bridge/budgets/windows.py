@@ -111,6 +111,10 @@ class LongWindow:
         self._rest -= cost
         self.spent += cost
 
+    def is_blocked(self, at: int) -> bool:
+        """Tell whether the vendor refused a call and its wait is not over."""
+        return self._row.blocked_until > at
+
     def block(self, at: int, seconds: float) -> None:
         """Take nothing before so many seconds have passed, in no process."""
         span = span_of(self.budget, self._zone, at)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -82,8 +81,6 @@ class Client:
         domain = settings.get("company_domain")
         home = f"https://{domain}.pipedrive.com" if domain else PUBLIC
         self._base = str(settings.get("base_url", home)).rstrip("/")
-        self._lock = threading.Lock()
-        self._until: tuple[datetime, str] | None = None
 
     def at_home(self, domain: str) -> None:
         """Call the company's own address from now on, which is nearer, unless the settings name one."""
@@ -139,7 +136,6 @@ class Client:
         body: Json = None,
         accept: tuple[int, ...] = (),
     ) -> Answer | None:
-        self._ensure_welcome()
         response = self._http.request(
             method,
             f"{self._base}{path}",
@@ -155,13 +151,6 @@ class Client:
         if response.status_code in accept:
             return None
         return _answer(f"{method} {path}", response)
-
-    def _ensure_welcome(self) -> None:
-        """Raise RateLimited while the wait that Pipedrive asked for is not over: calling on makes it longer."""
-        with self._lock:
-            until = self._until
-        if until is not None and (left := (until[0] - self._clock()).total_seconds()) > 0:
-            raise RateLimited(until[1], wait=left, budget=BURST)
 
     def _refusal(self, call: str, response: requests.Response) -> RateLimited | AuthError | Rejected:
         words = _words(response)
@@ -187,8 +176,8 @@ class Client:
         return Rejected(f"Pipedrive refused {call}: {words}. {remedy}", code=str(response.status_code))
 
     def _stay_away(self, message: str, wait: float) -> RateLimited:
-        with self._lock:
-            self._until = (self._clock() + timedelta(seconds=wait), message)
+        """Let nobody of this account call for so long, and return what says so: calling on makes the wait longer."""
+        self._http.pause(wait, budget=BURST)
         return RateLimited(message, wait=wait, budget=BURST)
 
 
