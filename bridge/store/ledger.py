@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,8 @@ from bridge.store.intents import (
 )
 from bridge.store.members import save_members
 from bridge.store.people import chunks
-from bridge.store.tables import field_ledger, intent, ledger, receipt
+from bridge.store.receipts import add_receipts
+from bridge.store.tables import field_ledger, intent, ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,89 +61,97 @@ class Filed:
         return self.as_read.get(name, self.fields.get(name))
 
 
-def file_receipt(
-    c: Connection,
-    account_pk: int,
-    item: Intent,
-    *,
-    ext_id: str,
-    contact_id: str | None,
-    linked: Mapping[str, str],
-    as_read: Mapping[str, Json] | None,
-    now: datetime,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stands:
     """
-    Enter a write that stands at the CRM into the ledger and its history, and take its intent off the list.
+    A write that stands at the CRM: under which id, on which contact, and the values as the CRM shows them.
 
     `linked` are the contacts an entry was put on besides `contact_id`, by the keys of those links.
     """
-    if item.write.op in ("create", "link"):
-        row = {
+
+    item: Intent
+    ext_id: str
+    contact_id: str | None
+    linked: Mapping[str, str] = field(default_factory=dict)
+    as_read: Mapping[str, Json] | None = None
+
+
+def file_receipts(c: Connection, account_pk: int, found: Sequence[Stands], now: datetime) -> None:
+    """Enter writes that stand at the CRM into the ledger and its history, and take their intents off the list."""
+    rows = [row for one in found for row in _ledger_rows(account_pk, one, now)]
+    upsert(c, ledger, rows, conflict=["account_pk", "key"], update=["ext_id", "contact_id", "as_read"])
+    for one in found:
+        item = one.item
+        if item.slot == GROWTH_SLOT and item.entry is not None:
+            refile(
+                c,
+                account_pk,
+                item.entry,
+                fields=item.write.fields,
+                as_read=one.as_read,
+                told=item.told,
+                entity_ids=item.entity_ids,
+                now=now,
+                run=item.run,
+                mapping=item.mapping,
+            )
+        elif item.slot == UNLINK_SLOT and item.entry is not None:
+            for link in item.write.links:
+                leave_contact(c, account_pk, item.entry, link.to)
+        elif item.slot == DOUBLE_SLOT:
+            drop_entry(c, account_pk, item.write.stream, one.ext_id)
+    upsert(
+        c,
+        field_ledger,
+        [row for one in found for row in _field_rows(account_pk, one, now)],
+        conflict=["account_pk", "stream", "ext_id", "field"],
+        update=["sent", "as_read", "before", "run", "written_at"],
+    )
+    add_receipts(c, account_pk, [(one.item, one.ext_id, one.as_read) for one in found], now)
+    drop_intents(c, account_pk, [one.item.write.key for one in found])
+
+
+def _ledger_rows(account_pk: int, one: Stands, now: datetime) -> Iterator[dict[str, Any]]:
+    item = one.item
+    if item.write.op not in ("create", "link"):
+        return
+    row = {
+        "account_pk": account_pk,
+        "key": item.write.key,
+        "stream": item.write.stream,
+        "ext_id": one.ext_id,
+        "contact_id": one.contact_id,
+        "person_id": item.person_id,
+        "slot": item.slot,
+        "fields": dumps(dict(item.write.fields)),
+        "as_read": None if one.as_read is None else dumps(dict(one.as_read)),
+        "run": item.run,
+        "mapping": item.mapping,
+        "written_at": micros(now),
+        "told": item.told,
+    }
+    yield row
+    bare = {"slot": LINK_SLOT, "fields": dumps({}), "as_read": None, "told": None}
+    for key, contact_id in one.linked.items():
+        yield {**row, **bare, "key": key, "contact_id": contact_id}
+
+
+def _field_rows(account_pk: int, one: Stands, now: datetime) -> Iterator[dict[str, Any]]:
+    item, as_read = one.item, one.as_read
+    if item.slot not in (CONTACT_SLOT, FIELDS_SLOT):
+        return
+    for name, value in item.write.fields.items():
+        yield {
             "account_pk": account_pk,
-            "key": item.write.key,
             "stream": item.write.stream,
-            "ext_id": ext_id,
-            "contact_id": contact_id,
-            "person_id": item.person_id,
-            "slot": item.slot,
-            "fields": dumps(dict(item.write.fields)),
-            "as_read": None if as_read is None else dumps(dict(as_read)),
+            "ext_id": one.ext_id,
+            "field": name,
+            "sent": dumps(value),
+            "as_read": None if as_read is None or name not in as_read else dumps(as_read[name]),
+            "before": dumps(item.before.get(name)),
             "run": item.run,
-            "mapping": item.mapping,
             "written_at": micros(now),
-            "told": item.told,
         }
-        bare = {"slot": LINK_SLOT, "fields": dumps({}), "as_read": None, "told": None}
-        links = [{**row, **bare, "key": key, "contact_id": one} for key, one in linked.items()]
-        upsert(
-            c,
-            ledger,
-            [row, *links],
-            conflict=["account_pk", "key"],
-            update=["ext_id", "contact_id", "as_read"],
-        )
-    if item.slot == GROWTH_SLOT and item.entry is not None:
-        refile(
-            c,
-            account_pk,
-            item.entry,
-            fields=item.write.fields,
-            as_read=as_read,
-            told=item.told,
-            entity_ids=item.entity_ids,
-            now=now,
-            run=item.run,
-            mapping=item.mapping,
-        )
-    if item.slot in (CONTACT_SLOT, FIELDS_SLOT):
-        rows = [
-            {
-                "account_pk": account_pk,
-                "stream": item.write.stream,
-                "ext_id": ext_id,
-                "field": name,
-                "sent": dumps(value),
-                "as_read": None if as_read is None or name not in as_read else dumps(as_read[name]),
-                "before": dumps(item.before.get(name)),
-                "run": item.run,
-                "written_at": micros(now),
-            }
-            for name, value in item.write.fields.items()
-        ]
-        upsert(
-            c,
-            field_ledger,
-            rows,
-            conflict=["account_pk", "stream", "ext_id", "field"],
-            update=["sent", "as_read", "before", "run", "written_at"],
-        )
-    if item.slot == UNLINK_SLOT and item.entry is not None:
-        for link in item.write.links:
-            leave_contact(c, account_pk, item.entry, link.to)
-    if item.slot == DOUBLE_SLOT:
-        drop_entry(c, account_pk, item.write.stream, ext_id)
-    add_receipt(c, account_pk, item, ext_id=ext_id, as_read=as_read, now=now)
-    drop_intents(c, account_pk, [item.write.key])
 
 
 def follow_merge(c: Connection, account_pk: int, stream: str, loser: str, winner: str) -> None:
@@ -234,39 +243,6 @@ def refile(
         )
     )
     save_members(c, account_pk, key, entity_ids)
-
-
-def add_receipt(
-    c: Connection,
-    account_pk: int,
-    item: Intent,
-    *,
-    ext_id: str,
-    as_read: Mapping[str, Json] | None,
-    now: datetime,
-) -> None:
-    """Enter a write that was carried out into the history."""
-    links = [{"stream": link.stream, "to": link.to, "role": link.role} for link in item.write.links]
-    c.execute(
-        receipt.insert().values(
-            account_pk=account_pk,
-            run=item.run,
-            key=item.write.key,
-            entry=item.entry,
-            op=item.write.op,
-            slot=item.slot,
-            stream=item.write.stream,
-            ext_id=ext_id,
-            person_id=item.person_id,
-            fields=dumps(dict(item.write.fields)),
-            before=dumps(dict(item.before)),
-            as_read=None if as_read is None else dumps(dict(as_read)),
-            links=dumps(links),
-            entity_ids=orjson.dumps(item.entity_ids),
-            mapping=item.mapping,
-            at=micros(now),
-        )
-    )
 
 
 def file_found(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -11,7 +12,8 @@ from sqlalchemy import Connection, Select, case, func, select, update
 
 from bridge.model import Json, Link, Op
 from bridge.store.among import among
-from bridge.store.intents import UNDO_SLOT
+from bridge.store.database import dumps, insert_new, micros
+from bridge.store.intents import UNDO_SLOT, Intent
 from bridge.store.tables import receipt
 
 
@@ -49,6 +51,41 @@ class Written:
     def left(self, name: str) -> Json:
         """Return what this write left in a field, as the CRM showed it."""
         return self.as_read.get(name, self.fields.get(name))
+
+
+def add_receipts(
+    c: Connection,
+    account_pk: int,
+    carried_out: Iterable[tuple[Intent, str, Mapping[str, Json] | None]],
+    now: datetime,
+) -> None:
+    """Enter writes that were carried out into the history, each with its object's id and the values as read."""
+    rows = [
+        {
+            "account_pk": account_pk,
+            "run": item.run,
+            "key": item.write.key,
+            "entry": item.entry,
+            "op": item.write.op,
+            "slot": item.slot,
+            "stream": item.write.stream,
+            "ext_id": ext_id,
+            "person_id": item.person_id,
+            "fields": dumps(dict(item.write.fields)),
+            "before": dumps(dict(item.before)),
+            "as_read": None if as_read is None else dumps(dict(as_read)),
+            "links": dumps(
+                [{"stream": link.stream, "to": link.to, "role": link.role} for link in item.write.links]
+            ),
+            "entity_ids": orjson.dumps(item.entity_ids),
+            "mapping": item.mapping,
+            "at": micros(now),
+            "taken_back": None,
+        }
+        for item, ext_id, as_read in carried_out
+    ]
+    if rows:
+        insert_new(c, receipt, rows)
 
 
 def of_run(c: Connection, run: int) -> list[Written]:

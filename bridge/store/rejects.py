@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -146,19 +146,11 @@ def close_for_delivery(c: Connection, pk: int) -> None:
     )
 
 
-def close_for_intent(c: Connection, account_pk: int, key: str) -> None:
-    """Mark the reject of a write that has now gone through."""
-    c.execute(
-        update(reject)
-        .where(reject.c.account_pk == account_pk, reject.c.intent_key == key, reject.c.state == "open")
-        .values(state="solved")
-    )
-
-
-def close_for_intents(c: Connection, account_pk: int, keys: Sequence[str]) -> None:
-    """Mark the rejects of writes in whose place others were decided."""
-    for key in keys:
-        close_for_intent(c, account_pk, key)
+def close_for_intents(c: Connection, account_pk: int, keys: Collection[str]) -> None:
+    """Mark the rejects of writes that have now gone through, or in whose place others were decided."""
+    if keys:
+        here = (reject.c.account_pk == account_pk, reject.c.state == "open")
+        c.execute(update(reject).where(*here, among(reject.c.intent_key, keys)).values(state="solved"))
 
 
 def listed(c: Connection, group: str | None = None) -> list[dict[str, Any]]:
@@ -242,7 +234,7 @@ def _replay_write(c: Connection, row: Any, seq: int) -> None:
         again = {"rejected": "open", "held": "uncertain"}.get(found.state, found.state)
         c.execute(update(intent).where(*same).values(state=again, reason=None))
         return
-    close_for_intent(c, row.account_pk, row.intent_key)
+    close_for_intents(c, row.account_pk, [row.intent_key])
     if found is not None:
         drop_intents(c, row.account_pk, [found.key])
         touch(c, row.account_pk, current_people(c, [found.person_id]), seq)

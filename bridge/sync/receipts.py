@@ -25,6 +25,7 @@ from bridge.store.intents import (
     drop_intents,
     set_state,
 )
+from bridge.store.ledger import Stands
 from bridge.store.writer import Priority
 from bridge.sync.entries import link_key
 from bridge.sync.identify import USED, Incoming, identify
@@ -70,10 +71,19 @@ def file_receipts(
     """
 
     def work(c: Transaction) -> None:
+        stands = [
+            (by_key[one.key], one)
+            for one in receipts
+            if one.error is None and by_key[one.key].slot not in UNDO_SLOTS
+        ]
+        _stand(c, runtime, connection, stands)
+        delivered.written += len(stands)
+        delivered.counts.update(item.slot for item, _ in stands)
         for receipt in receipts:
-            _file(c, runtime, connection, by_key[receipt.key], receipt, delivered)
-        stand = [one.key for one in receipts if one.error is None and by_key[one.key].slot == ENTRY_SLOT]
-        _tell_others(c, runtime, connection, stand, {item.person_id for item in by_key.values()})
+            if receipt.error is not None or by_key[receipt.key].slot in UNDO_SLOTS:
+                _file(c, runtime, connection, by_key[receipt.key], receipt, delivered)
+        entries = [item.write.key for item, _ in stands if item.slot == ENTRY_SLOT]
+        _tell_others(c, runtime, connection, entries, {item.person_id for item in by_key.values()})
 
     contacts = (CONTACT_SLOT, *UNDO_SLOTS)
     if any(by_key[receipt.key].slot in contacts for receipt in receipts):
@@ -91,16 +101,13 @@ def _file(
     receipt: Receipt,
     delivered: Delivered,
 ) -> None:
+    """File what was refused or has no answer, and what took something back."""
     account_pk = connection.account_pk
     assert account_pk is not None
     key = item.write.key
     error = receipt.error
-    if error is None and item.slot in UNDO_SLOTS:
+    if error is None:
         file_undone(c, runtime, connection, item, receipt.as_read)
-        delivered.written += 1
-        delivered.counts[item.slot] += 1
-    elif error is None:
-        _stands(c, runtime, connection, item, receipt)
         delivered.written += 1
         delivered.counts[item.slot] += 1
     elif item.slot == CONTACT_SLOT and isinstance(error, Rejected) and error.existing_id:
@@ -196,7 +203,7 @@ def stand(runtime: Runtime, connection: Connection, item: Intent, ext_id: str) -
     """Enter a write that was found at the CRM into the books."""
 
     def work(c: Transaction) -> None:
-        _stands(c, runtime, connection, item, Receipt(key=item.write.key, id=ext_id))
+        _stand(c, runtime, connection, [(item, Receipt(key=item.write.key, id=ext_id))])
         if item.slot == ENTRY_SLOT:
             _tell_others(c, runtime, connection, [item.write.key], {item.person_id})
 
@@ -204,31 +211,41 @@ def stand(runtime: Runtime, connection: Connection, item: Intent, ext_id: str) -
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
 
 
-def _stands(c: Transaction, runtime: Runtime, connection: Connection, item: Intent, receipt: Receipt) -> None:
+def _stand(
+    c: Transaction, runtime: Runtime, connection: Connection, found: Sequence[tuple[Intent, Receipt]]
+) -> None:
+    """Enter writes that were carried out into the books."""
     account_pk = connection.account_pk
     assert account_pk is not None
+    stands = [_as_filed(connection, item, receipt) for item, receipt in found]
+    books.file_receipts(c, account_pk, stands, runtime.clock())
+    rejects.close_for_intents(c, account_pk, [item.write.key for item, _ in found])
+    for one in stands:
+        if one.item.slot == CONTACT_SLOT:
+            _know_contact(c, runtime, connection, one.item.person_id, one.item.write.key, one.ext_id)
+    # What was said while nobody knew whether an entry stands could not be told in it.
+    again = {
+        item.person_id
+        for item, _ in found
+        if item.slot in (GROWTH_SLOT, LINK_SLOT) or (item.slot == ENTRY_SLOT and item.attempts)
+    }
+    if again:
+        entities.touch(c, account_pk, people.current_people(c, again), runtime.sequence())
+
+
+def _as_filed(connection: Connection, item: Intent, receipt: Receipt) -> Stands:
     write = item.write
     ext_id = receipt.id or write.id or ""
     contacts = [link.to for link in write.links if link.stream == connection.spec.contact_stream]
     if write.stream == connection.spec.contact_stream:
         contacts = [ext_id]
-    books.file_receipt(
-        c,
-        account_pk,
-        item,
+    return Stands(
+        item=item,
         ext_id=ext_id,
         contact_id=contacts[0] if contacts else None,
         linked={link_key(connection.account_key, write.key, one): one for one in contacts[1:]},
         as_read=receipt.as_read,
-        now=runtime.clock(),
     )
-    rejects.close_for_intent(c, account_pk, write.key)
-    if item.slot == CONTACT_SLOT:
-        _know_contact(c, runtime, connection, item.person_id, write.key, ext_id)
-    # What was said while nobody knew whether an entry stands could not be told in it.
-    if item.slot in (GROWTH_SLOT, LINK_SLOT) or (item.slot == ENTRY_SLOT and item.attempts):
-        now = people.current_people(c, {item.person_id})
-        entities.touch(c, account_pk, now, runtime.sequence())
 
 
 def adopt(
@@ -282,7 +299,7 @@ def _adopt(
         mapping=connection.mapping.digest,
         now=runtime.clock(),
     )
-    rejects.close_for_intent(c, account_pk, key)
+    rejects.close_for_intents(c, account_pk, [key])
     _know_contact(c, runtime, connection, person_id, key, contact_id, made=ours)
 
 

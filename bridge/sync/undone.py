@@ -57,7 +57,7 @@ def file_undone(
     write = item.write
     place = (write.stream, write.id or "")
     found = [one for one in _covered(c, account_pk, item) if _is_covered(one, item, connection)]
-    books.add_receipt(c, account_pk, item, ext_id=place[1], as_read=as_read, now=now)
+    receipts.add_receipts(c, account_pk, [(item, place[1], as_read)], now)
     receipts.take_back(c, [one.pk for one in found], item.run)
     held: Collection[str] = [item.entry] if item.entry else []
     if write.op == "update" and write.stream == connection.spec.contact_stream:
@@ -100,7 +100,7 @@ def drop_pending(
         elif item.slot == GROWTH_SLOT:
             save_members(c, account_pk, key, item.entity_ids)
         drop_intents(c, account_pk, [key])
-        rejects.close_for_intent(c, account_pk, key)
+        rejects.close_for_intents(c, account_pk, [key])
         hold_undone(c, account_pk, held, runtime.clock(), run=run)
 
 
