@@ -12,7 +12,7 @@ PAUSE = 10.0
 KEY_PROPERTY = "crmbridge_key"
 GROUP = "crmbridge"
 
-LANES = 8
+LANES = 10
 """Batches that are on their way at the same time; the budgets say how many may start."""
 
 BATCH = 100
