@@ -192,19 +192,29 @@ def save_references(c: Connection, account_pk: int, rows: Mapping[str, Sequence[
     upsert(c, reference, found, conflict=["account_pk", "to_ref", "from_ref"])
 
 
-def referring(c: Connection, account_pk: int, to_ref: str, stream: str) -> list[dict[str, Any]]:
-    """Return the entities of `stream` that refer to a record, such as the deals of a contact."""
-    refs = c.execute(
-        select(reference.c.from_ref).where(reference.c.account_pk == account_pk, reference.c.to_ref == to_ref)
-    ).scalars()
-    ids = [ref.split("/", 1)[1] for ref in refs if ref.startswith(f"{stream}/")]
+def referring(
+    c: Connection, account_pk: int, to_refs: Iterable[str], stream: str
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the entities of `stream` that refer to each of these records, such as the deals of contacts."""
+    pairs = select(reference.c.to_ref, reference.c.from_ref).where(
+        reference.c.account_pk == account_pk, among(reference.c.to_ref, to_refs)
+    )
+    start = f"{stream}/"
+    refs = [(to, one.removeprefix(start)) for to, one in c.execute(pairs) if one.startswith(start)]
     query = select(entity.c.ext_id, entity.c.body).where(
         entity.c.account_pk == account_pk,
         entity.c.stream == stream,
-        among(entity.c.ext_id, ids),
+        among(entity.c.ext_id, {ext_id for _, ext_id in refs}),
         entity.c.deleted.is_(False),
     )
-    return [{"id": row.ext_id, **orjson.loads(row.body)} for row in c.execute(query)]
+    there = (
+        {row.ext_id: {"id": row.ext_id, **orjson.loads(row.body)} for row in c.execute(query)} if refs else {}
+    )
+    found: dict[str, list[dict[str, Any]]] = {}
+    for to, ext_id in sorted(refs):
+        if ext_id in there:
+            found.setdefault(to, []).append(there[ext_id])
+    return found
 
 
 def entities_at(c: Connection, account_pk: int, refs: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -63,6 +63,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
     taken_back = _taken_back(c, connection, interactions)
     written = books.field_states(c, account_pk, stream, known)
     pending = contacts_on_their_way(c, account_pk)
+    deals = _deals(c, account_pk, stream, {ids[0] for ids in contact_ids.values() if len(ids) == 1})
     mine: dict[str, list[entities.Interaction]] = {}
     for interaction in interactions.values():
         for person_id in {person_of_node[key] for key in interaction.node_keys}:
@@ -114,9 +115,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 },
                 view=view,
                 written=written.get(ids[0], {}) if len(ids) == 1 else {},
-                deals=_deals(c, account_pk, connection.spec.contact_stream, ids[0])
-                if len(ids) == 1 and own
-                else (),
+                deals=deals.get(ids[0], ()) if len(ids) == 1 and own else (),
             )
         )
     return states
@@ -211,16 +210,23 @@ def _contacts_among(
     return tuple(sorted(found))
 
 
-def _deals(c: Transaction, account_pk: int, contact_stream: str, contact_id: str) -> tuple[Deal, ...]:
-    return tuple(
-        Deal(
-            id=deal["id"],
-            created_at=_instant(deal.get("created_at")),
-            closed_at=_instant(deal.get("closed_at")) if deal.get("status") in ("won", "lost") else None,
-            is_open=deal.get("status") == "open",
+def _deals(
+    c: Transaction, account_pk: int, contact_stream: str, contact_ids: Iterable[str]
+) -> dict[str, tuple[Deal, ...]]:
+    """Return the deals of each of these contacts that has any."""
+    refs = {f"{contact_stream}/{one}": one for one in contact_ids}
+    return {
+        refs[ref]: tuple(
+            Deal(
+                id=deal["id"],
+                created_at=_instant(deal.get("created_at")),
+                closed_at=_instant(deal.get("closed_at")) if deal.get("status") in ("won", "lost") else None,
+                is_open=deal.get("status") == "open",
+            )
+            for deal in found
         )
-        for deal in entities.referring(c, account_pk, f"{contact_stream}/{contact_id}", DEALS)
-    )
+        for ref, found in entities.referring(c, account_pk, refs, DEALS).items()
+    }
 
 
 def _instant(text: str | None) -> datetime | None:
