@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from phonenumbers import (
     COUNTRY_CODE_TO_REGION_CODE,
@@ -18,9 +17,10 @@ from phonenumbers import (
     PhoneNumberType,
     format_number,
     national_significant_number,
-    number_type,
     parse,
 )
+
+from bridge.journey.phone_plans import Match, kind_of
 
 PhoneStrength = Literal["strong", "guarded", "none"]
 Line = tuple[str, PhoneStrength]
@@ -40,6 +40,14 @@ _STRENGTH: dict[int, PhoneStrength] = {
     PhoneNumberType.VOICEMAIL: "none",
 }
 _RUNS = "01234567890123456 98765432109876543"
+
+
+class _Number(NamedTuple):
+    """A number as it is dialled: the country's code, the digits after it, and an extension."""
+
+    country: int
+    national: str
+    extension: str | None = None
 
 
 def read_phones(raw: str, region: str, *, messenger: bool = False) -> tuple[Line, ...]:
@@ -67,11 +75,13 @@ def _read_digits(digits: str, region: str, messenger: bool) -> Line | None:
 def _read_cell(text: str, region: str) -> tuple[Line, ...]:
     """Find the numbers in free text: several in one cell, extensions, words around them."""
     matches = PhoneNumberMatcher(text, region or None, leniency=Leniency.POSSIBLE)
-    lines = [_line(match.number, False) for match in matches] or [_line(_parse(text, region), False)]
+    numbers: list[_Number | None] = [_number(match.number) for match in matches]
+    numbers = numbers or [_parse(text, region)]
+    lines = [_line(number, False) for number in numbers]
     return tuple(dict.fromkeys(line for line in lines if line is not None))
 
 
-def _understand(digits: str, region: str, messenger: bool) -> PhoneNumber | None:
+def _understand(digits: str, region: str, messenger: bool) -> _Number | None:
     """
     Read a messenger's id as international; read 00 as "+" where that is valid; else go by the region.
 
@@ -87,77 +97,96 @@ def _understand(digits: str, region: str, messenger: bool) -> PhoneNumber | None
     return _parse_digits(digits, region)
 
 
-def _parse_digits(digits: str, region: str) -> PhoneNumber | None:
+def _parse_digits(digits: str, region: str) -> _Number | None:
     """
     Do what `_parse` does, for nothing but digits and in a fifth of the time.
 
     Where a prefix or a leading zero could change what the digits mean, `_parse` itself decides.
     """
     if digits.startswith("+"):
-        country = next((code for size in (1, 2, 3) if (code := digits[1 : 1 + size]) in _COUNTRIES), "")
-        national = digits[1 + len(country) :]
-        prefixes = _prefixes_abroad(int(country)) if country else None
+        code = _country_code(digits)
+        country, prefixes = _prefixes_abroad(code)
+        national = digits[1 + len(code) :]
     else:
         country, prefixes = _prefixes_at_home(region)
         national = digits
     if prefixes is None or not 2 <= len(national) <= _LONGEST_NATIONAL or prefixes(national):
         return _parse(digits, region)
-    return PhoneNumber(country_code=int(country), national_number=int(national))
+    return _Number(country, national)
 
 
 _COUNTRIES = frozenset(map(str, COUNTRY_CODE_TO_REGION_CODE))
 _LONGEST_NATIONAL = 15
-Match = Callable[[str], object]
+
+
+def _country_code(digits: str) -> str:
+    """Return the country's code at the start of an international number, empty where there is none."""
+    for end in (2, 3, 4):
+        if digits[1:end] in _COUNTRIES:
+            return digits[1:end]
+    return ""
 
 
 @cache
-def _prefixes_abroad(country: int) -> Match | None:
-    """Return what finds a national prefix, or a zero, at the start of a number with its country code."""
+def _prefixes_abroad(code: str) -> tuple[int, Match | None]:
+    """Return a country's code, and what finds a national prefix, or a zero, at the start of a number after it."""
+    if not code:
+        return 0, None
+    country = int(code)
     region = COUNTRY_CODE_TO_REGION_CODE[country][0]
     plan = PhoneMetadata.metadata_for_region_or_calling_code(country, region)
-    return None if plan is None else _starts_with("0", plan.national_prefix_for_parsing)
+    return country, None if plan is None else _starts_with("0", plan.national_prefix_for_parsing)
 
 
 @cache
-def _prefixes_at_home(region: str) -> tuple[str, Match | None]:
+def _prefixes_at_home(region: str) -> tuple[int, Match | None]:
     """Return a region's country code, and what finds any prefix at the start of a number dialled there."""
     plan = PhoneMetadata.metadata_for_region(region, None) if region else None
     if plan is None:
-        return "", None
-    country = str(plan.country_code)
-    return country, _starts_with("0", country, plan.national_prefix_for_parsing, plan.international_prefix)
+        return 0, None
+    prefixes = (str(plan.country_code), plan.national_prefix_for_parsing, plan.international_prefix)
+    return int(plan.country_code or 0), _starts_with("0", *prefixes)
 
 
 def _starts_with(*patterns: str | None) -> Match:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns if pattern)).match
 
 
-def _parse(text: str, region: str) -> PhoneNumber | None:
+def _parse(text: str, region: str) -> _Number | None:
+    found = _understood(text, region)
+    return None if found is None else _number(found)
+
+
+def _understood(text: str, region: str) -> PhoneNumber | None:
     try:
         return parse(text, region or None)
     except NumberParseException:
         return None
 
 
-def _line(number: PhoneNumber | None, messenger: bool) -> Line | None:
+def _number(found: PhoneNumber) -> _Number:
+    return _Number(int(found.country_code or 0), national_significant_number(found), found.extension)
+
+
+def _line(number: _Number | None, messenger: bool) -> Line | None:
     if number is None:
         return None
-    number = _on_the_present_plan(number, messenger)
-    kind = number_type(number)
+    country, national, extension = _on_the_present_plan(number, messenger)
+    kind = kind_of(country, national)
     if kind == PhoneNumberType.UNKNOWN:
         return None
-    value = format_number(number, PhoneNumberFormat.E164)
+    value = f"+{country}{national}"
     strength = _STRENGTH.get(kind, "guarded")
     if _is_placeholder(value):
         strength = "none"
-    if number.extension:
-        value = f"{value};ext={number.extension}"
+    if extension:
+        value = f"{value};ext={extension}"
         if strength == "strong":
             strength = "guarded"
     return value, strength
 
 
-def _on_the_present_plan(number: PhoneNumber, messenger: bool) -> PhoneNumber:
+def _on_the_present_plan(number: _Number, messenger: bool) -> _Number:
     """
     Map an obsolete spelling of Brazil, Mexico or Argentina onto the present plan; never guess otherwise.
 
@@ -165,22 +194,17 @@ def _on_the_present_plan(number: PhoneNumber, messenger: bool) -> PhoneNumber:
     mobile. Mexico dropped the 1 after its country code in 2019. Argentina's mobiles carry a 9 abroad,
     which only a messenger's sender is known to be.
     """
-    if number.country_code not in (52, 54, 55):
-        return number
-    digits = national_significant_number(number)
+    country, digits, _ = number
     present = None
-    if number.country_code == 55 and len(digits) == 10 and digits[2] in "6789":
+    if country == 55 and len(digits) == 10 and digits[2] in "6789":
         present = f"{digits[:2]}9{digits[2:]}"
-    elif number.country_code == 52 and len(digits) == 11 and digits[0] == "1":
+    elif country == 52 and len(digits) == 11 and digits[0] == "1":
         present = digits[1:]
-    elif number.country_code == 54 and len(digits) == 10 and messenger:
+    elif country == 54 and len(digits) == 10 and messenger:
         present = f"9{digits}"
-    if present is None:
+    if present is None or kind_of(country, present) not in _MOBILE:
         return number
-    candidate = PhoneNumber(
-        country_code=number.country_code, national_number=int(present), extension=number.extension
-    )
-    return candidate if number_type(candidate) in _MOBILE else number
+    return number._replace(national=present)
 
 
 _MOBILE = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE)
@@ -200,7 +224,7 @@ def spellings(number: str) -> tuple[str, ...]:
     Brazil and Mexico; an Argentine mobile without its 9 is left out, as it may be a stranger's landline.
     A number that is not valid has only its own spelling, and one with an extension never goes without it.
     """
-    parsed = _parse(number, "")
+    parsed = _understood(number, "")
     if parsed is None:
         return (number,)
     written = dict.fromkeys(form for variant in (parsed, *_obsolete(parsed)) for form in _forms(variant))

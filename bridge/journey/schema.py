@@ -28,7 +28,12 @@ RECHECK_EVERY = 1000
 MAX_PROBLEMS = 20
 MAX_MESSAGE = 240
 
-_STRICT = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
+_STRICT = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 _LOG = logging.getLogger(__name__)
 _KEYWORDS = frozenset(
     (
@@ -140,9 +145,14 @@ class Validator:
 
     def check(self, entity: Json) -> list[SchemaProblem]:
         """Return what is wrong with an entity, nothing when it is fine."""
-        unfit = _unstorable(entity)
-        if unfit is not None:
-            return [unfit]
+        try:
+            as_json(entity)
+        except TypeError as error:
+            return [SchemaProblem(path="", message=f"cannot be written as JSON: {error}", rule="json")]
+        return self.broken_rules(entity)
+
+    def broken_rules(self, entity: Json) -> list[SchemaProblem]:
+        """Return what is wrong with an entity that `as_json` has written already."""
         if self._fast is None:
             return self._judge(entity)
         try:
@@ -184,10 +194,10 @@ def _short(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 30]} … {text[-27:]}"
 
 
-def _unstorable(entity: Json) -> SchemaProblem | None:
-    """Find what no JSON text can hold: half a surrogate pair, keys that are not text, endless nesting."""
-    try:
-        orjson.dumps(entity, option=_STRICT)
-    except TypeError as error:
-        return SchemaProblem(path="", message=f"cannot be written as JSON: {error}", rule="json")
-    return None
+def as_json(entity: Json) -> bytes:
+    """
+    Write an entity with sorted keys, so that equal entities are equal bytes.
+
+    Raises TypeError for what no JSON text can hold: half a surrogate pair, keys that are not text, endless nesting.
+    """
+    return orjson.dumps(entity, option=_STRICT)

@@ -23,11 +23,15 @@ STATE_NAMES = {WAITING: "waiting", MAPPED: "mapped", SKIPPED: "skipped", REJECTE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A raw record on its way through resolve; `lost` says why its body cannot be read, empty where it can."""
+    """
+    A raw record on its way through resolve.
+
+    `received_at` is in microseconds; `lost` says why its body cannot be read, empty where it can.
+    """
 
     pk: int
     record: Record
-    received_at: datetime
+    received_at: int
     run: int
     lost: str = ""
 
@@ -138,10 +142,8 @@ _STORED = (
 
 
 def _stored(stream: str, row: Any, blobs: Blobs) -> Stored:
-    pk, micros_received, run, ext_id, version, modified_at, is_json, body, blob, deleted, actor = row
-    data, lost = blobs.load_or_say(body, blob)
-    received_at = instant(micros_received)
-    assert received_at is not None
+    pk, received_at, run, ext_id, version, modified_at, is_json, body, blob, deleted, actor = row
+    data, lost = (body, "") if body is not None else blobs.load_or_say(body, blob)
     return Stored(
         pk=pk,
         lost=lost,

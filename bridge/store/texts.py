@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import orjson
-
 LONGEST_KEY = 600
 """Bytes of one part of a key; three of them fit into an entry of PostgreSQL's index (2704 bytes)."""
 
 _KEPT = 400
 _SHORT = LONGEST_KEY // 4
-_NUL = b"\\u0000"
+NUL = b"\\u0000"
+"""How JSON writes the character that PostgreSQL's text cannot hold."""
 
 
 def key_text(text: str) -> str:
@@ -26,18 +25,11 @@ def key_text(text: str) -> str:
 
 
 def without_nul(value: Any) -> Any:
-    """Return a JSON value without the NULs in its texts; what is no JSON comes back as it is."""
-    try:
-        return _cleaned(value) if _NUL in orjson.dumps(value) else value
-    except TypeError:
-        return value
-
-
-def _cleaned(value: Any) -> Any:
+    """Return a JSON value without the NULs in its texts."""
     if isinstance(value, str):
         return value.replace("\0", "")
     if isinstance(value, list):
-        return [_cleaned(inner) for inner in value]
+        return [without_nul(inner) for inner in value]
     if isinstance(value, dict):
-        return {_cleaned(name): _cleaned(inner) for name, inner in value.items()}
+        return {without_nul(name): without_nul(inner) for name, inner in value.items()}
     return value

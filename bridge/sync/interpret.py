@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
@@ -10,11 +10,12 @@ from typing import Any, Self
 from bridge.connector import Decoder
 from bridge.errors import MappingError
 from bridge.journey.handles import Handle, Own, normalise
-from bridge.journey.schema import Validator
+from bridge.journey.schema import SchemaProblem, Validator, as_json
+from bridge.mapping import PullRule
 from bridge.model import Record
 from bridge.store.collected import Stored
 from bridge.store.database import micros
-from bridge.store.texts import key_text, without_nul
+from bridge.store.texts import NUL, key_text, without_nul
 from bridge.sync.identify import MADE, Incoming
 from bridge.sync.runtime import Connection
 
@@ -25,7 +26,11 @@ NO_RULE = "no mapping for this stream"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """One entity as one record tells it; `nodes` are the people it speaks of."""
+    """
+    One entity as one record tells it; `written` is its body as it is stored, `nodes` are the people it speaks of.
+
+    `modified_at` is when its vendor changed it, or when it came where nobody says.
+    """
 
     stored: Stored
     stream: str
@@ -33,9 +38,9 @@ class Meaning:
     part: int
     type: str
     body: dict[str, Any]
-    modified_at: int | None
-    occurred_at: int | None
-    deleted: bool = False
+    written: bytes
+    modified_at: int
+    occurred_at: int | None = None
     nodes: tuple[Incoming, ...] = ()
     contacts: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
@@ -99,7 +104,10 @@ class Reader:
         if record.deleted:
             yield Gone(stored=stored)
             return
-        views = list(self.decoder.decode(record)) if self.decoder is not None else [record]
+        if self.decoder is None:
+            yield self._read_one(stored, 0, record)
+            return
+        views = list(self.decoder.decode(record))
         if not views:
             yield Left(stored=stored, rule=NO_RULE)
         for part, view in enumerate(views):
@@ -111,7 +119,7 @@ class Reader:
         if rule is None:
             return Left(stored=stored, rule=NO_RULE)
         try:
-            body = without_nul(rule.map(view.data))
+            body = rule.map(view.data)
         except MappingError as error:
             return Refused(
                 stored=stored,
@@ -121,20 +129,30 @@ class Reader:
                 line=error.line,
                 hint=error.hint,
             )
-        problems = self.validators[rule.entity].check(body)
-        if problems:
-            first = problems[0]
-            return Refused(
-                stored=stored,
-                code=first.rule,
-                message="; ".join(f"{problem.path}: {problem.message}" for problem in problems[:3]),
-                field=first.path,
-                line=rule.line(first.path),
-            )
-        if rule.entity == "interaction":
-            return self._interaction(stored, part, view, body)
+        validator = self.validators[rule.entity]
+        try:
+            written = as_json(body)
+            if NUL in written:
+                body = without_nul(body)
+                written = as_json(body)
+        except TypeError:
+            return _broken(stored, rule, validator.check(body))
+        if problems := validator.broken_rules(body):
+            return _broken(stored, rule, problems)
+        nodes: tuple[Incoming, ...] = ()
+        contacts: tuple[str, ...] = ()
+        keys: tuple[str, ...] = ()
+        occurred_at = None
         if rule.entity == "contact":
-            return self._contact(stored, part, view, body)
+            nodes = (self._contact(view, body),)
+        elif rule.entity == "interaction":
+            if self._is_unwanted(body):
+                return Left(stored=stored, rule=NEWSLETTERS)
+            nodes = tuple(self.senders(body))
+            contacts = self.contacts(body)
+            keys = tuple(map(key_text, body.get("dedupe_keys", ())))
+            occurred_at = _micros(body.get("occurred_at"))
+        modified_at = micros(view.modified_at)
         return Meaning(
             stored=stored,
             stream=view.stream,
@@ -142,30 +160,20 @@ class Reader:
             part=part,
             type=rule.entity,
             body=body,
-            modified_at=micros(view.modified_at),
-            occurred_at=None,
+            written=written,
+            modified_at=stored.received_at if modified_at is None else modified_at,
+            occurred_at=occurred_at,
+            nodes=nodes,
+            contacts=contacts,
+            keys=keys,
         )
 
-    def _interaction(self, stored: Stored, part: int, view: Record, body: dict[str, Any]) -> Outcome:
-        inbound = body.get("direction") == "inbound"
-        if (
-            inbound
+    def _is_unwanted(self, body: Mapping[str, Any]) -> bool:
+        """Tell whether an interaction is a newsletter, where those are left out."""
+        return (
+            self.connection.config.capture.newsletters == "skip"
+            and body.get("direction") == "inbound"
             and body.get("automated_by") in ("list", "notification")
-            and self.connection.config.capture.newsletters == "skip"
-        ):
-            return Left(stored=stored, rule=NEWSLETTERS)
-        return Meaning(
-            stored=stored,
-            stream=view.stream,
-            ext_id=view.id,
-            part=part,
-            type="interaction",
-            body=body,
-            modified_at=micros(view.modified_at),
-            occurred_at=_micros(body.get("occurred_at")),
-            nodes=tuple(self.senders(body)),
-            contacts=self.contacts(body),
-            keys=tuple(map(key_text, body.get("dedupe_keys", ()))),
         )
 
     def contacts(self, body: Mapping[str, Any]) -> tuple[str, ...]:
@@ -192,13 +200,14 @@ class Reader:
                     since=since,
                 )
 
-    def _contact(self, stored: Stored, part: int, view: Record, body: dict[str, Any]) -> Outcome:
+    def _contact(self, view: Record, body: Mapping[str, Any]) -> Incoming:
         connection = self.connection
         listed = [("email", value, "") for value in body.get("emails", ())]
         listed += [("phone", value, "") for value in body.get("phones", ())]
-        listed += [(item["kind"], item["value"], item.get("scope", "")) for item in body.get("handles", ())]
+        if "handles" in body:
+            listed += [(item["kind"], item["value"], item.get("scope", "")) for item in body["handles"]]
         is_contact = view.stream == connection.spec.contact_stream
-        node = Incoming(
+        return Incoming(
             key=connection.node_key(view.stream, view.id),
             handles=self._handles(listed),
             contact_of=connection.account_pk if is_contact else None,
@@ -208,17 +217,6 @@ class Reader:
             aliases=tuple(
                 connection.node_key(*ref.split("/", 1)) for ref in body.get("merged_refs", ()) if "/" in ref
             ),
-        )
-        return Meaning(
-            stored=stored,
-            stream=view.stream,
-            ext_id=view.id,
-            part=part,
-            type="contact",
-            body=body,
-            modified_at=micros(view.modified_at),
-            occurred_at=None,
-            nodes=(node,),
         )
 
     def _handles(self, listed: Iterable[tuple[str, str, str]]) -> tuple[Handle, ...]:
@@ -231,9 +229,21 @@ class Reader:
         found: dict[Handle, None] = {}
         for kind, value, scope in listed:
             for handle in normalise(kind, value, scope=scope, region=region, own=own):
-                if handle.strength != "none" and not handle.key.startswith(MADE):
-                    found[_storable(handle)] = None
+                if handle.strength == "none" or (kind == "external" and handle.key.startswith(MADE)):
+                    continue
+                found[_storable(handle)] = None
         return tuple(found)
+
+
+def _broken(stored: Stored, rule: PullRule, problems: Sequence[SchemaProblem]) -> Refused:
+    first = problems[0]
+    return Refused(
+        stored=stored,
+        code=first.rule,
+        message="; ".join(f"{problem.path}: {problem.message}" for problem in problems[:3]),
+        field=first.path,
+        line=rule.line(first.path),
+    )
 
 
 def _storable(handle: Handle) -> Handle:

@@ -162,8 +162,13 @@ def _place(outcome: Outcome) -> Place:
 
 
 def _age(outcome: Outcome) -> Age:
-    at = outcome.modified_at if isinstance(outcome, Meaning) else micros(outcome.stored.record.modified_at)
-    return (at if at is not None else micros(outcome.stored.received_at) or 0), outcome.stored.pk
+    at = outcome.modified_at if isinstance(outcome, Meaning) else _changed_at(outcome.stored)
+    return at, outcome.stored.pk
+
+
+def _changed_at(stored: Stored) -> int:
+    at = micros(stored.record.modified_at)
+    return stored.received_at if at is None else at
 
 
 def _load_known(
@@ -195,36 +200,38 @@ def _newest(
         place: max((one.modified_at or 0, one.record_pk) for one in parts.values())
         for place, parts in known.items()
     }
-    speaking = [one for one in outcomes if change.states[one.stored.pk][0] != REJECTED]
-    for outcome in speaking:
-        ages[_place(outcome)] = max(_age(outcome), ages.get(_place(outcome), (0, 0)))
-    newest = [one for one in speaking if _age(one) == ages[_place(one)]]
+    speaking = [
+        (_place(one), _age(one), one) for one in outcomes if change.states[one.stored.pk][0] != REJECTED
+    ]
+    for place, age, _ in speaking:
+        if age > ages.get(place, (0, 0)):
+            ages[place] = age
+    newest = [(place, one) for place, age, one in speaking if age == ages.get(place)]
     said: dict[Place, set[int]] = {}
-    for one in newest:
+    last: dict[Place, Meaning] = {}
+    for place, one in newest:
         if isinstance(one, Meaning):
-            said.setdefault(_place(one), set()).add(one.part)
-    for one in newest:
-        place = _place(one)
+            said.setdefault(place, set()).add(one.part)
+            last[place] = one
+    for place, one in newest:
         if isinstance(one, Gone):
             change.removed.append(Removal(stored=one.stored, place=place, at=_age(one)[0]))
         elif isinstance(one, Left) and place not in said:
             _remove_known(one.stored, place, known, change)
-    for meaning in {_place(one): one for one in newest if isinstance(one, Meaning)}.values():
-        place = _place(meaning)
+    for place, meaning in last.items():
         behind = known.get(place, {}).keys() - said[place]
         if behind:
             change.removed.append(
                 Removal(stored=meaning.stored, place=place, at=_age(meaning)[0], parts=tuple(sorted(behind)))
             )
-    return [one for one in newest if isinstance(one, Meaning)]
+    return [one for _, one in newest if isinstance(one, Meaning)]
 
 
 def _remove_known(
     stored: Stored, place: Place, known: Mapping[Place, Mapping[int, Known]], change: Change
 ) -> None:
     if place in known:
-        at = micros(stored.record.modified_at) or micros(stored.received_at) or 0
-        change.removed.append(Removal(stored=stored, place=place, at=at))
+        change.removed.append(Removal(stored=stored, place=place, at=_changed_at(stored)))
 
 
 def _alias_keys(meanings: Sequence[Meaning]) -> set[str]:
@@ -317,8 +324,8 @@ def _row(connection: Connection, meaning: Meaning, entity_id: str) -> dict[str, 
         "part": meaning.part,
         "type": meaning.type,
         "entity_id": entity_id,
-        "body": dumps(meaning.body),
-        "modified_at": _age(meaning)[0],
+        "body": meaning.written,
+        "modified_at": meaning.modified_at,
         "record_pk": meaning.stored.pk,
         "occurred_at": meaning.occurred_at,
         "deleted": False,
@@ -366,4 +373,5 @@ def _people_of(c: Transaction, change: Change) -> set[str]:
     if change.existing:
         keys |= {key for nodes in entities.partners(c, change.existing).values() for key in nodes}
     found = {change.identity.person_of[key] for key in keys if key in change.identity.person_of}
-    return found | set(people.persons_at(c, keys - change.identity.person_of.keys()).values())
+    others = keys - change.identity.person_of.keys()
+    return found | set(people.persons_at(c, others).values()) if others else found

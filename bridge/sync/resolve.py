@@ -20,7 +20,7 @@ from bridge.sync.runtime import Connection, Runtime, log
 
 LONGEST_WORD = 100
 
-PAGE = 200
+PAGE = 400
 """Records resolved in one go: the transaction stays near ten milliseconds, the look-ups stay few."""
 
 
