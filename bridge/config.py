@@ -17,11 +17,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from phonenumbers import SUPPORTED_REGIONS
 
 from bridge import plugins
-from bridge.capture import UNKNOWN_REGION, CaptureRules
+from bridge.capture import CaptureRules
 from bridge.connector import ConnectorSpec
 from bridge.errors import ConfigError, Problem
-from bridge.journey.emails import read_email
-from bridge.journey.phones import read_phones
+from bridge.identity_config import IdentityConfig, read_identity
 from bridge.model import Json
 from bridge.references import BY_REFERENCE, REFERENCE, References
 from bridge.setting_faults import faults, remove
@@ -88,15 +87,6 @@ class ConnectionConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IdentityConfig:
-    """What identity must know of the company itself."""
-
-    default_region: str | None = None
-    own_domains: tuple[str, ...] = ()
-    own_addresses: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Web:
     """Where the receiver listens and how vendors reach it."""
 
@@ -160,7 +150,7 @@ class _Reader:
         value = self._usable()
         company, identity, web = (value.get(name, {}) for name in ("company", "identity", "web"))
         zone = self._zone(company.get("time_zone", "UTC"))
-        region = self._region(identity.get("default_region"), ("identity", "default_region"))
+        who = read_identity(identity, self._problem)
         blocks = {name: block for name, block in value.get("connections", {}).items() if "connector" in block}
         specs = self._specs(blocks)
         connections = {
@@ -179,11 +169,7 @@ class _Reader:
             store=store,
             blobs=self._blobs(value.get("blobs"), store),
             connections=connections,
-            identity=IdentityConfig(
-                default_region=region,
-                own_domains=self._domains(identity.get("own_domains", ())),
-                own_addresses=self._addresses(identity.get("own_addresses", ()), region),
-            ),
+            identity=who,
             web=self._web(web),
             specs=specs,
             left_out=tuple(self.left_out),
@@ -261,27 +247,6 @@ class _Reader:
             self._problem(("web", "listen"), f"{port} is no port.", remedy)
         every_interface = "0.0.0.0"  # noqa: S104 what an admin means by an empty host
         return Web(host=host.strip("[]") or every_interface, port=int(port), public_url=web.get("public_url"))
-
-    def _domains(self, written: list[str]) -> tuple[str, ...]:
-        domains = []
-        for position, text in enumerate(written):
-            address = read_email(f"x@{text.strip().removeprefix('@')}")
-            if address is None:
-                path = ("identity", "own_domains", position)
-                self._problem(path, f"{text!r} is no mail domain.", "Write it like example.com.")
-            else:
-                domains.append(address[0].partition("@")[2])
-        return tuple(domains)
-
-    def _addresses(self, written: list[str], region: str | None) -> tuple[str, ...]:
-        for position, text in enumerate(written):
-            if read_email(text) is None and not read_phones(text, region or UNKNOWN_REGION):
-                self._problem(
-                    ("identity", "own_addresses", position),
-                    f"{text!r} is neither an e-mail address nor a phone number.",
-                    "Write numbers with their country code, such as +55 11 4000-1000, or set default_region.",
-                )
-        return tuple(written)
 
     def _specs(self, blocks: Mapping[str, Json]) -> dict[str, ConnectorSpec]:
         """Load the connectors; an unknown name is the admin's mistake, a broken plugin is left out."""

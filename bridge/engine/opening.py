@@ -103,6 +103,7 @@ def open_runtime(
             redactor=redactor,
             connections=connections,
             own=own_of(config, database),
+            rules=config.identity.rules,
             clock=clock,
             renew=lambda connection: _renew(config, connection, database, budgets, redactor, clock),
         )

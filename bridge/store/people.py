@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -12,7 +12,10 @@ from sqlalchemy import Connection, delete, func, select, update
 from bridge.journey.handles import Handle
 from bridge.store.among import among
 from bridge.store.database import upsert
-from bridge.store.tables import node, node_handle, person
+from bridge.store.tables import former_handle, node, node_handle, person
+
+_FEW = 8
+"""Carriers of a handle that are read without asking handle by handle; most have one or two."""
 
 CHUNK = 500
 """Keys per IN list; below SQLite's limit on parameters and good for its planner."""
@@ -23,8 +26,10 @@ class StoredNode:
     """
     A node as the store knows it; `handles` maps a handle's key to (handle, made by us).
 
-    `name_at` is when a sender called themselves `name`, None for a contact's. `candidates` are the nodes
-    it could belong to where the evidence does not decide.
+    `name_at` is when a sender called themselves `name`, None for a contact's; `legal` says that it was given
+    as a name, not as a nickname. `candidates` are the nodes it could belong to where the evidence does not
+    decide. `claimed` are the keys of handles that somebody only typed in, `seen` how handles were written
+    where that differs from their value.
     """
 
     key: str
@@ -37,6 +42,9 @@ class StoredNode:
     aliases: tuple[str, ...]
     candidates: tuple[str, ...]
     handles: Mapping[str, tuple[Handle, bool]]
+    legal: bool = False
+    claimed: frozenset[str] = frozenset()
+    seen: Mapping[str, str] = field(default_factory=dict)
 
     def placed(self, person_id: str, candidates: tuple[str, ...]) -> StoredNode:
         """Return the node as part of a person; spelled out, as `dataclasses.replace` takes three times as long."""
@@ -51,6 +59,9 @@ class StoredNode:
             aliases=self.aliases,
             candidates=candidates,
             handles=self.handles,
+            legal=self.legal,
+            claimed=self.claimed,
+            seen=self.seen,
         )
 
 
@@ -66,9 +77,15 @@ def load_nodes(c: Connection, keys: Collection[str]) -> dict[str, StoredNode]:
     if not rows:
         return {}
     handles: dict[str, dict[str, tuple[Handle, bool]]] = {}
+    claimed: dict[str, set[str]] = {}
+    seen: dict[str, dict[str, str]] = {}
     for row in c.execute(select(node_handle).where(among(node_handle.c.node_key, [row.key for row in rows]))):
         handle = Handle(kind=row.kind, value=row.value, scope=row.scope, strength=row.strength)
         handles.setdefault(row.node_key, {})[row.handle_key] = (handle, row.made)
+        if row.claimed:
+            claimed.setdefault(row.node_key, set()).add(row.handle_key)
+        if row.seen is not None:
+            seen.setdefault(row.node_key, {})[row.handle_key] = row.seen
     return {
         row.key: StoredNode(
             key=row.key,
@@ -81,9 +98,32 @@ def load_nodes(c: Connection, keys: Collection[str]) -> dict[str, StoredNode]:
             aliases=tuple(orjson.loads(row.aliases)) if row.aliases else (),
             candidates=tuple(orjson.loads(row.candidates)) if row.candidates else (),
             handles=handles.get(row.key, {}),
+            legal=row.legal,
+            claimed=frozenset(claimed.get(row.key, ())),
+            seen=seen.get(row.key, {}),
         )
         for row in rows
     }
+
+
+def places(c: Connection, handle_keys: Collection[str], *, at_most: int) -> dict[str, list[str]]:
+    """
+    Return who carries each of these handles.
+
+    Of a handle that more than `at_most` carry, one more than that is returned, whichever come first.
+    """
+    found: dict[str, list[str]] = {key: [] for key in handle_keys}
+    query = select(node_handle.c.handle_key, node_handle.c.node_key)
+    few = _FEW * len(found) + at_most
+    rows = c.execute(query.where(among(node_handle.c.handle_key, found)).limit(few + 1)).all()
+    if len(rows) > few:
+        one_by_one = (
+            c.execute(query.where(node_handle.c.handle_key == key).limit(at_most + 1)) for key in found
+        )
+        rows = [row for some in one_by_one for row in some]
+    for row in rows:
+        found[row.handle_key].append(row.node_key)
+    return found
 
 
 def carriers(c: Connection, handle_keys: Iterable[str]) -> set[str]:
@@ -104,22 +144,26 @@ def node_row(stored: StoredNode) -> dict[str, Any]:
         "contact_id": stored.contact_id,
         "name": stored.name,
         "name_at": stored.name_at,
+        "legal": stored.legal,
         "since": stored.since,
         "aliases": orjson.dumps(stored.aliases) if stored.aliases else None,
         "candidates": orjson.dumps(stored.candidates) if stored.candidates else None,
     }
 
 
-def handle_row(node_key: str, handle: Handle, *, made: bool = False) -> dict[str, Any]:
+def handle_row(stored: StoredNode, handle_key: str) -> dict[str, Any]:
     """Return the table row of a handle that a node carries."""
+    handle, made = stored.handles[handle_key]
     return {
-        "node_key": node_key,
-        "handle_key": handle.key,
+        "node_key": stored.key,
+        "handle_key": handle_key,
         "kind": handle.kind,
         "scope": handle.scope,
         "value": handle.value,
         "strength": handle.strength,
         "made": made,
+        "claimed": handle_key in stored.claimed,
+        "seen": stored.seen.get(handle_key),
     }
 
 
@@ -129,22 +173,40 @@ def save_nodes(
     handles: Sequence[Mapping[str, Any]],
     dropped: Sequence[tuple[str, str]],
     persons: Sequence[Mapping[str, Any]],
+    at: int,
 ) -> None:
-    """Write nodes, add and drop (node, handle) pairs, and note the founders of new persons."""
+    """
+    Write nodes, add and drop (node, handle) pairs, and note the founders of new persons.
+
+    What is dropped is kept as something that once was, with `at`, microseconds UTC, as its end.
+    """
     for node_key, handle_key in dropped:
         c.execute(
             delete(node_handle).where(
                 node_handle.c.node_key == node_key, node_handle.c.handle_key == handle_key
             )
         )
+    former = [{"node_key": one, "handle_key": key, "ended_at": at} for one, key in dropped]
+    upsert(c, former_handle, former, conflict=["node_key", "handle_key"], update=["ended_at"])
     upsert(
         c,
         node,
         nodes,
         conflict=["key"],
-        update=["person_id", "contact_of", "contact_id", "name", "name_at", "since", "aliases", "candidates"],
+        update=[
+            "person_id",
+            "contact_of",
+            "contact_id",
+            "name",
+            "name_at",
+            "legal",
+            "since",
+            "aliases",
+            "candidates",
+        ],
     )
-    upsert(c, node_handle, handles, conflict=["node_key", "handle_key"], update=["strength", "made"])
+    stated = ["strength", "made", "claimed", "seen"]
+    upsert(c, node_handle, handles, conflict=["node_key", "handle_key"], update=stated)
     upsert(c, person, persons, conflict=["id"], update=["founder"])
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    false,
     literal_column,
     text,
 )
@@ -202,6 +203,7 @@ node = Table(
     Column("since", BigInteger),
     Column("aliases", LargeBinary),
     Column("candidates", LargeBinary),
+    Column("legal", Boolean, nullable=False, server_default=false()),
     Index("node_by_person", "person_id"),
     sqlite_with_rowid=False,
 )
@@ -216,7 +218,56 @@ node_handle = Table(
     Column("value", Key, nullable=False),
     Column("strength", Key, nullable=False),
     Column("made", Boolean, nullable=False, default=False),
+    Column("claimed", Boolean, nullable=False, server_default=false()),
+    Column("seen", String),
     Index("node_handle_by_handle", "handle_key"),
+    sqlite_with_rowid=False,
+)
+
+former_handle = Table(
+    "former_handle",
+    metadata,
+    Column("node_key", Key, primary_key=True),
+    Column("handle_key", Key, primary_key=True),
+    Column("ended_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("kind", Key, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("author", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("revoked_by", String),
+    sqlite_with_rowid=False,
+)
+
+decision_key = Table(
+    "decision_key",
+    metadata,
+    Column("node_key", Key, primary_key=True),
+    Column("decision_id", Key, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+identity_event = Table(
+    "identity_event",
+    metadata,
+    _pk(),
+    Column("at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+identity_event_person = Table(
+    "identity_event_person",
+    metadata,
+    Column("person_id", Key, primary_key=True),
+    Column("event", BigInteger, primary_key=True),
     sqlite_with_rowid=False,
 )
 

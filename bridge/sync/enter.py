@@ -12,6 +12,7 @@ from bridge.journey.handles import Handle
 from bridge.store import collected, entities, people, rejects
 from bridge.store import ledger as books
 from bridge.store.collected import Stored
+from bridge.store.decisions import hand_on_decisions
 from bridge.store.holds import DELETED, add_holds
 from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, record
 from bridge.store.traces import add_mentions
@@ -55,8 +56,7 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     )
     if change.references:
         entities.save_references(c, account_pk, change.references)
-    found = change.identity
-    people.save_nodes(c, found.nodes, found.handles, found.dropped, found.persons)
+    change.identity.save(c, now)
     _go_on_using(c, runtime, used)
     collected.set_states(c, [(pk, state, rule) for pk, (state, rule) in change.states.items()])
     collected.resolve_again(c, change.again)
@@ -129,6 +129,7 @@ def _follow_merge(c: Transaction, connection: Connection, loser: str, winner: st
     people.remove_node(c, loser)
     books.follow_merge(c, account_pk, connection.spec.contact_stream, loser_id, winner_id)
     people.move_founder(c, loser, winner)
+    hand_on_decisions(c, loser, winner)
     entities.move_alias(c, loser, winner)
 
 
@@ -153,8 +154,8 @@ def _go_on_using(c: Transaction, runtime: Runtime, used: Mapping[str, set[str]])
         keys = {handle.key for handle in ties} | {handle._replace(kind="external").key for handle in ties}
         senders = people.load_nodes(c, people.carriers(c, keys) - {winner})
         nodes = [contact, *(one for one in senders.values() if one.contact_of is None)]
-        found = identify(c, {one.key: tied(one, ties) for one in nodes})
-        people.save_nodes(c, found.nodes, found.handles, found.dropped, found.persons)
+        found = identify(c, {one.key: tied(one, ties) for one in nodes}, runtime.rules)
+        found.save(c, runtime.clock())
         entities.touch(c, JOURNEY, found.touched, runtime.sequence())
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection
 
 from bridge.journey.handles import Handle
-from bridge.journey.identity import Node, partition
+from bridge.journey.identity import Decision, Node, Partition, Rules, partition
 from bridge.journey.keys import person_id as id_of_founder
-from bridge.store.people import StoredNode, carriers, handle_row, load_nodes, node_row
+from bridge.store.database import micros
+from bridge.store.decisions import add_events
+from bridge.store.people import StoredNode, handle_row, load_nodes, node_row, save_nodes
+from bridge.sync.spread import Spread
 
 MADE = "external:crmbridge:"
 """How the handles begin that tie a contact of our making to the person it was made for."""
@@ -25,9 +29,6 @@ The kind of those that tie somebody to a contact which a person made.
 It counts where nothing else does, as when the contact carries their number no more: a contact that does is theirs.
 """
 
-LINKING = frozenset({"certain", "strong"})
-"""Strengths that can join two nodes; only through these does a change spread."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
@@ -36,7 +37,8 @@ class Incoming:
 
     A CRM contact (`contact_of` set) states all its handles and its name anew; a sender of a channel
     adds to what its platform asserted before unless it starts `anew`, and is called as they were last
-    (`name_at`).
+    (`name_at`). `legal` says that the name was given as one, `claimed` which handles were only typed in, and
+    `seen` how a handle was written where that differs from its value.
     """
 
     key: str
@@ -49,6 +51,9 @@ class Incoming:
     aliases: tuple[str, ...] = ()
     made: tuple[Handle, ...] = ()
     anew: bool = False
+    legal: bool = False
+    claimed: frozenset[str] = frozenset()
+    seen: Mapping[str, str] = field(default_factory=dict)
 
 
 def tied(stored: StoredNode, ties: Sequence[Handle]) -> Incoming:
@@ -63,12 +68,19 @@ def tied(stored: StoredNode, ties: Sequence[Handle]) -> Incoming:
         since=stored.since,
         aliases=stored.aliases,
         made=tuple(ties),
+        legal=stored.legal,
+        claimed=stored.claimed,
+        seen=stored.seen,
     )
 
 
 @dataclass(slots=True, kw_only=True)
 class IdentityChange:
-    """Rows to write, and whose journeys to look at again; `former` are values that nodes no longer carry."""
+    """
+    Rows to write, and whose journeys to look at again; `former` are values that nodes no longer carry.
+
+    `events` tell which persons became one, and which became several.
+    """
 
     nodes: list[dict[str, Any]] = field(default_factory=list)
     handles: list[dict[str, Any]] = field(default_factory=list)
@@ -77,47 +89,88 @@ class IdentityChange:
     persons: list[dict[str, Any]] = field(default_factory=list)
     person_of: dict[str, str] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def save(self, c: Connection, now: datetime) -> None:
+        """Write it, with `now` as the time of what ended and what became of persons."""
+        at = micros(now)
+        assert at is not None
+        save_nodes(c, self.nodes, self.handles, self.dropped, self.persons, at)
+        add_events(c, self.events, at)
 
 
 def identify(
-    c: Connection, incoming: Mapping[str, Incoming], *, gone: frozenset[str] = frozenset()
+    c: Connection,
+    incoming: Mapping[str, Incoming],
+    rules: Rules,
+    *,
+    gone: frozenset[str] = frozenset(),
+    merged: Mapping[str, str] = MappingProxyType({}),
+    decided: frozenset[str] = frozenset(),
 ) -> IdentityChange:
     """
-    Work out the persons after `incoming` nodes arrived and `gone` nodes left.
+    Work out the persons after `incoming` nodes arrived, `gone` nodes left, and something was decided of others.
 
-    Recomputes the components that are connected to a changed node through any linking
-    handle, old or new, which is enough for the result to equal a rebuild from scratch
-    (identity rules, I2). Reads only; the caller writes the change while holding the
-    identity lock.
+    Recomputes the components that are connected to a changed node through any linking handle, old or new, or a
+    decision, which is enough for the result to equal a rebuild from scratch (identity rules, I2). `merged` says
+    of nodes that left into which their CRM merged them. Reads only; the caller writes the change while
+    holding the identity lock.
     """
     change = IdentityChange()
-    known = load_nodes(c, [*incoming, *gone])
+    known = load_nodes(c, {*incoming, *gone, *decided})
     after: dict[str, StoredNode] = {}
-    changed: set[str] = set()
-    spread: set[str] = set()
+    spread = Spread(c, rules, gone=gone, merged=merged, decided=decided)
     for key in gone & set(known):
         change.touched.add(known[key].person_id)
         change.former[key] = {handle.value for handle, made in known[key].handles.values() if not made}
-        spread.update(_linking(known[key]))
+        spread.left(known[key])
     for key, item in incoming.items():
         before = known.get(key)
-        now = _merge(before, item, change)
+        now = merge(before, item, change)
         after[key] = now
         if before is None or _matters(before) != _matters(now):
-            changed.add(key)
-            spread.update(_linking(now))
-            if before is not None:
-                spread.update(_linking(before))
-    component = _component(c, {key: after[key] for key in changed}, after, spread, gone)
-    found = partition([_node(stored) for stored in _joined(component)])
+            spread.changed(before, now)
+    for key in decided & known.keys() - after.keys() - gone:
+        spread.changed(known[key], known[key])
+    component = spread.component(after)
+    found = divide(component, spread.decisions.values(), rules, spread.shared)
+    note(change, known, after, component, found)
+    return change
+
+
+def divide(
+    component: Mapping[str, StoredNode],
+    decisions: Collection[Decision],
+    rules: Rules,
+    shared: Collection[str] = frozenset(),
+) -> Partition:
+    """Divide the nodes of some components into persons; those that share nothing are persons of their own."""
+    carried = Counter(key for stored in component.values() for key in stored.handles)
+    bound = {key for decision in decisions for key in decision.keys}
+    bound |= {alias for stored in component.values() for alias in stored.aliases}
+    joined = [
+        stored
+        for key, stored in component.items()
+        if stored.aliases or key in bound or any(carried[handle] > 1 for handle in stored.handles)
+    ]
+    return partition(map(node_of, joined), decisions, rules, shared=shared)
+
+
+def note(
+    change: IdentityChange,
+    known: Mapping[str, StoredNode],
+    after: Mapping[str, StoredNode],
+    component: Mapping[str, StoredNode],
+    found: Partition,
+) -> None:
+    """Note the person of every node of a component, the rows of those that changed, and what became of persons."""
     for key, stored in {**after, **component}.items():
         person_id = stored.person_id
-        if key in component:
-            person_id = found.person_of.get(key) or id_of_founder(key)
-        change.person_of[key] = person_id
         candidates = stored.candidates
         if key in component:
+            person_id = found.person_of.get(key) or id_of_founder(key)
             candidates = tuple(sorted(found.candidates.get(key, ())))
+        change.person_of[key] = person_id
         now = stored
         if person_id != stored.person_id or candidates != stored.candidates:
             now = stored.placed(person_id, candidates)
@@ -129,10 +182,43 @@ def identify(
                 change.persons.append({"id": person_id, "founder": key})
             if stored.person_id:
                 change.touched.add(stored.person_id)
-    return change
+    _tell(change, component, found)
 
 
-def _merge(before: StoredNode | None, item: Incoming, change: IdentityChange) -> StoredNode:
+def _tell(change: IdentityChange, component: Mapping[str, StoredNode], found: Partition) -> None:
+    """Note which persons, known before, are one now, and which are several, with the evidence."""
+    went: defaultdict[str, set[str]] = defaultdict(set)
+    came: defaultdict[str, set[str]] = defaultdict(set)
+    for key, stored in component.items():
+        if stored.person_id:
+            went[stored.person_id].add(change.person_of[key])
+            came[change.person_of[key]].add(stored.person_id)
+    for after, before in came.items():
+        if len(before) > 1:
+            change.events.append(_event("merged", before, {after}, change, found))
+    for before_id, into in went.items():
+        if len(into) > 1:
+            change.events.append(_event("split", {before_id}, into, change, found))
+
+
+def _event(
+    kind: str, before: set[str], after: set[str], change: IdentityChange, found: Partition
+) -> dict[str, Any]:
+    """Return an event with the evidence that joins the persons, or the one that was withheld between them."""
+
+    def meets(nodes: Sequence[str]) -> int:
+        return len({change.person_of[key] for key in nodes if key in change.person_of} & after)
+
+    evidence: list[tuple[str, str]]
+    if kind == "merged":
+        evidence = [(one.tier, one.handle) for one in found.applied if meets(one.nodes)]
+    else:
+        evidence = [(one.reason, one.handle) for one in found.withheld if meets(one.nodes) > 1]
+    return {"kind": kind, "before": sorted(before), "after": sorted(after), "evidence": evidence}
+
+
+def merge(before: StoredNode | None, item: Incoming, change: IdentityChange) -> StoredNode:
+    """Return a node after what is said of it now, and note which of its handles came, changed and went."""
     handles = {handle.key: (handle, False) for handle in item.handles}
     handles |= {handle.key: (handle, True) for handle in item.made}
     if before is not None:
@@ -144,15 +230,15 @@ def _merge(before: StoredNode | None, item: Incoming, change: IdentityChange) ->
             if lost:
                 change.dropped += [(item.key, key) for key in lost]
                 change.former[item.key] = {before.handles[key][0].value for key in lost}
-    for key, (handle, made) in handles.items():
-        if before is None or before.handles.get(key) != (handle, made):
-            change.handles.append(handle_row(item.key, handle, made=made))
     since, name, name_at = item.since, item.name, item.name_at
+    claimed, seen = item.claimed, item.seen
     if before is not None and not item.anew:
         since = min((at for at in (since, before.since) if at is not None), default=None)
         if item.contact_of is None:
             name, name_at = newest_name((before.name, before.name_at), (name, name_at))
-    return StoredNode(
+            claimed = _only_claimed(before, item)
+            seen = {**item.seen, **before.seen}
+    now = StoredNode(
         key=item.key,
         person_id=before.person_id if before else "",
         contact_of=item.contact_of,
@@ -163,7 +249,26 @@ def _merge(before: StoredNode | None, item: Incoming, change: IdentityChange) ->
         aliases=item.aliases,
         candidates=before.candidates if before else (),
         handles=handles,
+        legal=item.legal,
+        claimed=claimed,
+        seen=seen,
     )
+    for key in handles:
+        if before is None or _carried(before, key) != _carried(now, key):
+            change.handles.append(handle_row(now, key))
+    return now
+
+
+def _carried(stored: StoredNode, key: str) -> tuple[Any, ...]:
+    return stored.handles.get(key), key in stored.claimed, stored.seen.get(key)
+
+
+def _only_claimed(before: StoredNode, item: Incoming) -> frozenset[str]:
+    """Return the handles of a sender that nothing but claims tell of, now and before."""
+    proven = (before.handles.keys() - before.claimed) | (
+        {handle.key for handle in item.handles} - item.claimed
+    )
+    return (before.claimed | item.claimed) - proven
 
 
 def newest_name(*said: tuple[str | None, int | None]) -> tuple[str | None, int | None]:
@@ -182,44 +287,10 @@ def _matters(stored: StoredNode) -> tuple[Any, ...]:
         stored.contact_of,
         stored.since,
         stored.aliases,
+        stored.name,
+        stored.legal,
+        stored.claimed,
     )
-
-
-def _linking(stored: StoredNode) -> set[str]:
-    return {key for key, (handle, _) in stored.handles.items() if handle.strength in LINKING}
-
-
-def _component(
-    c: Connection,
-    changed: Mapping[str, StoredNode],
-    after: Mapping[str, StoredNode],
-    spread: set[str],
-    gone: frozenset[str],
-) -> dict[str, StoredNode]:
-    """Return every node that linking handles connect to a changed one, in its state after the change."""
-    component = dict(changed)
-    asked: set[str] = set()
-    ahead = set(spread)
-    while ahead:
-        asked |= ahead
-        keys = carriers(c, ahead) - component.keys() - gone
-        fresh = {key: after[key] for key in keys & after.keys()}
-        fresh |= load_nodes(c, keys - after.keys())
-        component |= fresh
-        ahead = {key for stored in fresh.values() for key in _linking(stored)} - asked
-    return component
-
-
-def _joined(component: Mapping[str, StoredNode]) -> list[StoredNode]:
-    """Return the nodes that share anything with another: the rest are persons of their own, most of a first sync."""
-    carried = Counter(key for stored in component.values() for key in _linking(stored))
-    shared = {key for key, times in carried.items() if times > 1}
-    absorbed = {alias for stored in component.values() for alias in stored.aliases}
-    return [
-        stored
-        for key, stored in component.items()
-        if stored.aliases or key in absorbed or not shared.isdisjoint(stored.handles)
-    ]
 
 
 def _is_made(stored: StoredNode) -> bool:
@@ -227,14 +298,16 @@ def _is_made(stored: StoredNode) -> bool:
     return any(made and handle.kind != USED for handle, made in stored.handles.values())
 
 
-def _node(stored: StoredNode) -> Node:
-    since = None
-    if stored.since is not None:
-        since = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=stored.since)).isoformat()
+def node_of(stored: StoredNode) -> Node:
+    """Return what identity looks at of a node; the name of a contact of our making is only a nickname."""
+    made = stored.contact_of is not None and _is_made(stored)
     return Node(
         key=stored.key,
         handles=tuple(handle for handle, _ in stored.handles.values()),
-        contact_of=None if stored.contact_of is None or _is_made(stored) else str(stored.contact_of),
+        contact_of=None if stored.contact_of is None or made else str(stored.contact_of),
         aliases=stored.aliases,
-        since=since,
+        since=stored.since,
+        name=stored.name,
+        legal=stored.legal and not made,
+        claimed=stored.claimed,
     )

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any, Self
 
 from bridge.connector import Decoder
 from bridge.errors import MappingError
+from bridge.journey.folding import fold
 from bridge.journey.handles import Handle, Own, normalise
+from bridge.journey.identity import Rules
 from bridge.journey.schema import SchemaProblem, Validator, as_json
 from bridge.mapping import PullRule
 from bridge.model import Record
@@ -82,16 +85,18 @@ class Reader:
 
     connection: Connection
     own: Own
+    rules: Rules
     decoder: Decoder | None
     validators: Mapping[str, Validator]
 
     @classmethod
-    def of(cls, connection: Connection, own: Own) -> Self:
+    def of(cls, connection: Connection, own: Own, rules: Rules) -> Self:
         """Return the reader of a connection; made once for many records, as asking for a protocol is slow."""
         connector = connection.connector
         return cls(
             connection=connection,
             own=own,
+            rules=rules,
             decoder=connector if isinstance(connector, Decoder) else None,
             validators={
                 rule.entity: Validator.for_entity(rule.entity) for rule in connection.mapping.pull.values()
@@ -183,21 +188,28 @@ class Reader:
 
     def senders(self, body: Mapping[str, Any]) -> Iterator[Incoming]:
         """Yield what an interaction says of everybody in it who is not ours."""
-        since = _micros(body.get("occurred_at"))
+        at = _micros(body.get("occurred_at"))
+        since = _micros(body.get("received_at")) or at
         for participant in body.get("participants", ()):
             if is_ours(participant, body):
                 continue
-            handles = self._handles(
+            handles, seen = self._handles(
                 (item["kind"], item["value"], item.get("scope", ""))
                 for item in participant.get("handles", ())
             )
             if handles:
+                name = participant.get("display_name")
+                typed = _is_typed(body) and handles[0].strength != "certain"
+                claimed = typed or participant.get("role") == "reply_to"
                 yield Incoming(
-                    key=handles[0].key,
+                    key=claim_key(handles, name) if typed else handles[0].key,
                     handles=handles,
-                    name=participant.get("display_name"),
-                    name_at=since,
+                    name=name,
+                    name_at=at,
                     since=since,
+                    legal=typed,
+                    claimed=frozenset(handle.key for handle in handles) if claimed else frozenset(),
+                    seen=seen,
                 )
 
     def _contact(self, view: Record, body: Mapping[str, Any]) -> Incoming:
@@ -207,9 +219,12 @@ class Reader:
         if "handles" in body:
             listed += [(item["kind"], item["value"], item.get("scope", "")) for item in body["handles"]]
         is_contact = view.stream == connection.spec.contact_stream
+        handles, seen = self._handles(listed)
         return Incoming(
             key=connection.node_key(view.stream, view.id),
-            handles=self._handles(listed),
+            handles=handles,
+            legal=True,
+            seen=seen,
             contact_of=connection.account_pk if is_contact else None,
             contact_id=view.id if is_contact else None,
             name=name_of(body),
@@ -219,20 +234,41 @@ class Reader:
             ),
         )
 
-    def _handles(self, listed: Iterable[tuple[str, str, str]]) -> tuple[Handle, ...]:
+    def _handles(
+        self, listed: Iterable[tuple[str, str, str]]
+    ) -> tuple[tuple[Handle, ...], Mapping[str, str]]:
         """
         Return the handles behind (kind, value, scope), each once, without those that tell nothing.
 
-        One that reads like a handle of our own making is left out as well: nobody but we may make them.
+        With them, by key, how those were written that are written otherwise than they read. One that reads like
+        a handle of our own making is left out as well: nobody but we may make them.
         """
         region, own = self.connection.region, self.own
         found: dict[Handle, None] = {}
+        seen: dict[str, str] = {}
         for kind, value, scope in listed:
             for handle in normalise(kind, value, scope=scope, region=region, own=own):
                 if handle.strength == "none" or (kind == "external" and handle.key.startswith(MADE)):
                     continue
-                found[_storable(handle)] = None
-        return tuple(found)
+                handle = _storable(handle)
+                found[handle] = None
+                if value != handle.value and kind == handle.kind:
+                    seen.setdefault(handle.key, key_text(value))
+        return tuple(found), seen
+
+
+_TYPED = frozenset({"web_form", "webchat", "spreadsheet"})
+"""Channels on which people type who they are, and nobody vouches for it."""
+
+
+def _is_typed(body: Mapping[str, Any]) -> bool:
+    return body.get("channel") in _TYPED or body.get("kind") == "form_submission"
+
+
+def claim_key(handles: Iterable[Handle], name: str | None) -> str:
+    """Return the identity key of what somebody typed in: the same claim made again is the same record."""
+    told = "\0".join([*sorted(handle.key for handle in handles), fold(name or "")])
+    return f"claim:{blake2b(told.encode(), digest_size=10).hexdigest()}"
 
 
 def _broken(stored: Stored, rule: PullRule, problems: Sequence[SchemaProblem]) -> Refused:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection as Transaction
 
 from bridge.journey.handles import Own
 from bridge.store import entities, people
 from bridge.store.writer import Priority
-from bridge.sync.identify import Incoming, identify
+from bridge.sync.identify import identify, tied
 from bridge.sync.runtime import JOURNEY, Runtime
 
 
@@ -27,30 +29,24 @@ def forget_own(runtime: Runtime, before: Own) -> None:
             nodes = people.load_nodes(c, people.carriers(c, keys))
             gone = frozenset(key for key in nodes if key in keys)
             incoming = {
-                key: Incoming(
-                    key=key,
+                key: replace(
+                    tied(node, ()),
                     handles=tuple(
                         handle
                         for name, (handle, made) in node.handles.items()
                         if name not in keys and not made
                     ),
-                    contact_of=node.contact_of,
-                    contact_id=node.contact_id,
-                    name=node.name,
-                    name_at=node.name_at,
-                    since=node.since,
-                    aliases=node.aliases,
                 )
                 for key, node in nodes.items()
                 if node.contact_of is not None
             }
-            change = identify(c, incoming, gone=gone)
+            change = identify(c, incoming, runtime.rules, gone=gone)
 
         def work(c: Transaction) -> None:
             for key in gone:
                 people.remove_node(c, key)
             entities.forget_nodes(c, gone)
-            people.save_nodes(c, change.nodes, change.handles, change.dropped, change.persons)
+            change.save(c, runtime.clock())
             entities.touch(c, JOURNEY, change.touched, runtime.sequence())
 
         runtime.writer.run(work, priority=Priority.RESOLVE)

@@ -122,7 +122,7 @@ def work_out(c: Transaction, reader: Reader, outcomes: Sequence[Outcome]) -> Cha
         restate(c, found.anew, incoming)
     for key in gone:
         incoming.pop(key, None)
-    change.identity = identify(c, incoming, gone=frozenset(gone))
+    change.identity = identify(c, incoming, reader.rules, gone=frozenset(gone), merged=change.merged)
     change.touched = change.identity.touched | _people_of(c, change)
     return change
 
@@ -364,7 +364,14 @@ def _joined(before: Incoming | None, now: Incoming) -> Incoming:
         name=name,
         name_at=name_at,
         since=min(filter(None, (before.since, now.since)), default=None),
+        legal=now.legal,
+        claimed=(before.claimed | now.claimed) - _proven(before) - _proven(now),
+        seen={**now.seen, **before.seen},
     )
+
+
+def _proven(said: Incoming) -> set[str]:
+    return {handle.key for handle in said.handles} - said.claimed
 
 
 def _people_of(c: Transaction, change: Change) -> set[str]:

@@ -28,7 +28,7 @@ from bridge.store.intents import (
 from bridge.store.ledger import Stands
 from bridge.store.writer import Priority
 from bridge.sync.entries import link_key
-from bridge.sync.identify import USED, Incoming, identify
+from bridge.sync.identify import USED, Incoming, identify, tied
 from bridge.sync.refused import field_named, hint_of, place_of
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
 from bridge.sync.undone import file_undone
@@ -328,32 +328,16 @@ def _know_contact(
         strength="certain",
     )
     known = people.load_nodes(c, [key]).get(key)
-    incoming = {
-        key: Incoming(
-            key=key,
-            handles=tuple(pair[0] for pair in known.handles.values() if not pair[1]) if known else (),
-            contact_of=connection.account_pk,
-            contact_id=contact_id,
-            name=known.name if known else None,
-            name_at=known.name_at if known else None,
-            since=known.since if known else None,
-            aliases=known.aliases if known else (),
-            made=(ours,),
-        )
-    }
+    fresh = Incoming(
+        key=key, handles=(), contact_of=connection.account_pk, contact_id=contact_id, made=(ours,)
+    )
+    incoming = {key: fresh if known is None else tied(known, (ours,))}
     now = people.current_person(c, person_id) or person_id
     for node in people.nodes_of(c, [now]).get(now, []):
         if node.contact_of is None:
-            incoming[node.key] = Incoming(
-                key=node.key,
-                handles=tuple(pair[0] for pair in node.handles.values() if not pair[1]),
-                name=node.name,
-                name_at=node.name_at,
-                since=node.since,
-                made=(ours,),
-            )
-    change = identify(c, incoming)
-    people.save_nodes(c, change.nodes, change.handles, change.dropped, change.persons)
+            incoming[node.key] = tied(node, (ours,))
+    change = identify(c, incoming, runtime.rules)
+    change.save(c, runtime.clock())
     entities.touch(c, JOURNEY, change.touched, runtime.sequence())
 
 

@@ -42,7 +42,7 @@ class Preview:
 def preview(runtime: Runtime, connection: Connection) -> list[Preview]:
     """Map every stored record of a connection again, in memory, and compare; changes nothing."""
     assert connection.account_pk is not None
-    reader = Reader.of(connection, runtime.own)
+    reader = Reader.of(connection, runtime.own, runtime.rules)
     found: dict[str, Preview] = {}
     with runtime.database.read() as c:
         for stored, before in _pairs(c, runtime, connection):

@@ -66,7 +66,7 @@ def _apply_apart(runtime: Runtime, connection: Connection, stored: Sequence[Stor
 
 def apply(runtime: Runtime, connection: Connection, stored: Sequence[Stored]) -> None:
     """Interpret records of one connection and write what they mean, with their states, in one transaction."""
-    reader = Reader.of(connection, runtime.own)
+    reader = Reader.of(connection, runtime.own, runtime.rules)
     outcomes = [outcome for item in stored for outcome in _guarded(runtime, reader, item)]
     with runtime.identity_lock:
         with runtime.database.read() as c:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from bridge.capture import UNKNOWN_REGION
 from bridge.config import Config, ConnectionConfig
 from bridge.connector import Connector, ConnectorSpec, StreamSpec
 from bridge.http import Session
 from bridge.journey.handles import Own
+from bridge.journey.identity import Rules
 from bridge.mapping import Mapping as MappingFile
 from bridge.model import Account
 from bridge.redact import Redactor
@@ -97,6 +99,7 @@ class Runtime:
     redactor: Redactor
     connections: Mapping[str, Connection] = field(default_factory=dict)
     own: Own
+    rules: Rules = field(default_factory=Rules)
     clock: Callable[[], datetime] = utc_now
     identity_lock: threading.Lock = field(default_factory=threading.Lock)
     wake: Callable[[str], None] = lambda step: None
@@ -126,6 +129,11 @@ class Runtime:
             if connection.account_pk == account_pk:
                 return connection
         return None
+
+    def region_of(self, account_pk: int | None) -> str:
+        """Return by which country's rules an account's phone numbers are read; None is a channel's senders."""
+        connection = None if account_pk is None else self.of_account(account_pk)
+        return connection.region if connection else self.config.identity.default_region or UNKNOWN_REGION
 
     def told(self, connection: Connection, error: BaseException) -> str:
         """Return what an error says of a connection: the connection's name once, and no secret."""

@@ -307,10 +307,10 @@ def _set_places(c: Transaction, connection: Connection, item: Intent) -> None:
 def _forget_contact(c: Transaction, runtime: Runtime, connection: Connection, place: Place) -> None:
     """Tell identity that a contact is gone, before the CRM says so: nothing may be written to it any more."""
     key = connection.node_key(*place)
-    change = identify(c, {}, gone=frozenset({key}))
+    change = identify(c, {}, runtime.rules, gone=frozenset({key}))
     people.hand_on_founder(c, key)
     people.remove_node(c, key)
-    people.save_nodes(c, change.nodes, change.handles, change.dropped, change.persons)
+    change.save(c, runtime.clock())
     same = (
         entity.c.account_pk == connection.account_pk,
         entity.c.stream == place[0],

@@ -1,0 +1,74 @@
+"""What a person decides of who is who, carried out: stored with author and time, and obeyed at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from sqlalchemy import Connection as Transaction
+
+from bridge.errors import ConfigError
+from bridge.journey.identity import Decision
+from bridge.store import entities, people
+from bridge.store.database import micros
+from bridge.store.decisions import Stated, add_decision, all_decisions, revoke_decision
+from bridge.store.writer import Priority
+from bridge.sync.identify import IdentityChange, identify
+from bridge.sync.runtime import JOURNEY, Runtime
+
+
+def new_decision(
+    kind: str, records: Iterable[str], others: Iterable[str], *, at: int, author: str, reason: str
+) -> Decision:
+    """Return a decision with an id of its own; `kind` is link or split, times are microseconds UTC."""
+    records, others = frozenset(records), frozenset(others)
+    told = "\0".join([kind, *sorted(records), "|", *sorted(others), str(at), author])
+    id = f"d_{blake2b(told.encode(), digest_size=6).hexdigest()}"
+    if kind == "link":
+        return Decision(id=id, kind="link", records=records | others, at=at, author=author, reason=reason)
+    return Decision(id=id, kind="split", records=records, others=others, at=at, author=author, reason=reason)
+
+
+def decide(runtime: Runtime, decision: Decision) -> IdentityChange:
+    """Store a decision and divide anew whom it concerns; the CRM's entries follow with the next delivery."""
+    with runtime.identity_lock:
+        return runtime.writer.run(enter_decision, runtime, decision, priority=Priority.LIVE, durable=True)
+
+
+def enter_decision(c: Transaction, runtime: Runtime, decision: Decision) -> IdentityChange:
+    """Do so within a transaction of the writer, the identity lock being held."""
+    add_decision(c, decision)
+    return _divide_anew(c, runtime, decision.keys)
+
+
+def revoke(runtime: Runtime, id: str, *, by: str) -> tuple[Stated, IdentityChange]:
+    """
+    Let a decision count no more, so that the evidence says again what it says.
+
+    Raises ConfigError for an id that is none, or was revoked before.
+    """
+    now = runtime.clock()
+
+    def work(c: Transaction) -> tuple[Stated, IdentityChange]:
+        stated = next((one for one in all_decisions(c) if one.decision.id == id), None)
+        if stated is None:
+            raise ConfigError(f"{id} is no decision. List them with: crmbridge decisions")
+        if stated.revoked_at is not None:
+            raise ConfigError(f"{id} was taken back before, by {stated.revoked_by}.")
+        at = micros(now)
+        assert at is not None
+        revoke_decision(c, id, by=by, at=at)
+        return stated, _divide_anew(c, runtime, stated.decision.keys)
+
+    with runtime.identity_lock:
+        return runtime.writer.run(work, priority=Priority.LIVE, durable=True)
+
+
+def _divide_anew(c: Transaction, runtime: Runtime, keys: frozenset[str]) -> IdentityChange:
+    change = identify(c, {}, runtime.rules, decided=keys)
+    change.save(c, runtime.clock())
+    touched = set(change.touched)
+    if change.events:
+        touched |= set(people.persons_at(c, change.person_of).values())
+    entities.touch(c, JOURNEY, touched, runtime.sequence())
+    return change
