@@ -116,6 +116,9 @@ class People:
     def _merge(self, primary: Contact, other: Contact) -> None:
         truth = self._truth
         result = self._company.crm.merge(primary.id, other.id)
+        born = truth.born.pop(primary.id, set()) | truth.born.pop(other.id, set())
+        if born:
+            truth.born[result] = born
         for one in {primary.id, other.id} - {result}:
             truth.merged[one] = result
         name = truth.names.pop(primary.id, None)
@@ -155,7 +158,7 @@ class People:
             theirs = [one for one in found if not one.made]
             if len(theirs) > 1:
                 self._take_off(theirs[1], found)
-            elif len(theirs) == 1 and len(found) == 2 and not self._company.kills["backup restored"]:
+            elif len(theirs) == 1 and len(found) == 2:
                 continue
             else:
                 first = (theirs or found)[0]
@@ -173,9 +176,13 @@ class People:
     def _shared(self) -> Iterator[list[Contact]]:
         by_handle: dict[str, list[Contact]] = {}
         for contact in sorted(self._company.crm.contacts(), key=lambda one: int(one.id)):
-            for handle in (*contact.phones, *contact.emails):
+            for handle in sorted(self._carries(contact)):
                 by_handle.setdefault(handle, []).append(contact)
         yield from (found for found in by_handle.values() if len(found) > 1)
+
+    def _carries(self, contact: Contact) -> set[str]:
+        """Return a contact's handles; those of our making also carry whom they were made for, as crmbridge says."""
+        return handles_of(contact) | (self._truth.born.get(contact.id, set()) if contact.made else set())
 
 
 def handles_of(contact: Contact) -> set[str]:
@@ -191,10 +198,8 @@ def carriers(company: Company, said: Said) -> list[list[Contact]]:
     they were made.
     """
     contacts = company.crm.contacts()
-    has = {
-        one.id: handles_of(one) | (company.truth.born.get(one.id, set()) if one.made else set())
-        for one in contacts
-    }
+    born = company.truth.born
+    has = {one.id: handles_of(one) | (born.get(one.id, set()) if one.made else set()) for one in contacts}
     found = []
     for handle in said.handles:
         known, before = {handle}, set[str]()

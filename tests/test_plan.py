@@ -80,7 +80,13 @@ def mail(number: int, **body: Json) -> Interaction:
 
 def person(*interactions: Interaction, contacts: tuple[str, ...] = ("7",), **more: Any) -> PersonState:
     return PersonState(
-        person_id="p_1", name="Ana", contacts=contacts, interactions=interactions, present={}, **more
+        person_id="p_1",
+        name="Ana",
+        contacts=contacts,
+        nodes=frozenset({"n"}),
+        interactions=interactions,
+        present={},
+        **more,
     )
 
 
@@ -94,7 +100,7 @@ def linked(action: Action) -> list[str]:
 
 
 def key_of(number: int, slot: str = ENTRY_SLOT) -> str:
-    return marker(ACCOUNT, f"e{number}", slot)
+    return marker(ACCOUNT, f"e{number}" if slot == ENTRY_SLOT else f"e{number}/n", slot)
 
 
 def test_an_entry_goes_to_the_only_contact_under_a_key_of_its_first_message(destination: Destination) -> None:

@@ -1,4 +1,4 @@
-"""The keys of our making: the marker that a write leaves at the vendor, and person ids."""
+"""The keys of our making: the marker that a write leaves at the vendor, entity and person ids."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def marker(account_key: str, entity_id: str, slot: str) -> str:
     digest = blake2b(parts, digest_size=8, person=b"marker").digest()
     number = int.from_bytes(digest) >> 4
     return "".join([_ALPHABET[number >> shift & 31] for shift in range(5 * (_MARKER_LENGTH - 1), -1, -5)])
+
+
+def entity_id(key: str) -> str:
+    """Return the id of what was first known by `key`: `e_` and 24 hexadecimal digits."""
+    return "e_" + blake2b(key.encode(), digest_size=12).hexdigest()
 
 
 def person_id(founder: str) -> str:

@@ -55,7 +55,7 @@ class Interaction:
     One interaction, folded from every record that tells of it.
 
     `accounts` are the accounts that hold a record of it, `parts` its record keys as
-    (account, stream, vendor id).
+    (account, stream, vendor id), `copies` what each record says where there are several.
     """
 
     entity_id: str
@@ -63,6 +63,7 @@ class Interaction:
     accounts: frozenset[int]
     parts: tuple[tuple[int, str, str], ...]
     node_keys: tuple[str, ...]
+    copies: tuple[Part, ...] = ()
 
 
 def load_known(
@@ -343,15 +344,20 @@ def load_entities(c: Connection, nodes_by_entity: Mapping[str, Sequence[str]]) -
     for row in c.execute(query.where(*where)):
         parts.setdefault(row.entity_id, []).append(row)
     return {
-        entity_id: Interaction(
-            entity_id=entity_id,
-            body=fold([Part(record_key=record_key(row), entity=orjson.loads(row.body)) for row in rows]),
-            accounts=frozenset(row.account_pk for row in rows),
-            parts=tuple(sorted((row.account_pk, row.stream, row.ext_id) for row in rows)),
-            node_keys=tuple(sorted(nodes_by_entity[entity_id])),
-        )
-        for entity_id, rows in parts.items()
+        entity_id: _folded(entity_id, rows, nodes_by_entity[entity_id]) for entity_id, rows in parts.items()
     }
+
+
+def _folded(entity_id: str, rows: Sequence[Any], node_keys: Sequence[str]) -> Interaction:
+    copies = [Part(record_key=record_key(row), entity=orjson.loads(row.body)) for row in rows]
+    return Interaction(
+        entity_id=entity_id,
+        body=fold(copies),
+        accounts=frozenset(row.account_pk for row in rows),
+        parts=tuple(sorted((row.account_pk, row.stream, row.ext_id) for row in rows)),
+        node_keys=tuple(sorted(node_keys)),
+        copies=tuple(copies) if len(copies) > 1 else (),
+    )
 
 
 def record_key(row: Any) -> str:

@@ -172,6 +172,20 @@ def follow_merge(c: Connection, account_pk: int, stream: str, loser: str, winner
             c.execute(update(intent).where(*same).values(links=dumps(rows)))
 
 
+def put_on(c: Connection, account_pk: int, key: str, contact_id: str, linked: Mapping[str, str]) -> None:
+    """Note on which contacts an entry stands: on `contact_id`, and on more by the keys of those links."""
+    here = (ledger.c.account_pk == account_pk, ledger.c.key == key)
+    entry = c.execute(select(ledger).where(*here)).first()
+    if entry is None:
+        return
+    same = (ledger.c.stream == entry.stream, ledger.c.ext_id == entry.ext_id)
+    c.execute(delete(ledger).where(here[0], *same, ledger.c.slot == LINK_SLOT))
+    c.execute(update(ledger).where(*here).values(contact_id=contact_id))
+    bare = {**entry._mapping, "slot": LINK_SLOT, "fields": dumps({}), "as_read": None, "told": None}
+    links = [{**bare, "key": name, "contact_id": one} for name, one in linked.items()]
+    upsert(c, ledger, links, conflict=["account_pk", "key"])
+
+
 def leave_contact(c: Connection, account_pk: int, key: str, contact_id: str) -> None:
     """Note that an entry stands on a contact no more."""
     entry = c.execute(select(ledger).where(ledger.c.account_pk == account_pk, ledger.c.key == key)).first()

@@ -11,7 +11,6 @@ from sqlalchemy import delete, select, update
 from bridge.store import entities, people
 from bridge.store import ledger as books
 from bridge.store.among import among
-from bridge.store.intents import ENTRY_SLOT
 from bridge.store.members import save_members
 from bridge.store.tables import SKIPPED, alias, entity, participation, record
 from bridge.sync.entries import link_key
@@ -75,8 +74,17 @@ def take_over(c: Transaction, runtime: Runtime, connection: Connection, action: 
         now=runtime.clock(),
     )
     save_members(c, account_pk, left.key, action.entity_ids)
-    if action.slot != ENTRY_SLOT:
-        return
+    if action.told is not None:
+        books.refile(
+            c,
+            account_pk,
+            left.key,
+            fields={change.field: change.after for change in action.changes},
+            as_read={change.field: change.before for change in action.changes},
+            told=action.told,
+            entity_ids=(),
+            now=runtime.clock(),
+        )
     nodes = entities.partners(c, [left.entity_id]).get(left.entity_id, set())
     entities.touch(c, JOURNEY, set(people.persons_at(c, nodes).values()), runtime.sequence())
     c.execute(delete(participation).where(participation.c.entity_id == left.entity_id))

@@ -20,6 +20,7 @@ from bridge.store.intents import (
     ENTRY_SLOT,
     FIELDS_SLOT,
     GROWTH_SLOT,
+    LINK_SLOT,
     UNDO_SLOTS,
     UPDATE_SLOTS,
     Intent,
@@ -33,6 +34,7 @@ from bridge.store.intents import (
 from bridge.store.members import save_members
 from bridge.store.writer import Priority
 from bridge.sync.adopted import take_over
+from bridge.sync.entries import link_key
 from bridge.sync.plan_values import Action
 from bridge.sync.receipts import Delivered, file_receipts, plan_anew, put_back, refuse, stand
 from bridge.sync.runtime import Connection, Runtime, log
@@ -76,6 +78,7 @@ def commit(
     ]
     found = [action for action in actions if action.kind == "adopt" and action.slot == ENTRY_SLOT]
     seen = [action for action in actions if action.kind == "adopt" and action.slot == GROWTH_SLOT]
+    moved = [action.standing for action in actions if action.kind == "adopt" and action.slot == LINK_SLOT]
     kept = [action for action in actions if action.kind == "keep"]
     updated = {item.write.id for item in intents if item.slot == FIELDS_SLOT and item.write.id}
 
@@ -84,6 +87,10 @@ def commit(
             take_over(c, runtime, connection, action)
             if action.hold and action.standing is not None:
                 add_holds(c, account_pk, [action.standing.key], action.hold, now)
+        for there in filter(None, moved):
+            first, *others = there.contacts
+            linked = {link_key(connection.account_key, there.key, one): one for one in others}
+            books.put_on(c, account_pk, there.key, first, linked)
         replaced = refused_fields(c, account_pk, updated)
         drop_intents(c, account_pk, replaced)
         rejects.close_for_intents(c, account_pk, replaced)
@@ -107,7 +114,7 @@ def commit(
         entities.untouch(c, account_pk, done)
         entities.touch(c, account_pk, {action.person_id for action in seen}, runtime.sequence())
 
-    if intents or done or found or kept or seen:
+    if intents or done or found or moved or kept or seen:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=bool(intents))
     return len(intents)
 

@@ -14,15 +14,12 @@ import orjson
 from bridge.journey.interaction import Interaction as Body
 from bridge.journey.keys import marker
 from bridge.journey.text import Style, chat_entries, entry_text
-from bridge.journey.text_format import CONTROLS, clock_time, in_zone
+from bridge.journey.text_format import in_zone
 from bridge.mapping import PushInteraction
 from bridge.store.entities import Interaction
 from bridge.store.intents import ENTRY_SLOT, LINK_SLOT
 
 TITLE_LENGTH = 100
-
-SHOWN = 40
-"""Characters by which a message is recognised in an entry; one that is too long is shortened there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,23 +118,6 @@ def group_of(one: Interaction, rules: PushInteraction, style: Style) -> tuple[st
 def link_key(account_key: str, entry_key: str, contact_id: str) -> str:
     """Return the key of putting an entry on one more contact."""
     return marker(account_key, f"{entry_key}/{contact_id}", LINK_SLOT)
-
-
-def is_told(one: Interaction, text: str, style: Style) -> bool:
-    """
-    Tell whether a chat's entry, as the CRM shows it, has a line for this message.
-
-    What has no text of its own, such as a voice message, counts as told.
-    """
-    lines = one.body.get("body_text", "").splitlines()
-    said = next((line for line in lines if line.strip()), "").translate(CONTROLS).split()
-    if not said:
-        return True
-    start = clock_time(in_zone(one.body["occurred_at"], style.zone))
-    told = " ".join(said)[:SHOWN]
-    return any(
-        line.strip().startswith(start) and told in " ".join(line.split()) for line in text.splitlines()
-    )
 
 
 def _body(one: Interaction) -> Body:

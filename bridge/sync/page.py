@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection as Transaction
 
+from bridge.journey.keys import entity_id as id_of_key
 from bridge.store import entities, people
 from bridge.store.collected import Stored
 from bridge.store.database import dumps, micros
@@ -273,7 +273,7 @@ def _entity_id(
     whose keys were changed, as by another mapping, keeps its id: what was written for it stands.
     """
     own_key = f"record:{connection.node_key(meaning.stream, meaning.ext_id)}:{meaning.part}"
-    expected = _derived(min(meaning.keys, default=own_key))
+    expected = id_of_key(min(meaning.keys, default=own_key))
     found = {known[key] for key in meaning.keys if key in known}
     if before is not None and before.entity_id not in {*found, expected} and _is_its_own(c, before):
         found.add(change.moves.get(before.entity_id, before.entity_id))
@@ -312,10 +312,6 @@ def _fold(others: set[str], chosen: str, known: dict[str, str], change: Change) 
     }
 
 
-def _derived(key: str) -> str:
-    return "e_" + hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
-
-
 def _row(connection: Connection, meaning: Meaning, entity_id: str) -> dict[str, Any]:
     return {
         "account_pk": connection.account_pk,
@@ -343,7 +339,7 @@ def tombstone(connection: Connection, removal: Removal) -> dict[str, Any]:
         "ext_id": ext_id,
         "part": 0,
         "type": rule.entity if rule else "unknown",
-        "entity_id": _derived(f"record:{connection.node_key(stream, ext_id)}:0"),
+        "entity_id": id_of_key(f"record:{connection.node_key(stream, ext_id)}:0"),
         "body": dumps({}),
         "modified_at": removal.at,
         "record_pk": removal.stored.pk,

@@ -6,35 +6,26 @@ A pure function from state to small actions; nothing here reads or writes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
 
 from bridge.journey.interaction import Interaction as Body
-from bridge.journey.keys import marker
 from bridge.journey.text import is_shown
-from bridge.mapping import PushInteraction
 from bridge.model import Link, Write
 from bridge.store.entities import Interaction
-from bridge.store.holds import MOVED
-from bridge.store.intents import CONTACT_SLOT, ENTRY_SLOT
+from bridge.store.intents import ENTRY_SLOT
 from bridge.store.ledger import Filed
-from bridge.sync.entries import Entry, group_entries, group_of, is_told
+from bridge.sync.entries import Entry, group_entries
 from bridge.sync.plan_contact import field_changes, target_of
+from bridge.sync.plan_found import found_contact, taken_over
 from bridge.sync.plan_growth import find_growths, grow, parts_told, rests
 from bridge.sync.plan_places import doubled, is_logged, placed
-from bridge.sync.plan_values import Action, Deal, Destination, PersonState, Standing, no_write
+from bridge.sync.plan_values import Action, Deal, Destination, PersonState, no_write
 
 MAIL_GRACE = timedelta(minutes=2)
 """How long the daemon leaves a mail to the CRM's own logger before it writes an entry for it."""
-
-
-def markers_of(interactions: Iterable[Interaction], account_key: str) -> Iterator[str]:
-    """Yield every marker under which something may stand that was made for one of these interactions."""
-    for one in interactions:
-        yield marker(account_key, one.entity_id, ENTRY_SLOT)
-        yield marker(account_key, one.entity_id, CONTACT_SLOT)
 
 
 def entries_to_read(state: PersonState, destination: Destination) -> Iterator[tuple[Filed, set[str]]]:
@@ -59,7 +50,12 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
     What others took part in whose contacts are known goes with them where this person has none yet;
     it is put on this person's contact as well once that stands.
     """
+    made_before = found_contact(state, destination)
+    if made_before is not None:
+        return [made_before]
     actions: list[Action] = []
+    if destination.push.timeline:
+        state, actions = taken_over(state, destination)
     new: list[Interaction] = []
     elsewhere: list[Interaction] = []
     following: Sequence[Entry] = ()
@@ -79,10 +75,7 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
                 )
             else:
                 new.append(interaction)
-        adopted = _adopted(state, destination, rules, new)
-        actions += adopted
-        taken = {entity_id for action in adopted for entity_id in action.entity_ids}
-        grown = grow(state, destination, [one for one in new if one.entity_id not in taken])
+        grown = grow(state, destination, new)
         actions += grown.actions
         new, following = list(grown.new), grown.rest
     target, contact_action, hold = target_of(state, destination, sorted([*new, *elsewhere], key=_order))
@@ -112,52 +105,6 @@ def _is_elsewhere(state: PersonState, interaction: Interaction) -> bool:
     filed = state.filed.get(state.entry_of[interaction.entity_id])
     others = set(state.shared.get(interaction.entity_id, ()))
     return filed is not None and bool(filed.contacts & others) and not filed.contacts & set(state.contacts)
-
-
-def _adopted(
-    state: PersonState, destination: Destination, rules: PushInteraction, new: Sequence[Interaction]
-) -> list[Action]:
-    """Return the entries that stand in the CRM for some of these interactions, written by an older store."""
-    if not state.standing:
-        return []
-    starts: list[tuple[int, Standing]] = []
-    for index, one in enumerate(new):
-        left = state.standing.get(marker(destination.account_key, one.entity_id, ENTRY_SLOT))
-        if left is not None:
-            starts.append((index, left))
-    firsts = {index for index, _ in starts}
-    actions: list[Action] = []
-    for index, left in starts:
-        name = group_of(new[index], rules, destination.style)
-        members = [new[index]]
-        late, silent = False, list[Interaction]()
-        for later in range(index + 1, len(new)):
-            one = new[later]
-            if later in firsts or group_of(one, rules, destination.style) != name:
-                continue
-            if not is_told(one, left.text, destination.style):
-                late = True
-            elif late and not one.body.get("body_text", "").strip():
-                silent.append(one)  # as new as what came late, unless something after it is told
-            else:
-                members += [*silent, one]
-                silent.clear()
-        actions.append(
-            replace(
-                no_write("adopt", state, members, "stands in the CRM already, written before a backup"),
-                slot=ENTRY_SLOT,
-                standing=left,
-                hold=MOVED if _is_with_strangers(state, left, members) else "",
-            )
-        )
-    return actions
-
-
-def _is_with_strangers(state: PersonState, left: Standing, members: Iterable[Interaction]) -> bool:
-    """Tell whether an entry stands only on contacts of nobody who took part: a person put it there."""
-    known = {one for each in members for one in state.parties.get(each.entity_id, ())}
-    known |= {*state.contacts, *state.yielding}
-    return bool(left.contacts) and bool(state.contacts) and not known & set(left.contacts)
 
 
 def _order(interaction: Interaction) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from bridge.store.entities import Interaction
 from bridge.store.holds import field_key
 from bridge.store.intents import CONTACT_SLOT, FIELDS_SLOT
 from bridge.store.ledger import FieldState
+from bridge.sync.names import contact_markers
 from bridge.sync.plan_values import Action, Change, Destination, PersonState, no_write
 
 EMPTY: tuple[Json, ...] = (None, "", [], {})
@@ -48,13 +49,7 @@ def target_of(
     because = _may_create(state, destination.push)
     if because:
         return "", None, because
-    for one in interactions:
-        left = state.standing.get(marker(destination.account_key, one.entity_id, CONTACT_SLOT))
-        if left is not None:
-            reason = "stands in the CRM already, made before a backup"
-            found = replace(no_write("adopt", state, (), reason), slot=CONTACT_SLOT, standing=left)
-            return "", found, ""
-    key = marker(destination.account_key, interactions[0].entity_id, CONTACT_SLOT)
+    key = contact_markers(interactions[0], destination.account_key, state.nodes)[0]
     values = {
         name: owned.value for name, owned in _owned(state, destination).items() if owned.value not in EMPTY
     }

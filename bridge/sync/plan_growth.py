@@ -9,15 +9,15 @@ from datetime import timedelta
 
 from bridge.journey.keys import marker
 from bridge.mapping import PushInteraction
-from bridge.mapping.html_text import text_of_html
 from bridge.model import Json, Write
 from bridge.store.entities import Interaction
 from bridge.store.holds import DELETED, EDITED
 from bridge.store.intents import GROWTH_SLOT
 from bridge.store.ledger import Filed
-from bridge.sync.entries import Entry, entries_of, group_of, is_told, told_of
+from bridge.sync.entries import Entry, entries_of, group_of, told_of
 from bridge.sync.plan_places import doubled
 from bridge.sync.plan_values import Action, Change, Destination, PersonState, Shown, no_write
+from bridge.sync.told import Told, read_back
 
 UNDER_WAY = ("open", "uncertain")
 """States of an intent whose entry nobody touches until its receipt is there."""
@@ -121,13 +121,15 @@ def grow(state: PersonState, destination: Destination, new: Sequence[Interaction
             actions.append(no_write("hold", state, growth.joined, "its entry could not be read"))
             taken |= joining
         elif reason:
-            there = f"{growth.filed.stream} {growth.filed.ext_id}"
-            said = f"entry {growth.key} in {there} was {reason} by a person; it stays so"
-            told = _told_there(growth, shown, destination)
+            place = f"{growth.filed.stream} {growth.filed.ext_id}"
+            said = f"entry {growth.key} in {place} was {reason} by a person; it stays so"
+            group = sorted((*growth.members, *growth.joined), key=_order)
+            told = read_back(state, destination, group, shown.fields, growth.key)
             ours = _own_text(state, destination, growth, shown, told) if reason == EDITED else None
-            kept = replace(no_write("keep", state, told, said), entry=growth.key, hold=reason)
+            there = [one for one in told.members if one in growth.joined]
+            kept = replace(no_write("keep", state, there, said), entry=growth.key, hold=reason)
             actions.append(ours or kept)
-            taken |= joining if ours else {one.entity_id for one in told}
+            taken |= joining if ours else {one.entity_id for one in there}
         else:
             actions.append(_growing(state, destination, growth))
             rest += growth.rest
@@ -200,61 +202,31 @@ def _why_kept(growth: Growth, shown: Shown | None) -> str:
     return "" if same else EDITED
 
 
-def _told_there(growth: Growth, shown: Shown, destination: Destination) -> list[Interaction]:
-    """
-    Return what an entry that was changed has a line for: no person wrote that, but we, before a backup.
-
-    What has no text of its own, such as a voice message, counts as told where something later is.
-    """
-    values = [value for value in shown.fields.values() if isinstance(value, str)]
-    text = "\n".join([*values, *map(text_of_html, values)])
-    told = [is_told(one, text, destination.style) for one in growth.joined]
-    said = [bool(one.body.get("body_text", "").strip()) for one in growth.joined]
-    last = max((place for place, both in enumerate(zip(told, said, strict=True)) if all(both)), default=-1)
-    return [one for one, is_there in zip(growth.joined[: last + 1], told, strict=False) if is_there]
-
-
 def _own_text(
-    state: PersonState,
-    destination: Destination,
-    growth: Growth,
-    shown: Shown,
-    told: Sequence[Interaction],
+    state: PersonState, destination: Destination, growth: Growth, shown: Shown, told: Told
 ) -> Action | None:
     """
-    Return how an entry is entered into the books that shows what we would have written; None where a person did.
+    Return how an entry is entered into the books that shows what we wrote at some time; None where a person did.
 
     So it is after a write whose answer was lost, and after a backup: what it does not tell yet joins it in
     the next round.
     """
     rules = destination.mapping.push_interaction
     assert rules is not None
-    members = sorted((*growth.members, *told), key=_order)
-    found = _written(state, destination, rules, members, part=growth.part, key=growth.key)
-    if not found:
+    if told.entry is None:
         return None
-    values = rules.fields(growth.filed.stream, found[0].view)
-    if not all(_reads_same(shown.fields.get(name), values.get(name)) for name in growth.changed):
-        return None
+    values = rules.fields(growth.filed.stream, told.entry.view)
     return replace(
-        no_write("adopt", state, told, "was written before, in a call without an answer or before a backup"),
+        no_write("adopt", state, (), "was written before, in a call without an answer or before a backup"),
+        entity_ids=told.entry.entity_ids,
         slot=GROWTH_SLOT,
         entry=growth.key,
-        told=found[0].told,
+        told=told.entry.told,
         changes=tuple(
             Change(field=name, before=shown.fields.get(name), after=values.get(name))
             for name in sorted(growth.changed)
         ),
     )
-
-
-def _reads_same(shown: Json, sent: Json) -> bool:
-    """Tell whether a CRM shows what was sent, however it spells HTML."""
-    if shown == sent:
-        return True
-    if not isinstance(shown, str) or not isinstance(sent, str):
-        return False
-    return text_of_html(shown).split() == text_of_html(sent).split()
 
 
 def _written(

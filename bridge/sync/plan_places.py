@@ -12,7 +12,7 @@ from bridge.store.holds import DELETED, EDITED, MOVED
 from bridge.store.intents import DOUBLE_SLOT, LINK_SLOT, UNLINK_SLOT
 from bridge.store.ledger import Filed
 from bridge.sync.entries import link_key
-from bridge.sync.plan_values import Action, Destination, PersonState, no_write
+from bridge.sync.plan_values import Action, Destination, PersonState, Shown, Standing, no_write
 
 
 def placed(state: PersonState, destination: Destination) -> list[Action]:
@@ -90,6 +90,19 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
     if shown is not None and shown.gone:
         said = f"entry {key} in {filed.stream} {filed.ext_id} was deleted by a person; it stays so"
         yield replace(no_write("keep", state, (), said), entry=key, hold=DELETED)
+    elif shown is not None and _is_moved_already(state, key, filed, shown):
+        yield replace(
+            no_write("adopt", state, (), "was moved there before, by a store that was put back since"),
+            slot=LINK_SLOT,
+            title=f"{filed.stream} {filed.ext_id}, on contact {', '.join(sorted(shown.contacts or ()))}",
+            standing=Standing(
+                key=key,
+                entity_id="",
+                stream=filed.stream,
+                ext_id=filed.ext_id,
+                contacts=tuple(sorted(shown.contacts or ())),
+            ),
+        )
     elif shown is not None and shown.contacts is not None and not _as_left(shown.contacts, filed, here):
         there = ", ".join(sorted(shown.contacts)) or "none"
         said = f"entry {key} was moved to contact {there} by a person; it stays there"
@@ -104,6 +117,12 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
         title = f"{filed.stream} {filed.ext_id}, now on contact {here}"
         off = [Link(stream=destination.contact_stream, to=one, role="move") for one in sorted(strangers)]
         yield _link(state, destination, key, filed, "unlink", off, title)
+
+
+def _is_moved_already(state: PersonState, key: str, filed: Filed, shown: Shown) -> bool:
+    """Tell whether an entry stands just where it should by now, though not where the books have it."""
+    here, now = state.contacts[0], shown.contacts
+    return now is not None and here in now and not _as_left(now, filed, here) and now <= _parties(state, key)
 
 
 def _as_left(now: Collection[str], filed: Filed, here: str) -> bool:
@@ -143,7 +162,7 @@ def _archived(state: PersonState, destination: Destination, key: str) -> Iterato
     if shown.gone:
         yield replace(no_write("keep", state, (), f"{there} was deleted already"), entry=key, hold=DELETED)
         return
-    if any(shown.fields.get(name) != filed.shown(name) for name in filed.fields):
+    if not filed.fields or any(shown.fields.get(name) != filed.shown(name) for name in filed.fields):
         said = f"{there} tells what stands elsewhere, but was edited by a person; it stays"
         yield replace(no_write("keep", state, (), said), entry=key, hold=EDITED)
         return

@@ -99,10 +99,10 @@ class PersonState:
     """
     One person as a destination's plan needs to know them.
 
-    People: `handles` are their addresses, numbers and ids in channels, `contacts` the ids of their contacts
-    there, `candidates` those they might be when nothing decides, `yielding` contacts of our making beside
-    their own one, `pending` the key of a contact being created, `taken_back` that of one that an undo
-    archived, `deals` those of their only contact.
+    People: `nodes` are the keys of their records and senders, `handles` their addresses, numbers and ids in
+    channels, `contacts` the ids of their contacts there, `candidates` those they might be when nothing
+    decides, `yielding` contacts of our making beside their own one, `pending` the key of a contact being
+    created, `taken_back` that of one that an undo archived, `deals` those of their only contact.
 
     Interactions: `carried` says which of several contacts carried one, `shared` the contacts of the others in
     one, `parties` the contacts of everybody in one.
@@ -119,6 +119,7 @@ class PersonState:
     person_id: str
     name: str
     contacts: tuple[str, ...]
+    nodes: frozenset[str] = frozenset()
     handles: frozenset[str] = frozenset()
     candidates: tuple[str, ...] = ()
     pending: str | None = None

@@ -10,15 +10,14 @@ import orjson
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import select
 
-from bridge.journey.keys import marker
 from bridge.store import entities, holds, people
 from bridge.store import ledger as books
-from bridge.store.intents import CONTACT_SLOT, changing_intents, contacts_on_their_way
+from bridge.store.intents import changing_intents, contacts_on_their_way
 from bridge.store.members import entries_of, members_of
 from bridge.store.people import StoredNode
 from bridge.store.tables import journey
 from bridge.sync.adopted import any_standing, standing
-from bridge.sync.plan import markers_of
+from bridge.sync.names import contact_markers, ids_of, markers_of
 from bridge.sync.plan_values import Deal, PersonState, Standing
 from bridge.sync.runtime import Connection
 
@@ -43,6 +42,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
     changing = changing_intents(c, account_pk)
     entry_of |= {one: key for key, item in changing.items() for one in item.entity_ids if one in interactions}
     former = entities.former_ids(c, interactions)
+    former |= {id: one.entity_id for one in interactions.values() for id in ids_of(one)[1:]}
     doubles = entries_of(c, account_pk, former)
     filed = books.filed_under(c, account_pk, {*entry_of.values(), *doubles.values()})
     members = {
@@ -60,7 +60,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
     stream = connection.spec.contact_stream
     known = {one for ids in contact_ids.values() for one in ids}
     held = holds.held(c, account_pk, {*filed, *_field_keys(connection, known)})
-    taken_back = _taken_back(c, connection, interactions)
+    taken_back = _taken_back(c, connection, interactions.values())
     written = books.field_states(c, account_pk, stream, known)
     pending = contacts_on_their_way(c, account_pk)
     deals = _deals(c, account_pk, stream, {ids[0] for ids in contact_ids.values() if len(ids) == 1})
@@ -75,8 +75,8 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
     }
     left: dict[str, Standing] = {}
     if any_standing(c, connection.account_key):
-        fresh = [one for one in interactions.values() if one.entity_id not in entry_of]
-        left = standing(c, connection, markers_of(fresh, connection.account_key))
+        keys = set(markers_of(interactions.values(), connection.account_key))
+        left = standing(c, connection, keys - books.written_ids(c, account_pk, keys).keys())
     states = []
     for person_id, found in nodes.items():
         own = tuple(mine.get(person_id, ()))
@@ -91,6 +91,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 person_id=person_id,
                 name=view.get("display_name", ""),
                 contacts=ids,
+                nodes=frozenset(node.key for node in found),
                 handles=_handles(found),
                 candidates=_contacts_among(found, candidates, account_pk),
                 pending=pending.get(person_id),
@@ -100,9 +101,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 filed={key: filed[key] for key in keys if key in filed},
                 changing={key: changing[key].state for key in keys if key in changing},
                 held=_held_of(held, keys, stream, ids),
-                taken_back=next(
-                    (taken_back[one.entity_id] for one in own if one.entity_id in taken_back), ""
-                ),
+                taken_back=_first_of(taken_back, own, found, connection.account_key),
                 standing=left,
                 doubles=tuple(sorted(left_over)),
                 yielding=frozenset(all_contacts[person_id]) - set(ids) if len(ids) == 1 else frozenset(),
@@ -162,14 +161,32 @@ def _field_keys(connection: Connection, contact_ids: Iterable[str]) -> set[str]:
     }
 
 
-def _taken_back(c: Transaction, connection: Connection, interactions: Iterable[str]) -> dict[str, str]:
-    """Return the keys of contacts that were made for one of these interactions and that an undo took back."""
+def _taken_back(
+    c: Transaction, connection: Connection, interactions: Iterable[entities.Interaction]
+) -> Collection[str]:
+    """Return the keys of contacts that were made because of one of these interactions and that an undo took back."""
     account_pk = connection.account_pk
     assert account_pk is not None
     if not holds.any_undone(c, account_pk):
-        return {}
-    keys = {marker(connection.account_key, one, CONTACT_SLOT): one for one in interactions}
-    return {keys[key]: key for key in holds.held(c, account_pk, keys)}
+        return ()
+    keys = [
+        key for one in interactions for key in contact_markers(one, connection.account_key, one.node_keys)
+    ]
+    return holds.held(c, account_pk, keys).keys()
+
+
+def _first_of(
+    taken_back: Collection[str],
+    own: Iterable[entities.Interaction],
+    nodes: Sequence[StoredNode],
+    account_key: str,
+) -> str:
+    """Return the key of a contact of these nodes that was taken back, an empty text where there is none."""
+    if not taken_back:
+        return ""
+    keys = {node.key for node in nodes}
+    made = (key for one in own for key in contact_markers(one, account_key, keys))
+    return next((key for key in made if key in taken_back), "")
 
 
 def _held_of(

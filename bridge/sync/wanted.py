@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,8 +18,9 @@ from bridge.store.ledger import Filed
 from bridge.store.people import StoredNode
 from bridge.sync.plan import entries_to_read, plan_person
 from bridge.sync.plan_contact import fields_to_read
+from bridge.sync.plan_found import found_to_read
 from bridge.sync.plan_places import moving
-from bridge.sync.plan_values import Action, Destination, PersonState, Shown
+from bridge.sync.plan_values import Action, Destination, PersonState, Shown, Standing
 from bridge.sync.receipts import adopt
 from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.states import DEALS, load_states
@@ -116,14 +117,21 @@ def plan_people(
     for state in sorted(states, key=lambda state: len(state.contacts) != 1):
         planned.actions += _plan_or_hold(replace(state, entry_of={**state.entry_of, **claimed}), destination)
         claimed |= {
-            entity_id: action.write.key
+            entity_id: key
             for action in planned.actions
-            if action.kind in ("entry", "grow") and action.write is not None
+            if (key := _claims(action))
             for entity_id in action.entity_ids
         }
     _look_up(runtime, connection, sink, planned, dry=dry)
     _take_over_contacts(runtime, connection, planned, dry=dry)
     return planned
+
+
+def _claims(action: Action) -> str:
+    """Return the key of the entry that takes interactions in, an empty text where none does."""
+    if action.kind in ("entry", "grow") and action.write is not None:
+        return action.write.key
+    return action.standing.key if action.kind == "adopt" and action.standing is not None else ""
 
 
 def _plan_or_hold(state: PersonState, destination: Destination) -> list[Action]:
@@ -171,6 +179,10 @@ def _read_entries(sink: Sink, destination: Destination, states: list[PersonState
         for filed, names in _entries_to_read(state, destination):
             wanted.setdefault(filed.stream, {})[filed.ext_id] = Shown(gone=True)
             fields.setdefault(filed.stream, set()).update(names)
+        for left, names in _found_to_read(state, destination):
+            wanted.setdefault(left.stream, {})[left.ext_id] = Shown(gone=True)
+            rule = destination.mapping.pull.get(left.stream)
+            fields.setdefault(left.stream, set()).update(names, rule.fields_read if rule else ())
         for filed in moving(state):
             wanted.setdefault(filed.stream, {})[filed.ext_id] = Shown(gone=True)
             rule = destination.mapping.pull.get(filed.stream)
@@ -186,13 +198,21 @@ def _read_entries(sink: Sink, destination: Destination, states: list[PersonState
         replace(
             state,
             shown={
-                key: wanted[filed.stream][filed.ext_id]
-                for key, filed in state.filed.items()
-                if filed.ext_id in wanted.get(filed.stream, {})
+                key: wanted[stream][ext_id]
+                for key, stream, ext_id in _places(state)
+                if ext_id in wanted.get(stream, {})
             },
         )
         for state in states
     ]
+
+
+def _places(state: PersonState) -> Iterator[tuple[str, str, str]]:
+    """Yield key, stream and vendor id of every entry that stands, filed or not."""
+    for key, filed in state.filed.items():
+        yield key, filed.stream, filed.ext_id
+    for key, left in state.standing.items():
+        yield key, left.stream, left.ext_id
 
 
 def _stands_on(destination: Destination, record: Record) -> frozenset[str] | None:
@@ -210,6 +230,13 @@ def _stands_on(destination: Destination, record: Record) -> frozenset[str] | Non
 def _entries_to_read(state: PersonState, destination: Destination) -> list[tuple[Filed, set[str]]]:
     try:
         return list(entries_to_read(state, destination))
+    except MappingError:
+        return []  # their plan says why
+
+
+def _found_to_read(state: PersonState, destination: Destination) -> list[tuple[Standing, set[str]]]:
+    try:
+        return list(found_to_read(state, destination))
     except MappingError:
         return []  # their plan says why
 

@@ -1,0 +1,185 @@
+"""A backup is put back: what the CRM shows since then is recognised, and what cannot be decided is held."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.store.tables import hold, ledger
+from bridge_memory.client import Thing
+from tests.sync_world import World, party
+
+ANA = "5511973914862"
+BIA = "5511973914863"
+MAIL = "ana@lima.example"
+
+
+class Restorable(World):
+    """A world on SQLite whose store can be put back to a copy."""
+
+    def back_up(self) -> None:
+        self.stop()
+        shutil.copy(self.home / "store.db", self.home / "backup.db")
+        self.start()
+
+    def restore(self) -> None:
+        self.stop()
+        shutil.copy(self.home / "backup.db", self.home / "store.db")
+        self.start()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Restorable]:
+    with Restorable(f"sqlite:///{tmp_path / 'store.db'}", tmp_path) as made:
+        made.back_up()
+        yield made
+
+
+def texts(world: World) -> list[str]:
+    return [str(entry["text"]) for entry in world.there("entries")]
+
+
+def entry(world: World) -> Thing:
+    (one,) = world.there("entries")
+    return one
+
+
+def held(world: World) -> list[str]:
+    return [row.reason for row in world.rows(hold)]
+
+
+def say(world: World, text: str, at: str, **more: str) -> None:
+    world.message(text, ANA, at=f"2026-11-20T11:{at}:00Z", keys=[f"key:{text[:2]}"], **more)
+
+
+def test_a_mail_to_two_strangers_makes_two_contacts_each_of_which_is_known_as_ours(world: World) -> None:
+    world.push = {"timeline": True, "create": {"email": "first_message"}}
+    world.start()
+    world.mail("m1", party("from", MAIL), direction="inbound")
+    world.mail(
+        "m2", party("from", "rui@example.com", side="team"), party("to", MAIL), party("to", "b@b.example")
+    )
+    world.mail("m3", party("from", "b@b.example"), direction="inbound")
+    world.settled()
+    assert len(world.there("contacts")) == 2
+    made = [row.ext_id for row in world.rows(ledger) if row.slot == "contact"]
+    assert sorted(made) == sorted(one["id"] for one in world.there("contacts"))
+
+
+def test_a_message_that_joined_an_entry_late_and_stands_before_its_first_is_told_once(
+    world: Restorable,
+) -> None:
+    world.contact(name="Ana", phone=f"+{ANA}")
+    say(world, "m2", "20")
+    world.settled()
+    say(world, "m1", "10")
+    world.settled()
+    world.restore()
+    world.settled()
+    assert (world.told(), held(world)) == ({"m1": 1, "m2": 1}, [])
+
+
+def test_what_was_edited_meanwhile_is_told_in_its_entry_and_nowhere_else(world: Restorable) -> None:
+    world.contact(name="Ana", phone=f"+{ANA}")
+    say(world, "m1 two", "10")
+    say(world, "m2", "20")
+    world.settled()
+    world.restore()
+    say(world, "m1 three", "30", tells="edit")
+    say(world, "m3", "40")
+    world.settled()
+    assert held(world) == []
+    assert "m1 three (edited)" in entry(world)["text"] and "m3" in entry(world)["text"]
+
+
+def test_an_entry_of_the_books_that_grew_meanwhile_goes_on_growing(world: Restorable) -> None:
+    world.contact(name="Ana", phone=f"+{ANA}")
+    say(world, "m1 two", "10")
+    world.settled()
+    world.back_up()
+    say(world, "m2 two", "20")
+    world.settled()
+    world.restore()
+    say(world, "m2 three", "30", tells="edit")
+    world.settled()
+    assert held(world) == []
+    assert "m1 two" in entry(world)["text"] and "m2 three (edited)" in entry(world)["text"]
+
+
+def test_two_captures_of_which_a_restored_store_learns_at_once_that_they_are_one_stand_once(
+    world: Restorable,
+) -> None:
+    world.contact(name="Ana", email=MAIL)
+    world.mail("m1", party("from", MAIL), keys=["mail-hash:77"], direction="inbound")
+    world.mail("m1", party("from", MAIL), keys=["message-id:1@lima"], direction="inbound")
+    world.settled()
+    assert world.told() == {"m1": 2}
+    world.mail("m1", party("from", MAIL), keys=["message-id:1@lima", "mail-hash:77"], direction="inbound")
+    world.restore()
+    world.settled()
+    assert (world.told(), held(world)) == ({"m1": 1}, [])
+
+
+def test_what_a_person_typed_into_an_entry_meanwhile_stays_and_is_shown_as_held(world: Restorable) -> None:
+    world.contact(name="Ana", phone=f"+{ANA}")
+    say(world, "m1", "10")
+    world.settled()
+    world.change("crm", "entries", entry(world)["id"], text=entry(world)["text"] + "\nhas a budget of 20k")
+    world.restore()
+    say(world, "m2", "20")
+    world.settled()
+    assert (world.told(), held(world)) == ({"m1": 1, "m2": 1}, ["edited"])
+    first, second = texts(world)
+    assert "20k" in first and second.startswith("WhatsApp, Fri 20 Nov (2): 1 message")
+
+
+def test_an_entry_on_the_contact_of_nobody_who_took_part_is_held_where_it_stands(world: Restorable) -> None:
+    first = world.contact(name="Ana", phone=f"+{ANA}")
+    world.contact(name="Bia", phone=f"+{BIA}")
+    say(world, "m1", "10")
+    world.settled()
+    third = world.contact(name="Caio")
+    world.change("crm", "entries", entry(world)["id"], contact=third)
+    world.restore()
+    say(world, "m2", "20")
+    world.settled()
+    assert {one["contact"]: "m1" in one["text"] for one in world.there("entries")} == {
+        third: True,
+        first: False,
+    }
+    assert held(world) == ["moved"]
+
+
+def test_an_entry_that_we_moved_meanwhile_goes_on_with_its_people(world: Restorable) -> None:
+    first = world.contact(name="Ana", phone=f"+{ANA}")
+    second = world.contact(name="Ana Lima", email=MAIL)
+    say(world, "m1", "10")
+    world.settled()
+    world.back_up()
+    world.change("crm", "contacts", first, phone="")
+    world.change("crm", "contacts", second, phone=f"+{ANA}")
+    world.settled()
+    world.restore()
+    world.settled()
+    assert (entry(world)["contact"], held(world)) == (second, [])
+    world.change("crm", "contacts", second, phone="")
+    world.change("crm", "contacts", first, phone=f"+{ANA}")
+    world.settled()
+    assert (entry(world)["contact"], held(world)) == (first, [])
+
+
+def test_a_contact_of_our_making_is_known_as_ours_although_its_number_tells_whose_it_is(
+    world: Restorable,
+) -> None:
+    say(world, "m1", "10", name="Ana")
+    world.settled()
+    (made,) = [one["id"] for one in world.there("contacts")]
+    world.restore()
+    world.settled()
+    known = world.contact(name="Ana Lima", phone=f"+{ANA}")
+    world.settled()
+    assert {row.ext_id for row in world.rows(ledger) if row.slot == "contact"} == {made}
+    assert entry(world)["contact"] == known
