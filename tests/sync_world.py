@@ -164,7 +164,8 @@ class Vendor(Memory):
 
 class World:
     """
-    One company: a channel (`chat`) and a CRM (`crm`), both folders, on one store.
+    One company: a channel (`chat`) and a CRM (`crm`), both folders, on one store; `crms` are those that are
+    written to.
 
     The clock stands still unless moved. `levers[name]` are the faults of a folder, and
     `acts[name][method]` takes the place of a method of its connector.
@@ -181,7 +182,9 @@ class World:
         page_size: int = 100,
         identity: Mapping[str, Json] | None = None,
         spec: Mapping[str, Any] | None = None,
+        crms: Sequence[str] = ("crm",),
     ) -> None:
+        self.crms = crms
         self.store = store
         self.home = home
         self.clock = Clock(START)
@@ -219,8 +222,8 @@ class World:
             }
             for name in self.levers
         }
-        if self.push is not None:
-            connections["crm"]["push"] = self.push
+        for name in self.crms if self.push is not None else ():
+            connections[name]["push"] = self.push
         if self.capture is not None:
             connections["chat"]["capture"] = self.capture
         document = {
@@ -353,8 +356,10 @@ class World:
         return cycle.settle_inbox(self.runtime, run=self.run)
 
     def deliver(self) -> Delivered:
-        """Write what differs."""
-        return cycle.deliver_all(self.runtime, self.crm, run=self.run)
+        """Write what differs, and return what became of it in the last CRM."""
+        for name in self.crms:
+            done = cycle.deliver_all(self.runtime, self.runtime.connections[name], run=self.run)
+        return done
 
     def sync(self) -> Delivered:
         """Do one whole cycle; nothing may go wrong in collecting."""

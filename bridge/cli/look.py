@@ -117,6 +117,8 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
                 )
             if connection["held"]:
                 output.say(f"  ! {connection['held']['message']}")
+            if connection["stopped"]:
+                output.say(f"  ! {report.stopped_line(connection['stopped'])}")
             for stream in connection["streams"]:
                 output.say(f"  {_stream_line(stream, zone)}")
                 if stream["error"]:

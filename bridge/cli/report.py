@@ -128,6 +128,12 @@ def _plan_line(actions: Sequence[Action]) -> str:
     return f"{text} Nothing written yet."
 
 
+def stopped_line(count: int) -> str:
+    """Say how much is no longer written, since another program changes it in turn."""
+    what = output.plural(count, "field or entry", "fields and entries")
+    return f"{what} went back and forth, no longer written: crmbridge holds"
+
+
 def show_limits(connection: Connection) -> None:
     """Say what keeps a plan from being carried out whole: no `push`, or fields the CRM lacks."""
     if connection.config.push is None:

@@ -278,8 +278,13 @@ def holds(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
         zone = runtime.config.company.zone
         for one in found:
             by = f"undone by run {one['run']}" if one["run"] else f"{one['reason']} by a person"
+            if one["reason"] == store.ROUNDS:
+                by = f"stopped, since it went {one['reason']}"
             since = output.local_time(one["since"].isoformat(), zone)
             output.say(f"{one['key']}  {one['name'] or one['connection']}: {one['title']}; {by}, {since}")
+            for line in one["trail"]:
+                at = output.local_time(line["at"].isoformat(), zone)
+                output.say(f"  {at}  {line['what']} ({line['by']})")
         if found:
             output.say(
                 "To let go of one: crmbridge release KEY, of all of a run or person: crmbridge release RUN or NAME"

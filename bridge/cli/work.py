@@ -26,6 +26,7 @@ from bridge.store.writer import Priority
 from bridge.sync.anew import people_due
 from bridge.sync.mass import held_by
 from bridge.sync.plan_values import Action
+from bridge.sync.rounds import stopped_count
 from bridge.sync.runtime import Connection, Runtime, log
 from bridge.sync.wanted import destination_of, plan_people
 
@@ -74,6 +75,14 @@ def plan(
             report.show_limits(runtime.connections[name])
             if held := held_by(runtime, runtime.connections[name]):
                 output.say(str(held))
+            if stopped := _stopped(runtime, runtime.connections[name]):
+                output.say(report.stopped_line(stopped))
+
+
+def _stopped(runtime: Runtime, connection: Connection) -> int:
+    assert connection.account_pk is not None
+    with runtime.database.read() as c:
+        return stopped_count(c, connection.account_pk)
 
 
 def _to_plan(runtime: Runtime) -> list[Connection]:

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, delete, select
 
 from bridge.store.among import among
 from bridge.store.database import instant, micros, upsert
-from bridge.store.tables import hold
+from bridge.store.tables import hold, meta
 
 EDITED, DELETED, MOVED, UNDONE = "edited", "deleted", "moved", "undone"
-"""Why: a person in the CRM edited, deleted or moved what we wrote, or a run was undone."""
+ROUNDS = "back and forth"
+"""Why: a person in the CRM edited, deleted or moved what we wrote, a run was undone, another program changes it too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,3 +85,15 @@ def held(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, str]:
 def release(c: Connection, account_pk: int, keys: Iterable[str]) -> int:
     """Let go of these keys and return how many were held."""
     return c.execute(delete(hold).where(hold.c.account_pk == account_pk, among(hold.c.key, keys))).rowcount
+
+
+def note_released(c: Connection, account_pk: int, keys: Iterable[str], now: datetime) -> None:
+    """Remember that somebody let go of what went back and forth: from then on it is counted anew."""
+    rows = [{"key": f"released:{account_pk}:{key}", "value": str(micros(now))} for key in keys]
+    upsert(c, meta, rows, conflict=["key"], update=["value"])
+
+
+def released_at(c: Connection, account_pk: int, key: str) -> datetime | None:
+    """Return when somebody last let go of what went back and forth under a key."""
+    found = c.execute(select(meta.c.value).where(meta.c.key == f"released:{account_pk}:{key}")).scalar()
+    return instant(int(found)) if found else None

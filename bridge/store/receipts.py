@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, case, func, select, update
 
 from bridge.model import Json, Link, Op
 from bridge.store.among import among
-from bridge.store.database import dumps, insert_new, micros
+from bridge.store.database import dumps, insert_new, instant, micros
 from bridge.store.intents import UNDO_SLOT, Intent
 from bridge.store.tables import receipt
 
@@ -41,6 +41,7 @@ class Written:
     as_read: Mapping[str, Json]
     links: tuple[Link, ...]
     entity_ids: tuple[str, ...]
+    at: datetime
     taken_back: int | None = None
 
     @property
@@ -100,6 +101,27 @@ def of_objects(c: Connection, account_pk: int, ext_ids: Iterable[str]) -> list[W
     return _read(c, select(receipt).where(here, among(receipt.c.ext_id, ext_ids), *standing))
 
 
+def often_written(
+    c: Connection, account_pk: int, places: Collection[tuple[str, str]], since: datetime, *, least: int
+) -> list[Written]:
+    """Return what was written since to those of these objects that were written to so often, newest first."""
+    here = (
+        receipt.c.account_pk == account_pk,
+        among(receipt.c.ext_id, {ext_id for _, ext_id in places}),
+        receipt.c.at >= micros(since),
+        receipt.c.taken_back.is_(None),
+        receipt.c.slot != UNDO_SLOT,
+    )
+    place = (receipt.c.stream, receipt.c.ext_id)
+    often = select(*place).where(*here).group_by(*place).having(func.count() >= least)
+    ids = {row.ext_id for row in c.execute(often) if (row.stream, row.ext_id) in places}
+    return [
+        one
+        for one in (_read(c, select(receipt).where(*here, among(receipt.c.ext_id, ids))) if ids else [])
+        if one.place in places
+    ]
+
+
 def undone_at(c: Connection, account_pk: int, stream: str, ext_id: str) -> list[Written]:
     """Return what undo runs did to an object and stands, newest first."""
     here = (receipt.c.account_pk == account_pk, receipt.c.stream == stream, receipt.c.ext_id == ext_id)
@@ -131,24 +153,28 @@ def sums(c: Connection, runs: Collection[int]) -> dict[int, dict[str, Any]]:
 
 
 def _read(c: Connection, query: Select[Any]) -> list[Written]:
-    return [
-        Written(
-            pk=row.pk,
-            account_pk=row.account_pk,
-            run=row.run,
-            key=row.key,
-            entry=row.entry,
-            op=row.op,
-            slot=row.slot,
-            stream=row.stream,
-            ext_id=row.ext_id,
-            person_id=row.person_id,
-            fields=orjson.loads(row.fields),
-            before=orjson.loads(row.before),
-            as_read=orjson.loads(row.as_read) if row.as_read else {},
-            links=tuple(Link(**link) for link in orjson.loads(row.links)),
-            entity_ids=tuple(orjson.loads(row.entity_ids)),
-            taken_back=row.taken_back,
-        )
-        for row in c.execute(query.order_by(receipt.c.pk.desc()))
-    ]
+    return [_written(row) for row in c.execute(query.order_by(receipt.c.pk.desc()))]
+
+
+def _written(row: Any) -> Written:
+    at = instant(row.at)
+    assert at is not None
+    return Written(
+        pk=row.pk,
+        account_pk=row.account_pk,
+        run=row.run,
+        key=row.key,
+        entry=row.entry,
+        op=row.op,
+        slot=row.slot,
+        stream=row.stream,
+        ext_id=row.ext_id,
+        person_id=row.person_id,
+        fields=orjson.loads(row.fields),
+        before=orjson.loads(row.before),
+        as_read=orjson.loads(row.as_read) if row.as_read else {},
+        links=tuple(Link(**link) for link in orjson.loads(row.links)),
+        entity_ids=tuple(orjson.loads(row.entity_ids)),
+        at=at,
+        taken_back=row.taken_back,
+    )

@@ -452,7 +452,7 @@ hold = Table(
 What stays as it is until somebody releases it.
 
 `key` is an entry's, or `<stream>/<id>/<field>` of a contact. Reasons: edited, deleted, moved (by a person in
-the CRM), undone (by the run `run`).
+the CRM), undone (by the run `run`), back and forth (another program changes it in turn).
 """
 
 reject = Table(

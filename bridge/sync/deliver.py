@@ -14,7 +14,7 @@ from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
 from bridge.model import Found, Receipt, Unknown, Write
 from bridge.store import entities, rejects
 from bridge.store import ledger as books
-from bridge.store.holds import add_holds
+from bridge.store.holds import ROUNDS, add_holds
 from bridge.store.intents import (
     CONTACT_SLOT,
     ENTRY_SLOT,
@@ -80,6 +80,7 @@ def commit(
     seen = [action for action in actions if action.kind == "adopt" and action.slot == GROWTH_SLOT]
     moved = [action.standing for action in actions if action.kind == "adopt" and action.slot == LINK_SLOT]
     kept = [action for action in actions if action.kind == "keep"]
+    stopped = [action for action in kept if action.hold == ROUNDS]
     updated = {item.write.id for item in intents if item.slot == FIELDS_SLOT and item.write.id}
 
     def work(c: Transaction) -> None:
@@ -112,7 +113,8 @@ def commit(
             )
         add_intents(c, account_pk, intents, now)
         entities.untouch(c, account_pk, done)
-        entities.touch(c, account_pk, {action.person_id for action in seen}, runtime.sequence())
+        again = {action.person_id for action in (*seen, *stopped)}
+        entities.touch(c, account_pk, again, runtime.sequence())
 
     if intents or done or found or moved or kept or seen:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=bool(intents))

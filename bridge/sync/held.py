@@ -11,15 +11,16 @@ from sqlalchemy import select
 
 from bridge.store import people
 from bridge.store.among import among
-from bridge.store.holds import Hold
+from bridge.store.holds import ROUNDS, Hold
 from bridge.store.tables import journey, ledger
 from bridge.store.tables import receipt as history
+from bridge.sync.rounds import trail
 from bridge.sync.runtime import Runtime
 from bridge.sync.undo import first_line
 
 
 def told(c: Transaction, runtime: Runtime, found: Sequence[Hold]) -> list[dict[str, Any]]:
-    """Return for each hold: key, connection, reason, run, since, person, name and title; in the given order."""
+    """Return for each hold: key, connection, reason, run, since, person, name, title, trail; in the given order."""
     keys = {one.key for one in found}
     rows = {
         (row.account_pk, row.key): row for row in c.execute(select(ledger).where(among(ledger.c.key, keys)))
@@ -62,6 +63,7 @@ def told(c: Transaction, runtime: Runtime, found: Sequence[Hold]) -> list[dict[s
                 "person": person,
                 "name": called or "",
                 "title": title,
+                "trail": trail(c, runtime, one) if one.reason == ROUNDS else [],
             }
         )
     return shown

@@ -17,6 +17,7 @@ from bridge.store.intents import intent_counts
 from bridge.store.tables import connection as connections
 from bridge.store.tables import cursor, delivery, record, unknown_word
 from bridge.sync.forecast import budgets_now, left_to_do
+from bridge.sync.rounds import stopped_count
 from bridge.sync.runtime import Connection, Runtime
 
 STATES = ("mapped", "skipped", "rejected", "waiting")
@@ -29,7 +30,8 @@ def overview(runtime: Runtime) -> dict[str, Any]:
     For each stream read = mapped + skipped + rejected + waiting; `rules` counts the skips by
     rule; `age_seconds` tells how long ago the last pull went through. A webhook body that is not
     split yet is one waiting of the stream "webhook", one that cannot be one rejected. An `error` says what to do.
-    `held` is a mass change that waits for a person, None where there is none.
+    `held` is a mass change that waits for a person, None where there is none; `stopped` counts fields and
+    entries that are no longer written, since they went back and forth.
     `absent` are secrets that this process does without. `budgets` and `left` are told in `bridge/sync/forecast.py`.
     """
     now = runtime.clock()
@@ -83,6 +85,7 @@ def overview(runtime: Runtime) -> dict[str, Any]:
                     "last_event_at": _last_event(c, connection, newest[account_pk]),
                     "streams": streams,
                     "held": _held(c, connection, account_pk),
+                    "stopped": stopped_count(c, account_pk) if account_pk is not None else 0,
                     "writes": writes,
                     "written": books.written_count(c, account_pk)
                     if account_pk is not None and connection.config.push is not None

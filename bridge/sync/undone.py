@@ -14,7 +14,18 @@ from bridge.store import entities, people, receipts, rejects
 from bridge.store import ledger as books
 from bridge.store.among import among
 from bridge.store.database import dumps, micros, upsert
-from bridge.store.holds import DELETED, UNDONE, Hold, add_holds, all_holds, field_key, hold_undone, release
+from bridge.store.holds import (
+    DELETED,
+    ROUNDS,
+    UNDONE,
+    Hold,
+    add_holds,
+    all_holds,
+    field_key,
+    hold_undone,
+    note_released,
+    release,
+)
 from bridge.store.intents import (
     FIELDS_SLOT,
     GROWTH_SLOT,
@@ -135,6 +146,7 @@ def let_go(
             c.execute(delete(ledger).where(ledger.c.account_pk == account_pk, *here))
     c.execute(delete(member).where(member.c.account_pk == account_pk, among(member.c.key, free)))
     release(c, account_pk, keys | parked)
+    note_released(c, account_pk, [one.key for one in found if one.reason == ROUNDS], runtime.clock())
     entities.touch(c, account_pk, people.current_people(c, wishes), runtime.sequence())
 
 

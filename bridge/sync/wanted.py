@@ -22,6 +22,7 @@ from bridge.sync.plan_found import found_to_read
 from bridge.sync.plan_places import moving
 from bridge.sync.plan_values import Action, Destination, PersonState, Shown, Standing
 from bridge.sync.receipts import adopt
+from bridge.sync.rounds import stop_rounds
 from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.states import DEALS, load_states
 
@@ -124,6 +125,7 @@ def plan_people(
         }
     _look_up(runtime, connection, sink, planned, dry=dry)
     _take_over_contacts(runtime, connection, planned, dry=dry)
+    planned.actions = stop_rounds(runtime, connection, planned.actions)
     return planned
 
 
