@@ -119,10 +119,12 @@ def split(name: str) -> tuple[str, str]:
 
 def same(a: str, b: str) -> bool:
     """Tell whether two folded words are one name, but for its spelling, a slip or a shortening."""
-    if a == b or _spelling(a) == _spelling(b):
+    if a == b:
         return True
     short, long = (a, b) if len(a) < len(b) else (b, a)
-    return (len(short) > 2 and long.startswith(short)) or JaroWinkler.similarity(a, b) >= _ALIKE
+    if len(short) > 2 and long.startswith(short):
+        return True
+    return JaroWinkler.similarity(a, b) >= _ALIKE or _spelling(a) == _spelling(b)
 
 
 def same_first(a: str, b: str) -> bool:
