@@ -15,7 +15,7 @@ from test_pipedrive_sandbox_described import BASES, Judge, described
 from bridge import Field, Link, Person, Write
 from bridge_pipedrive.words import KEY_FIELD, cost_of, scope_of
 
-STREAMS = ("persons", "organizations", "deals", "activities", "notes", "leads", "users", "pipelines")
+STREAMS = ("persons", "organizations", "deals", "activities", "notes", "leads", "mails", "users", "pipelines")
 FIELDS = [
     Field(name=KEY_FIELD),
     Field(name="Waiting since", type="datetime"),
@@ -43,6 +43,7 @@ def drive(company: World) -> None:
     stages = [int(one["id"]) for one in company.crm.objects("stages")]
     deal = company.crm.create("deals", {"title": "Um", "person_id": int(ana), "stage_id": stages[0]})
     company.crm.create("leads", {"title": "Um", "person_id": int(ana)})
+    company.crm.catch_mail("a@one.example", sender="ana@one.example", to=["rui@example.com"], text="Oi!")
     company.move(100.0)
     company.crm.edit("deals", deal, {"stage_id": stages[1]})
     new = person_write(
@@ -74,7 +75,7 @@ def drive(company: World) -> None:
         company.pull(stream, "live", cursor, ["stage_history"])
         company.pull(stream, "backfill", None, ["stage_history"])
         list(connector.fetch(stream, ["501", "77777"]))
-    for stream in ("persons", "deals", "leads"):
+    for stream in ("persons", "deals", "leads", "mails"):
         company.pull(stream, "sweep")
     for stream, id_ in (("activities", made[key(2)]), ("notes", made[key(3)])):
         archive = Write(key=key(9), op="archive", stream=stream, id=id_)

@@ -36,6 +36,8 @@ NULL = {
     "organization": "a note that is on no organization",
     "project": "a note that is on no project",
     "task": "a note that is on no task",
+    "linked_person_id": "somebody on a mail who is no person of the company",
+    "linked_person_name": "somebody on a mail who is no person of the company",
     "icon_url": "a user without a picture",
     "picture_id": "a person without a picture",
     "last_name": "a person with one name",
@@ -240,6 +242,9 @@ def drive(crm: World) -> None:
             "custom_fields": {field: "2026-11-18"},
         },
     )["id"]
+    crm.crm.catch_mail("a@example.com", sender="ana@example.com", to=["rui@example.com"], text="Oi!")
+    for path in (f"/v1/persons/{ana}/mailMessages", "/v1/mailbox/mailMessages/501"):
+        crm.get(path, include_body=1)
     twin = crm.made("/api/v2/persons", {"name": "Ana", "add_time": "2025-01-01T00:00:00Z"})["id"]
     deal = crm.made(
         "/api/v2/deals",

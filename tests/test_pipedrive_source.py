@@ -373,7 +373,7 @@ def test_a_missing_scope_is_named() -> None:
         company.crm.levers.missing_scopes = {"leads:read", "leads:full"}
         account = company.connector.check()
         assert account.missing_scopes == ("leads:read",)
-        assert account.scopes == ("contacts:read", "deals:read", "activities:read", "users:read")
+        assert account.scopes == ("contacts:read", "deals:read", "activities:read", "mail:read", "users:read")
         with pytest.raises(AuthError, match="Give the app the scope leads:read"):
             company.pull("leads", "live")
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 
 from benchmarks.delivery import bodies, phone, receive
@@ -49,6 +50,7 @@ connections:
       business_account: "{account}"
       app_secret: "${{env:PIPEDRIVE_TOKEN}}"
       verify_token: "${{env:PIPEDRIVE_TOKEN}}"
+  mails: {{connector: api, settings: {{sources: {{mails: {{token: "${{env:PIPEDRIVE_TOKEN}}"}}}}}}}}
 """
 
 
@@ -204,6 +206,29 @@ def test_an_answer_that_is_lost_makes_an_entry_once(
             ahead += 10 * SPEC.settle
         assert len(crm.timeline("persons", person)) == 1
         assert sum(count for call, count in writes(crm.calls).items()) == 1
+
+
+@pytest.mark.parametrize("caught_first", [True, False])
+def test_a_mail_that_pipedrives_mailbox_caught_too_is_no_second_entry(
+    tmp_path: Path, crm: PipedriveSandbox, caught_first: bool
+) -> None:
+    ana, rui = "ana@padaria.example", "rui@example.com"
+    crm.create("persons", {"name": "Ana", "emails": [{"value": ana}]})
+    mail = {"id": "m-1", "kind": "email", "channel": "email", "direction": "inbound", "text": "Quando chega?"}
+    mail |= {"from": {"email": ana}, "to": [{"email": rui}], "message_id": "<b@padaria.example>"}
+    body = orjson.dumps({**mail, "occurred_at": datetime.now(UTC).isoformat()})
+    with running(tmp_path, crm) as runtime:
+        request = Request(
+            method="POST", url="", query={}, headers={}, body=body, received_at=datetime.now(UTC)
+        )
+        row = delivery_row("mails", request, runtime.blobs, sender="mails", key=None)
+        for step in ("caught", "read") if caught_first else ("read", "caught"):
+            if step == "caught":
+                crm.catch_mail("b@padaria.example", sender=ana, to=[rui], text="<p>Quando chega?</p>")
+            else:
+                runtime.writer.run(insert_deliveries, [row], priority=Priority.INBOX)
+            cycle_once(runtime)
+            assert len(crm.objects("activities")) == (0 if caught_first or step == "caught" else 1)
 
 
 def merged_persons(tmp_path: Path, crm: PipedriveSandbox, *, webhooks: bool) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from bridge import (
     Phase,
     Receipt,
     Record,
+    Rejected,
     Reply,
     Request,
     Skip,
@@ -50,6 +51,7 @@ from bridge_pipedrive.words import (
     SETTLE,
     TOKENS,
     USERS,
+    mails_of,
     scope_of,
 )
 
@@ -148,11 +150,14 @@ class Pipedrive:
 
     def _scopes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the scopes for reading that an app has, and those that it lacks."""
-        asked = {scope_of("GET", path): path for path in (*(kind.path for kind in KINDS.values()), USERS)}
+        lists = (*(kind.path for kind in KINDS.values()), mails_of("1"), USERS)
+        asked = {scope_of("GET", path): path for path in lists}
         missing: dict[str, None] = {}
         for path in asked.values():
             try:
                 self._client.get(path, {} if path == USERS else {"limit": 1})
+            except Rejected:  # nobody has that number; the scope was there
+                continue
             except AuthError as error:
                 if not error.missing_scopes:
                     raise
@@ -248,6 +253,7 @@ SPEC = ConnectorSpec(
         _stream("deals", "users", "pipelines", "organizations", "persons", every=900.0, sweeps="deleted"),
         _stream("activities", *_PEOPLE, every=600.0),
         _stream("notes", *_PEOPLE, every=900.0),
+        _stream("mails", *_PEOPLE, every=1800.0, sweeps="lately"),
         _stream("leads", *_PEOPLE, every=1800.0, sweeps="archived"),
         StreamSpec(name="users", every={"live": 21_600.0}),
         StreamSpec(name="pipelines", every={"live": 21_600.0}),

@@ -16,7 +16,7 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -40,7 +40,7 @@ from bridge_pipedrive.sandbox_faults import Levers
 from bridge_pipedrive.sandbox_hooks import Delivery, post
 from bridge_pipedrive.sandbox_kinds import DEALS, KINDS, PIPELINES, STAGES, USERS, Kind
 from bridge_pipedrive.sandbox_page import SHOWN, person_list, record_page
-from bridge_pipedrive.sandbox_rows import Id, Row
+from bridge_pipedrive.sandbox_rows import Id, Mail, Row
 from bridge_pipedrive.sandbox_rules import draft
 from bridge_pipedrive.sandbox_setup import BIRTH
 from bridge_pipedrive.sandbox_values import stamp
@@ -188,6 +188,33 @@ class PipedriveSandbox:
         if deal is not None:
             fields["deal_id"] = int(deal)
         self.edit(type, id, fields)
+
+    def catch_mail(
+        self,
+        message_id: str,
+        *,
+        sender: str,
+        to: Sequence[str],
+        cc: Sequence[str] = (),
+        subject: str = "",
+        text: str = "",
+        sent: bool = False,
+    ) -> str:
+        """Let Pipedrive's own mailbox catch a mail, with whomever has one of its addresses, and return its id."""
+        with self._settled() as account:
+            mail = Mail(
+                id=len(account.mails) + 501,
+                message_id=message_id,
+                sender=sender,
+                to=tuple(to),
+                cc=tuple(cc),
+                subject=subject,
+                text=text,
+                sent=sent,
+                at=account.clock(),
+            )
+            account.catch(mail)
+            return str(mail.id)
 
     def convert(self, lead: str) -> str:
         """Make a deal of a lead as a person does and return the deal's id; the lead is gone."""

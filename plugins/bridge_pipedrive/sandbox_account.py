@@ -14,7 +14,7 @@ from bridge_pipedrive.sandbox_answers import Actor, not_found, unfit
 from bridge_pipedrive.sandbox_faults import Levers
 from bridge_pipedrive.sandbox_hooks import Hooks
 from bridge_pipedrive.sandbox_kinds import KINDS, Kind
-from bridge_pipedrive.sandbox_rows import Id, Row, Version
+from bridge_pipedrive.sandbox_rows import Id, Mail, Row, Version
 from bridge_pipedrive.sandbox_setup import Setup
 from bridge_pipedrive.sandbox_values import instant
 
@@ -59,6 +59,8 @@ class Account:
         self.tell: Told = lambda action, row, before, actor, other: None
         self.hooks = Hooks()
         self.event = 0
+        self.mails: list[Mail] = []
+        self._mails_by: dict[str, list[Mail]] = {}
         self._rows: dict[str, dict[Id, Row]] = {name: {} for name in KINDS}
         # Every type counts from the same number: a client that forgets the type takes one for the other.
         self._last_id = dict.fromkeys(KINDS, 500)
@@ -106,6 +108,29 @@ class Account:
         """Return the activities and notes on a person, organization, deal or lead, newest first."""
         found = [entry for entry in self._entries.get((row.kind.name, row.id), {}) if not entry.deleted]
         return sorted(found, key=lambda entry: (happened(entry), str(entry.id)), reverse=True)
+
+    def persons_at(self, address: str) -> list[Row]:
+        """Return the persons with an e-mail address, oldest first."""
+        wanted = address.casefold()
+        return [
+            row
+            for row in self.rows(KINDS["persons"])
+            if any(one["value"].casefold() == wanted for one in row.values["emails"])
+        ]
+
+    def mails_with(self, row: Row) -> list[Mail]:
+        """Return the caught mails with an address of a person, oldest first."""
+        own = {one["value"].casefold() for one in row.values["emails"]}
+        found = {mail.id: mail for address in own for mail in self._mails_by.get(address, ())}
+        return [found[id] for id in sorted(found)]
+
+    def catch(self, mail: Mail) -> None:
+        """Keep a mail; it moves the update time of its persons where entries do."""
+        self.mails.append(mail)
+        for address in {one.casefold() for one in (mail.sender, *mail.to, *mail.cc)}:
+            self._mails_by.setdefault(address, []).append(mail)
+            for row in self.persons_at(address) if self.levers.touches else ():
+                row.updated_at = self.clock()
 
     # Writing
 

@@ -23,6 +23,7 @@ MOST = 500
 _IDS = 100
 _CUSTOM = 15
 _COUNTS = ("notes_count", "activities_count", "done_activities_count", "undone_activities_count")
+_MAILS = ("email_messages_count", "last_incoming_mail_time", "last_outgoing_mail_time")
 _OPTIONAL = {"activities": ("attendees",), "deals": ("source_lead_id",)}
 _NUMBERS = ("id", "order_nr")
 _STATUSES = ("open", "won", "lost", "deleted")
@@ -137,8 +138,12 @@ def _optional(account: Account, asked: Asked, row: Row) -> dict[str, Json]:
         counted[f"{entry.kind.name}_count"] += 1
         if entry.kind.name == "activities":
             counted["done_activities_count" if entry.values["done"] else "undone_activities_count"] += 1
+    mails = account.mails_with(row) if row.kind.name == "persons" and "include_fields" in asked.query else []
+    last = {f"last_{'outgoing' if one.sent else 'incoming'}_mail_time": values.stamp(one.at) for one in mails}
     for name in asked.names("include_fields"):
-        if name in _COUNTS and row.kind.name != "activities":
+        if name in _MAILS and row.kind.name == "persons":
+            found[name] = len(mails) if name == "email_messages_count" else last.get(name)
+        elif name in _COUNTS and row.kind.name != "activities":
             found[name] = counted[name]
         elif name in _OPTIONAL.get(row.kind.name, ()):
             found[name] = row.values[name]

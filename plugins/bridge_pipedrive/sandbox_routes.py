@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bridge_pipedrive import sandbox_events as events
+from bridge_pipedrive import sandbox_mails as mails
 from bridge_pipedrive import sandbox_past as past
 from bridge_pipedrive import sandbox_search as search
 from bridge_pipedrive import sandbox_settings as settings
@@ -160,6 +161,8 @@ ROUTES = (
     _one("GET", "/leads/{id}", 2, v1.get_lead, "leads:read", "leads:full"),
     _one("PATCH", "/leads/{id}", 10, v1.update_lead, "leads:full"),
     _one("DELETE", "/leads/{id}", 6, v1.delete_lead, "leads:full"),
+    _one("GET", "/persons/{id}/mailMessages", 20, mails.list_mails, "mail:read", "mail:full"),
+    _one("GET", "/mailbox/mailMessages/{id}", 2, mails.get_mail, "mail:read", "mail:full"),
     _one("GET", "/users/me", 2, v1.get_me, "base"),
     _one("GET", "/users", 20, v1.list_users, "users:read"),
     _one("GET", "/users/{id}", 2, v1.get_user, "users:read"),

@@ -60,3 +60,18 @@ class Row:
     def as_of(self, moment: datetime) -> Version | None:
         """Return the state at `moment`; None when it was not there yet."""
         return next((version for version in reversed(self.versions) if version.at <= moment), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """One mail that the mailbox of Pipedrive caught; `sent` by us."""
+
+    id: int
+    message_id: str
+    sender: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    subject: str
+    text: str
+    sent: bool
+    at: datetime

@@ -11,6 +11,7 @@ from bridge import BridgeError, CursorExpired, Json, Page, Phase, Record, Reject
 from bridge_pipedrive.client import Answer, Client, Params, Row
 from bridge_pipedrive.setup import Setup
 from bridge_pipedrive.source_gaps import Gaps
+from bridge_pipedrive.source_mails import Mails
 from bridge_pipedrive.source_records import History, Missing, as_record, gone
 from bridge_pipedrive.words import (
     HISTORY_PAGE,
@@ -69,6 +70,7 @@ class Source:
         self._clock = clock
         self._history = History(client)
         self._gaps = Gaps(client)
+        self._mails = Mails(client, clock)
 
     def pull(self, stream: str, phase: Phase, cursor: Json, fields: Sequence[str]) -> Iterator[Page]:
         """
@@ -81,6 +83,8 @@ class Source:
             return self._users()
         if stream == "pipelines":
             return self._pipelines()
+        if stream == "mails":
+            return self._mails.pull(phase, cursor)
         kind = KINDS[stream]
         histories = any(path.partition(".")[0] == "stage_history" for path in fields)
         reader = _Reader(self._client, self._setup, self._missing, self._history if histories else None, kind)
@@ -196,6 +200,9 @@ class Source:
                 record.id: record for page in pages for record in page.records if isinstance(record, Record)
             }
             yield from (there.get(id_) or gone(stream, id_) for id_ in dict.fromkeys(ids))
+            return
+        if stream == "mails":
+            yield from self._mails.fetch(ids)
             return
         reader = _Reader(self._client, self._setup, self._missing, self._history, KINDS[stream])
         yield from reader.fetch(ids)

@@ -13,6 +13,10 @@ from bridge_pipedrive.client import Client, Row
 from bridge_pipedrive.words import PAGE, instant, second
 
 _MOST_KEPT = 5_000
+_FLEETING = frozenset(
+    ("body_url", "s3_bucket", "s3_bucket_path", "read_flag", "mail_tracking_status", "timestamp")
+)
+_SIDES = ("from", "to", "cc", "bcc")
 _OTHER_RECORDS = frozenset(("person", "deal", "organization", "project", "task", "user"))
 """What version 1 shows of the records that a note is on."""
 
@@ -123,6 +127,34 @@ def as_record(stream: str, row: Row) -> Record:
     )
 
 
+def mail_record(person: str, row: Row) -> Record | None:
+    """
+    Make a record of a mail that was listed with a person; None for a draft.
+
+    `person_ids` are those it is with. Whether somebody has read it, where its text may be loaded from for a
+    while, and what those persons are called by now, is no part of it.
+    """
+    mail = row["data"] if isinstance(row.get("data"), dict) else row
+    if mail.get("id") is None or mail.get("draft_flag") in (1, True):
+        return None
+    data = {name: value for name, value in mail.items() if name not in _FLEETING}
+    for name in _SIDES:
+        data[name] = [_without(party, "linked_person_name") for party in mail.get(name) or ()]
+    data["person_ids"] = people_in(mail) or ([int(person)] if person else [])
+    at = instant(data.pop("update_time", None) or data.get("add_time"))
+    deleted = data.get("deleted_flag") in (1, True)
+    version = f"{'deleted-' if deleted else ''}{_digest(data)}"
+    return Record(
+        stream="mails", id=str(data["id"]), version=version, modified_at=at, data=data, deleted=deleted
+    )
+
+
+def people_in(mail: Row) -> list[int]:
+    """Return the persons that a mail is with, each once."""
+    linked = [id_ for name in _SIDES for id_ in _each(mail.get(name), "linked_person_id")]
+    return list(dict.fromkeys(linked))
+
+
 def _plain(stream: str, row: Row) -> Row:
     """
     Return what a mapping could not read out of a row.
@@ -143,6 +175,10 @@ def _plain(stream: str, row: Row) -> Row:
         "participant_ids": [one for one in people if one is not None],
         "due_at": second(due) if due is not None else None,
     }
+
+
+def _without(row: Json, name: str) -> Json:
+    return {key: value for key, value in row.items() if key != name} if isinstance(row, dict) else row
 
 
 def _each(rows: Json, name: str) -> list[Json]:

@@ -11,9 +11,10 @@ from bridge import Json
 
 PAGE = 500
 HISTORY_PAGE = 50
+MAIL_PAGE = 100
 IDS = 100
 """
-What one call may hold: rows of a list, rows that each take another call, ids in `ids=`.
+What one call may hold: rows of a list, rows that each take another call, mails with their texts, ids in `ids=`.
 
 OpenAPI description of version 2, parameters `limit` and `ids`, read 2026-11-22.
 """
@@ -106,6 +107,7 @@ KINDS = {
     )
 }
 
+MAIL = "/v1/mailbox/mailMessages"
 USERS = "/v1/users"
 ME = "/v1/users/me"
 TYPES = "/v1/activityTypes"
@@ -160,12 +162,18 @@ _SCOPES = {
     "activityTypes": "activities",
     "leads": "leads",
     "users": "users",
+    "mailbox": "mail",
     "personFields": "contacts",
     "organizationFields": "contacts",
     "dealFields": "deals",
 }
 _LISTS = {PIPELINES: 5, STAGES: 5, "/api/v2/deals/archived": 20, "/v1/leads/archived": 40}
 _ONE = re.compile(r"/(\d+|[0-9a-f]{8}-[0-9a-f-]{27}|me)$")
+
+
+def mails_of(person: str) -> str:
+    """Return the list of the mails with a person, the only one that tells their Message-ID."""
+    return f"/v1/persons/{person}/mailMessages"
 
 
 def cost_of(method: str, path: str) -> int:
@@ -180,6 +188,8 @@ def scope_of(method: str, path: str) -> str:
     """Return the scope that an app needs for a call (`security`, OpenAPI descriptions, read 2026-11-22)."""
     if path.endswith("/changelog"):
         return "recents:read"
+    if path.endswith("/mailMessages"):
+        return "mail:read"
     area = path.split("/")[2 if path.startswith("/v1/") else 3]
     if method == "GET":
         return f"{_SCOPES.get(area, area)}:read"

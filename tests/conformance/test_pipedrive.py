@@ -44,6 +44,7 @@ class PipedriveKit:
     signs_body = False
     signs_time = False
     cannot: Mapping[str, str] = {
+        "change mails": "a mail stays as it was caught",
         "pages users": "Pipedrive gives all users in one answer",
         "pages pipelines": "nobody has more pipelines than stand on a page",
         "change users": "users are changed in their own settings, which the stand-in does not have",
@@ -93,6 +94,11 @@ class PipedriveKit:
         self._seeded += 1
         if stream == "users":
             return self.crm.add_user(f"Rep {self._seeded}", f"rep{self._seeded}@example.com")
+        if stream == "mails":
+            address = f"customer-{self._seeded // 250}@example.com"
+            if self._seeded % 250 == 0 or self._seeded == 1:
+                self.crm.create("persons", {"name": "Ana", "emails": [{"value": address, "primary": True}]})
+            return self.crm.catch_mail(f"{self._seeded}@example.com", sender=address, to=["rui@example.com"])
         if stream == "pipelines":
             return self.crm.create("pipelines", {"name": f"Pipeline {self._seeded}"})
         anchor = {"person_id": int(person)} if person else {}
