@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
-import pwd
 import shutil
-import signal
-import subprocess
-import tempfile
-import time
+import sys
 from collections.abc import Iterator
+from importlib import metadata
+from importlib.metadata import EntryPoints
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
+from tests import stores
 from tests.outside import Office
+from tests.stores import PostgresServer
 from tests.sync_world import World
 
 
@@ -29,96 +27,54 @@ def _restore_logging() -> Iterator[None]:
     root.setLevel(level)
 
 
-def _postgres_folder() -> Path | None:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    return found[-1] if found else None
+@pytest.fixture(scope="session", autouse=True)
+def _known_once() -> Iterator[None]:
+    """
+    Let what a process works out once, its statements and its plugins, be worked out once for all tests.
+
+    And no proxies are looked for, twice through the whole environment for each call: tests call this machine alone.
+    """
+    found: dict[tuple[str, ...], EntryPoints] = {}
+
+    def entry_points(*, group: str) -> EntryPoints:
+        key = (group, *sys.path)
+        if key not in found:
+            found[key] = metadata.entry_points(group=group)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("bridge.store.database.create_engine", stores.create_engine)
+        monkeypatch.setattr("bridge.plugins.entry_points", entry_points)
+        monkeypatch.setattr("requests.sessions.get_environ_proxies", lambda url, no_proxy=None: {})
+        yield
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """A private PostgreSQL on a Unix socket; its URL without a database."""
-    binaries = _postgres_folder()
+def postgres_server() -> Iterator[PostgresServer]:
+    """A private PostgreSQL."""
+    binaries = stores.postgres_folder()
     if binaries is None:
         pytest.skip("PostgreSQL is not installed; remedy: apt-get install -y postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # short: a socket path may have 107 bytes
-    user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-    demote = {"user": user, "group": user, "extra_groups": []} if os.getuid() == 0 else {}
-    if demote:
-        shutil.chown(folder, user, user)
-    subprocess.run(
-        [
-            binaries / "initdb",
-            "-D",
-            folder / "data",
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-        ],
-        check=True,
-        capture_output=True,
-        cwd=folder,
-        **demote,
-    )
-    server = subprocess.Popen(
-        [
-            binaries / "postgres",
-            "-D",
-            folder / "data",
-            "-k",
-            folder,
-            "-c",
-            "listen_addresses=",
-            "-c",
-            "max_connections=200",
-            "-c",
-            "fsync=off",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        **demote,
-    )
-    url = f"postgresql+psycopg://postgres@/{{}}?host={folder}"
-    engine = create_engine(url.format("postgres"), isolation_level="AUTOCOMMIT")
-    until = time.monotonic() + 30
-    while True:
-        try:
-            with engine.connect():
-                break
-        except Exception:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.1)
-    engine.dispose()
-    yield url
-    server.send_signal(signal.SIGINT)  # ends connections that a failed test left open
-    server.wait(30)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-_numbers = iter(range(1_000_000))
-
-
-def new_postgres_database(server: str) -> str:
-    """Create an empty database and return its URL, as a configuration names it."""
-    name = f"store{next(_numbers)}"
-    engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.format(name).replace("postgresql+psycopg", "postgresql")
+    with stores.postgres(binaries) as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store on each database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    return new_postgres_database(request.getfixturevalue("postgres_server"))
+    """An empty store on each database, its tables made."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_server").new_store())
+    path = tmp_path / "store.db"
+    stores.fill(path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of each kind without any table."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_server").new_database())
+    return f"sqlite:///{tmp_path / 'store.db'}"
 
 
 @pytest.fixture

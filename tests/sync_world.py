@@ -48,6 +48,7 @@ from bridge_memory import SPEC, Memory
 from bridge_memory.client import Folder, Thing
 from bridge_memory.receiver import HEADER, sign
 from bridge_memory.sandbox import DifficultFolder, Levers
+from tests import stores
 
 KEY = "the key of the folder"
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -164,8 +165,8 @@ class Vendor(Memory):
 
 class World:
     """
-    One company: a channel (`chat`) and a CRM (`crm`), both folders, on one store; `crms` are those that are
-    written to.
+    One company: a channel (`chat`) and a CRM (`crm`), both folders, on one store; a new one is made at first.
+    `crms` are those that are written to.
 
     The clock stands still unless moved. `levers[name]` are the faults of a folder, and
     `acts[name][method]` takes the place of a method of its connector.
@@ -200,6 +201,8 @@ class World:
         self._open = ExitStack()
         self._folders = {name: Folder(home / name, KEY, self.clock) for name in self.levers}
         (home / "key").write_text(KEY)
+        if store.startswith("sqlite:///"):
+            stores.fill(Path(store.removeprefix("sqlite:///")))
         for folder in self._folders.values():
             folder.add_field("contacts", Field(name="waiting_since"))
         self.remap_to(mapping)

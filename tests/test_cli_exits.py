@@ -28,7 +28,6 @@ from bridge.errors import (
     StoreError,
     Unavailable,
 )
-from tests.conftest import new_postgres_database
 from tests.outside import KEY, Office, until
 
 ANA = "+5511973914862"
@@ -231,7 +230,7 @@ def test_a_store_held_by_another_command_ends_with_4(
     kind: str, office: Office, request: pytest.FixtureRequest
 ) -> None:
     if kind == "postgresql":
-        office.more["store"] = new_postgres_database(request.getfixturevalue("postgres_server"))
+        office.more["store"] = request.getfixturevalue("postgres_server").new_database()
         office.write()
     assert office.run("sync").code == 0
     config = load_config(office.config)

@@ -13,6 +13,7 @@ from bridge.errors import Rejected
 from bridge.model import Json, Receipt, Write
 from bridge.store import tables, traces
 from bridge.store.blobs import THRESHOLD
+from bridge.store.database import Database
 from bridge.store.erasure import About, about
 from bridge.store.writer import Priority
 from bridge_memory import Memory
@@ -197,6 +198,9 @@ def test_hashes_tell_nothing_outside_their_store(tmp_path: Path) -> None:
     for name in ("one", "two"):
         home = tmp_path / name
         home.mkdir()
+        made = Database(f"sqlite:///{home / 'store.db'}")
+        made.migrate()
+        made.close()
         with World(f"sqlite:///{home / 'store.db'}", home) as world:
             world.runtime.writer.run(
                 lambda c, world=world: traces.suppress(c, world.runtime.traces, [MAIL], world.clock()),

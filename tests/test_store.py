@@ -25,8 +25,8 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def database(store_url: str, tmp_path: Path) -> Iterator[Database]:
-    database = Database(store_url, blobs=tmp_path / "blobs")
+def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
+    database = Database(database_url, blobs=tmp_path / "blobs")
     database.migrate()
     yield database
     database.close()
