@@ -27,13 +27,13 @@ BEGINNINGS = st.one_of(
 )
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=500)
 @given(BEGINNINGS, DIGITS, REGIONS)
 def test_digits_are_read_as_libphonenumber_reads_them(beginning: str, rest: str, region: str) -> None:
     assert _parse_digits(beginning + rest, region) == _parse(beginning + rest, region)
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=500)
 @given(st.sampled_from(sorted(COUNTRY_CODE_TO_REGION_CODE)), DIGITS)
 def test_a_number_is_of_the_kind_that_libphonenumber_says(country: int, national: str) -> None:
     found = _understood(f"+{country}{national}", "")

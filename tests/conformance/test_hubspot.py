@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from bridge import Field, Json, Link, Write
 from bridge.testing.conformance import suite
 from bridge_hubspot import SPEC
@@ -36,9 +38,13 @@ CHANGED = {
 
 
 class HubSpotKit:
-    """The stand-in with its levers in the suite's words; `wait` moves its clock ahead of the real one."""
+    """
+    The stand-in with its levers in the suite's words; `wait` moves its clock ahead of the real one.
 
-    page_size = 200
+    A tenth of HubSpot's pages is asked for, so that several are not hundreds of objects in each test.
+    """
+
+    page_size = 20
     fields: Mapping[str, Sequence[str]] = {
         stream: [f"properties.{name}" for name in {*NEW[stream], *CHANGED[stream]}] for stream in NEW
     }
@@ -52,6 +58,9 @@ class HubSpotKit:
     def __init__(self) -> None:
         self._ahead = 0.0
         self._seeded = 0
+        self._patch = pytest.MonkeyPatch()
+        for name, size in (("SEARCH_PAGE", self.page_size), ("BATCH", 10), ("HISTORY_BATCH", 5)):
+            self._patch.setattr(f"bridge_hubspot.source.{name}", size)
         self.hub = HubSpotSandbox(token=TOKEN, clock=self._clock)
         self.hub.start()
         self.spec = SPEC
@@ -62,6 +71,7 @@ class HubSpotKit:
 
     def close(self) -> None:
         self.hub.stop()
+        self._patch.undo()
 
     def wrong_key(self) -> None:
         self.hub.levers.expired = True
