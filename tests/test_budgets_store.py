@@ -4,42 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from bridge import Budget, RateLimited
-from bridge.budgets import Budgets
+from bridge import RateLimited
 from bridge.budgets.book import Row, Told
 from bridge.config import load_config
 from bridge.engine.opening import learn_account, open_runtime, recall_accounts
-from bridge.store.budgets import StoreBook, load_rows
+from bridge.store.budgets import load_rows
 from bridge.store.database import Database, Lock
-from bridge.store.writer import Writer
 from bridge_hubspot.sandbox import HubSpotSandbox
-
-DAY = Budget(
-    name="daily", calls=1000, seconds=86_400, midnight="UTC", limit_header="X-Limit", left_header="X-Left"
-)
-NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC).timestamp()
-
-
-@contextmanager
-def process(url: str) -> Iterator[Budgets]:
-    """Open a store as a process of its own does, and end without a goodbye, as a crash does."""
-    database = Database(url)
-    database.migrate()
-    writer = Writer(database)
-    try:
-        budgets = Budgets(now=lambda: 0.0, clock=lambda: NOON, book=StoreBook(writer), patience=0.0)
-        budgets.declare("hub:1", [DAY])
-        yield budgets
-    finally:
-        writer.close()
-        database.close()
+from tests.budgets_world import NOON, process
 
 
 def row(url: str) -> Row:
@@ -148,7 +125,7 @@ def _bursts(session: object) -> int:
 
 PROGRAM = """
 import sys
-from tests.test_budgets_store import process
+from tests.budgets_world import process
 from bridge import RateLimited
 given = 0
 with process(sys.argv[1]) as budgets:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from bridge import Field, Json, Link, Request, Write
 from bridge.testing.conformance import suite
 from bridge_pipedrive import SPEC
@@ -36,9 +38,13 @@ CHANGED: Mapping[str, Mapping[str, Json]] = {
 
 
 class PipedriveKit:
-    """The stand-in with its levers in the suite's words; `wait` moves its clock ahead of the real one."""
+    """
+    The stand-in with its levers in the suite's words; `wait` moves its clock ahead of the real one.
 
-    page_size = 500
+    A tenth of Pipedrive's pages is asked for, so that several are not a thousand things in each test.
+    """
+
+    page_size = 50
     fields: Mapping[str, Sequence[str]] = {"deals": ["title", "stage_history"]}
     new_field = ("persons", Field(name="Waiting on channel"))
     signs_body = False
@@ -54,6 +60,9 @@ class PipedriveKit:
     def __init__(self) -> None:
         self._ahead = 0.0
         self._seeded = 0
+        self._patch = pytest.MonkeyPatch()
+        for module in ("source", "source_gaps", "source_mails", "source_records"):
+            self._patch.setattr(f"bridge_pipedrive.{module}.PAGE", self.page_size)
         self.crm = PipedriveSandbox(token=TOKEN, clock=self._clock)
         self.crm.start()
         self.spec = SPEC
@@ -69,6 +78,7 @@ class PipedriveKit:
 
     def close(self) -> None:
         self.crm.stop()
+        self._patch.undo()
 
     def wrong_key(self) -> None:
         self.crm.levers.expired = True
