@@ -28,6 +28,7 @@ from bridge.store.database import Database, Lock
 from bridge.store.entities import entities_of_type
 from bridge.store.traces import Traces
 from bridge.store.writer import Priority, Writer
+from bridge.sync.ahead import Ahead
 from bridge.sync.runtime import Connection, Runtime, log, utc_now
 
 
@@ -82,6 +83,7 @@ def open_runtime(
     database = Database(config.store, blobs=config.blobs)
     lock = Lock(database)
     writer: Writer | None = None
+    ahead = Ahead()
     connections: dict[str, Connection] = {}
     try:
         database.migrate()
@@ -106,9 +108,11 @@ def open_runtime(
             rules=config.identity.rules,
             clock=clock,
             renew=lambda connection: _renew(config, connection, database, budgets, redactor, clock),
+            ahead=ahead,
         )
         yield runtime
     finally:
+        ahead.close()
         for connection in connections.values():
             if isinstance(connection.connector, Closer):
                 connection.connector.close()

@@ -18,6 +18,9 @@ from bridge.store.database import Database, instant, micros, upsert
 from bridge.store.tables import MAPPED, RECORD_WAITS, REJECTED, SKIPPED, WAITING, account, record
 from bridge.store.texts import key_text
 
+AT_ONCE = 16 * 1024 * 1024
+"""Bytes of raw bodies after which a page of records ends: what they are decoded to is larger still."""
+
 STATE_NAMES = {WAITING: "waiting", MAPPED: "mapped", SKIPPED: "skipped", REJECTED: "rejected"}
 
 
@@ -111,7 +114,7 @@ def is_waiting(c: Connection, account_pk: int, stream: str) -> bool:
 def next_waiting(
     c: Connection, account_pk: int, stream: str, *, after: int, limit: int, blobs: Blobs
 ) -> list[Stored]:
-    """Return the oldest waiting records of a stream whose key is above `after`."""
+    """Return the oldest waiting records of a stream whose key is above `after`; fewer where their bodies are large."""
     query = (
         select(*_STORED)
         .where(
@@ -123,7 +126,15 @@ def next_waiting(
         .order_by(record.c.pk)
         .limit(limit)
     )
-    return [_stored(stream, row, blobs) for row in c.execute(query).all()]
+    found: list[Stored] = []
+    size = 0
+    for row in c.execute(query).all():
+        one = _stored(stream, row, blobs)
+        found.append(one)
+        size += len(one.record.data) if isinstance(one.record.data, bytes) else 0
+        if size > AT_ONCE:
+            break
+    return found
 
 
 _STORED = (

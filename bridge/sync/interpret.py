@@ -103,8 +103,12 @@ class Reader:
             },
         )
 
-    def read(self, stored: Stored) -> Iterator[Outcome]:
-        """Yield what a record means, one outcome per record that its connector decodes from it."""
+    def read(self, stored: Stored, views: Sequence[Record] | None = None) -> Iterator[Outcome]:
+        """
+        Yield what a record means, one outcome per record that its connector decodes from it.
+
+        `views` is what was decoded of it before, None where nothing was.
+        """
         record = stored.record
         if record.deleted:
             yield Gone(stored=stored)
@@ -112,7 +116,8 @@ class Reader:
         if self.decoder is None:
             yield self._read_one(stored, 0, record)
             return
-        views = list(self.decoder.decode(record))
+        if views is None:
+            views = list(self.decoder.decode(record))
         if not views:
             yield Left(stored=stored, rule=NO_RULE)
         for part, view in enumerate(views):

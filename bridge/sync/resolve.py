@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import orjson
 
+from bridge.connector import Decoder
 from bridge.errors import StoreError
+from bridge.model import Record
 from bridge.store import collected
 from bridge.store.blobs import LOST_HINT
 from bridge.store.collected import Stored
@@ -31,13 +33,21 @@ def resolve(runtime: Runtime, connection: Connection, stream: str, *, limit: int
     Where something goes wrong that nobody thought of, they are taken one by one, and the one to blame
     becomes a reject: it must not keep the others waiting.
     """
-    assert connection.account_pk is not None
+    account_pk, blobs = connection.account_pk, runtime.blobs
+    assert account_pk is not None
+    decoder = connection.connector if isinstance(connection.connector, Decoder) else None
+    behind: list[Stored] = []
     with runtime.database.read() as c:
-        stored = collected.next_waiting(
-            c, connection.account_pk, stream, after=0, limit=limit, blobs=runtime.blobs
-        )
+        stored = collected.next_waiting(c, account_pk, stream, after=0, limit=limit, blobs=blobs)
+        if decoder is not None and stored and (len(stored) == limit or runtime.ahead.runs):
+            after = stored[-1].pk
+            behind = collected.next_waiting(c, account_pk, stream, after=after, limit=limit, blobs=blobs)
+    if decoder is not None and (len(behind) == limit or runtime.ahead.runs):
+        runtime.ahead.decode(decoder.decode, [(item.pk, item.record) for item in behind])
     if stored:
         _apply_apart(runtime, connection, stored)
+    if not behind:
+        runtime.ahead.rest()
     return len(stored)
 
 
@@ -67,7 +77,8 @@ def _apply_apart(runtime: Runtime, connection: Connection, stored: Sequence[Stor
 def apply(runtime: Runtime, connection: Connection, stored: Sequence[Stored]) -> None:
     """Interpret records of one connection and write what they mean, with their states, in one transaction."""
     reader = Reader.of(connection, runtime.own, runtime.rules)
-    outcomes = [outcome for item in stored for outcome in _guarded(runtime, reader, item)]
+    views = runtime.ahead.take(item.pk for item in stored)
+    outcomes = [outcome for item in stored for outcome in _guarded(runtime, reader, item, views.get(item.pk))]
     with runtime.identity_lock:
         with runtime.database.read() as c:
             change = work_out(c, reader, outcomes)
@@ -85,11 +96,11 @@ def _index_people(runtime: Runtime, change: Change) -> None:
         change.named[stored.pk] = runtime.traces.in_bytes(body)
 
 
-def _guarded(runtime: Runtime, reader: Reader, item: Stored) -> list[Outcome]:
+def _guarded(runtime: Runtime, reader: Reader, item: Stored, views: Sequence[Record] | None) -> list[Outcome]:
     if item.lost:
         return [Refused(stored=item, code="body", message=item.lost, hint=LOST_HINT)]
     try:
-        return list(reader.read(item))
+        return list(reader.read(item, views))
     except (Exception, SystemExit) as error:  # decode broke its promise; the record waits
         log.warning("%s: decode failed: %s", reader.connection.name, runtime.message(error))
         name = reader.connection.spec.name

@@ -24,6 +24,7 @@ from bridge.store.database import Database
 from bridge.store.texts import key_text
 from bridge.store.traces import Traces
 from bridge.store.writer import Writer
+from bridge.sync.ahead import Ahead
 
 log = logging.getLogger("crmbridge")
 
@@ -105,6 +106,7 @@ class Runtime:
     wake: Callable[[str], None] = lambda step: None
     renew: Callable[[Connection], bool] = lambda connection: False
     rest: Callable[[], float] = lambda: 0.0
+    ahead: Ahead = field(default_factory=Ahead)
     _sequence: itertools.count[int] = field(default_factory=lambda: itertools.count(time.time_ns()))
 
     def sequence(self) -> int:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime
 
 from bridge import (
     Account,
     ConfigError,
     ConnectorSpec,
     Context,
-    Detail,
     Json,
     Page,
     Phase,
-    Record,
     StreamSpec,
     hookimpl,
 )
+from bridge_imap.decoding import Decoder
 from bridge_imap.folders import missing
-from bridge_imap.mail import MailContext, parse
-from bridge_imap.records import STREAM, Meta, unpack
+from bridge_imap.people import MailContext
+from bridge_imap.records import STREAM
 from bridge_imap.sign_in import Server
 from bridge_imap.source import Mailbox
 
@@ -102,6 +99,7 @@ class Imap:
             ),
             own_domains=frozenset(domain.lower() for domain in context.own_domains),
         )
+        self.decode = Decoder(own=self._own).decode
         self._mailbox = Mailbox(
             server=self._server,
             context=context,
@@ -124,38 +122,6 @@ class Imap:
     def pull(self, stream: str, phase: Phase, cursor: Json, fields: Sequence[str]) -> Iterator[Page]:
         """Yield the mails after `cursor`; see Mailbox.pull. A mail is always read as a whole, whatever `fields`."""
         return self._mailbox.pull(phase, cursor)
-
-    def decode(self, record: Record) -> Iterator[Record]:
-        """
-        Yield the mail as the JSON view that the mapping reads (mail.MailView).
-
-        Of what was not fetched the view says so: `files` of a mail that was cut have the state "skipped",
-        and `unreadable` says why the server gave a mail out only in part or not at all.
-        """
-        meta, raw = unpack(record.data if isinstance(record.data, bytes) else b"")
-        view: dict[str, Json] = {**parse(raw, self._context_of(meta))}
-        view["size"] = meta.get("size", len(raw))
-        if meta.get("detail") == "cut":
-            view["files"] = [{**file, "sha256": None, "state": "skipped"} for file in meta["attachments"]]
-            view["attachments"] = view["files"]
-        if meta.get("reason"):
-            view["unreadable"] = meta["reason"]
-        yield replace(record, data=view)
-
-    def _context_of(self, meta: Meta) -> MailContext:
-        at = meta.get("internal_date")
-        told = meta.get("detail", "full")
-        details: Mapping[str, Detail] = {
-            "metadata": "metadata",
-            "subject": "subject",
-            "unreadable": "subject",
-        }
-        return replace(
-            self._own,
-            folder_role=meta.get("role", ""),
-            internal_date=datetime.fromisoformat(at) if at else None,
-            detail=details.get(told, "full"),
-        )
 
     def wait(self, stream: str, seconds: float) -> bool:
         """Block until a mail arrives or `seconds` pass."""

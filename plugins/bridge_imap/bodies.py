@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -124,7 +124,7 @@ def filename(part: Part, default: str) -> str | None:
     return _CONTROL.sub("", name).strip()[-_LONGEST_NAME:] or None
 
 
-def _disposition(part: Part) -> tuple[str, dict[str, str]]:
+def _disposition(part: Part) -> tuple[str, Mapping[str, str]]:
     values = part.fields.get(b"content-disposition")
     return parse_value(values[0]) if values else ("", {})
 

@@ -16,6 +16,8 @@ _SHOWN_ADDRESS = re.compile(r"[\[(](?:mailto:)?([^\s\[\]()<>]+@[^\s\[\]()<>]+)[\
 _QUOTE_MARK = re.compile(r"^[ ]?> ?", re.MULTILINE)
 _READ_LIMIT = 262_144
 _BLOCK_WITHIN = 60
+_ENDS = frozenset(":-_*=")
+"""Last characters of lines that announce a forwarded mail."""
 
 
 class Forwarded(TypedDict):
@@ -70,9 +72,7 @@ def _inline(subject: str, text: str) -> Forwarded | None:
     lines = text.split("\n")
     for number, line in enumerate(lines):
         stripped = line.strip(" \t>")
-        if not stripped:
-            continue
-        if stripped[-1] in ":-_*=" and FORWARDED_LINE.match(stripped):
+        if stripped[-1:] in _ENDS and FORWARDED_LINE.match(stripped):
             first = next(
                 (n for n in range(number + 1, min(number + 6, len(lines))) if label_of(lines[n])), None
             )

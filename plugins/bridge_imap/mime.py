@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from bridge_imap.charsets import decode
@@ -42,7 +44,7 @@ class Part:
     id: str
     fields: Fields
     content_type: str
-    params: dict[str, str]
+    params: Mapping[str, str]
     start: int
     end: int
     children: list[Part] = field(default_factory=list)
@@ -128,13 +130,18 @@ def content(raw: bytes, part: Part, limit: int | None = None) -> bytes:
     return body
 
 
-def parse_value(value: bytes) -> tuple[str, dict[str, str]]:
+def parse_value(value: bytes) -> tuple[str, Mapping[str, str]]:
     """
     Split a Content-Type or Content-Disposition value into its word and its parameters.
 
     Continuations and charsets of RFC 2231 are put together; encoded words (RFC 2047) stay as they are.
     """
-    text = decode(value[:_LONGEST_VALUE], None).replace("\r", "").replace("\n", "")
+    return _parsed(value[:_LONGEST_VALUE])
+
+
+@lru_cache(maxsize=512)
+def _parsed(value: bytes) -> tuple[str, Mapping[str, str]]:
+    text = decode(value, None).replace("\r", "").replace("\n", "")
     word = text.partition(";")[0].strip().lower()
     if ";" not in text:
         return word, {}

@@ -23,13 +23,9 @@ _SIGNATURE_RULE = re.compile(r"[-_=*‐–—]{2,}$")
 _CONTACT = re.compile(r"@|\+?\d[\d ()./-]{6,}\d|www\.|https?://", re.IGNORECASE)
 _BLANKS = re.compile(r"\n{3,}")
 _LONGEST_INTRODUCTION = 4
-_DRAWN = "-_=—–*"
-_SIGNING: dict[str, tuple[str, ...]] = dict.fromkeys(_DRAWN, ()) | {
-    letter: tuple(start for start in PHONE_LINE_STARTS if start[0] == letter.lower())
-    for first in PHONE_LINE_STARTS
-    for letter in (first[0], first[0].upper())
-}
-"""First characters of lines that can be or begin a signature, each with the phone lines that begin so."""
+_DRAWN = frozenset("-_=—–*")
+_BEGINNINGS = frozenset(start[:2] for start in PHONE_LINE_STARTS)
+"""The first two letters of lines that a telephone may have added: few others begin so."""
 _FOOTER_LINES = 10
 _FOOTER_SPAN = 30
 _WRAPPED_AT = 60
@@ -53,14 +49,17 @@ def split_text(text: str, parent: str | None = None) -> Split:
     it is the whole text and the others are empty.
     """
     seen = text if text.isascii() else _INVISIBLE.sub("", text).replace("\xa0", " ")
-    clean = seen.replace("\r\n", "\n").replace("\r", "\n")
+    clean = seen.replace("\r\n", "\n").replace("\r", "\n") if "\r" in seen else seen
     lines = clean.split("\n")
-    end, marked = _quotes(lines)
+    bare = list(map(str.strip, lines))
+    end, marked = _quotes(lines, bare)
     if parent is not None:
         end = min(end, _start_of_parent(lines, parent, marked))
-    own = [(index, lines[index]) for index in range(end) if not marked[index]]
-    signed = _signature(lines, own)
-    new = _tidy([line for index, line in own if index not in signed])
+    own = [index for index in range(end) if not marked[index]]
+    signed = _signature(lines, bare, own)
+    if not signed and len(own) == len(lines):
+        return Split(new=_tidy(lines), quoted="", signature="")
+    new = _tidy([lines[index] for index in own if index not in signed])
     if not new:
         return Split(new=clean.strip(), quoted="", signature="")
     return Split(
@@ -91,12 +90,11 @@ def split_page(page: HtmlText, parent: str | None = None) -> Split:
     )
 
 
-def _quotes(lines: Sequence[str]) -> tuple[int, list[bool]]:
-    """Find the line after which all is quoted, and mark the quoted lines before it."""
+def _quotes(lines: Sequence[str], bare: Sequence[str]) -> tuple[int, list[bool]]:
+    """Find the line after which all is quoted, and mark the quoted lines before it; `bare` are the lines stripped."""
     marked = [False] * len(lines)
     previous = ""
-    for index, raw in enumerate(lines):
-        line = raw.strip()
+    for index, line in enumerate(bare):
         if not line:
             continue
         if line[0] == ">":
@@ -109,16 +107,17 @@ def _quotes(lines: Sequence[str]) -> tuple[int, list[bool]]:
             marked[index] = True
             continue
         previous = line[0]
-        if line[-1] in ":：" or (line[-1] in "-=_*" and line[0] in "-=_*‐"):
+        last = line[-1]
+        if last in ":：" or (last in "-=_*" and line[0] in "-=_*‐"):
             if ORIGINAL_LINE.match(line) or FORWARDED_LINE.match(line):
                 return index, marked
-            if line[-1] not in ":：" and WROTE.search(line) and _DATE.search(line):
+            if last not in ":：" and WROTE.search(line) and _DATE.search(line):
                 return index, marked
-            if line[-1] in ":：" and not _next_is_quoted(lines, index):
+            if last in ":：" and not _next_is_quoted(lines, index):
                 start = _introduction(lines, index, certain=True)
                 if start is not None:
                     return start, marked
-        if ":" in line[:32] or "：" in line[:32]:
+        if line.find(":", 0, 32) >= 0 or line.find("：", 0, 32) >= 0:
             kind = label_of(line)
             if (kind == "from" or kind == "date") and block_at(lines, index) is not None:
                 return _above_rule(lines, index), marked
@@ -211,34 +210,35 @@ def _words(text: str) -> list[str]:
     return [word for word in text.lower().split() if word.strip(">")]
 
 
-def _signature(lines: Sequence[str], own: Sequence[tuple[int, str]]) -> set[int]:
-    """Return the numbers of the lines that are signature, list footer or phone line."""
+def _signature(lines: Sequence[str], bare: Sequence[str], own: Sequence[int]) -> set[int]:
+    """Return the numbers of the lines, of those numbered `own`, that are signature, list footer or phone line."""
     signed: set[int] = set()
-    for place, (index, raw) in enumerate(own):
-        line = raw.strip()
-        phone_lines = _SIGNING.get(line[:1])
-        if phone_lines is None or index in signed:
-            continue
-        if raw == "-- " and place:
-            signed.update(_unbroken(own, place, len(own)))
-        elif line[0] in _DRAWN and place and _SIGNATURE_RULE.match(line):
-            block = _unbroken(own, place, min(place + _FOOTER_SPAN, len(own)))
-            if len(block) < _FOOTER_SPAN and _closes(line, [lines[number].strip() for number in block[1:]]):
-                signed.update(block)
+    for place, index in enumerate(own):
+        line = bare[index]
+        if line[:1] in _DRAWN:
+            if index in signed or not place:
+                continue
+            if lines[index] == "-- ":
+                signed.update(_unbroken(own, place, len(own)))
+            elif _SIGNATURE_RULE.match(line):
+                block = _unbroken(own, place, min(place + _FOOTER_SPAN, len(own)))
+                if len(block) < _FOOTER_SPAN and _closes(line, [bare[number] for number in block[1:]]):
+                    signed.update(block)
         elif (
-            len(line) < 160
-            and line[:12].lower().startswith(phone_lines)
+            line[:2].lower() in _BEGINNINGS
+            and len(line) < 160
+            and line[:12].lower().startswith(PHONE_LINE_STARTS)
             and PHONE_LINE.match(line) is not None
         ):
             signed.add(index)
     return signed
 
 
-def _unbroken(own: Sequence[tuple[int, str]], start: int, end: int) -> range:
+def _unbroken(own: Sequence[int], start: int, end: int) -> range:
     """Return the numbers of the lines from place `start`, at most to `end`, that no quote interrupts."""
-    first = own[start][0]
+    first = own[start]
     place = start + 1
-    while place < end and own[place][0] - first == place - start:
+    while place < end and own[place] - first == place - start:
         place += 1
     return range(first, first + place - start)
 
