@@ -66,7 +66,7 @@ class Stands:
     """
     A write that stands at the CRM: under which id, on which contact, and the values as the CRM shows them.
 
-    `linked` are the contacts an entry was put on besides `contact_id`, by the keys of those links.
+    `linked` are the contacts an entry was put on (or taken off) besides `contact_id`, by the keys of those links.
     """
 
     item: Intent
@@ -96,8 +96,8 @@ def file_receipts(c: Connection, account_pk: int, found: Sequence[Stands], now: 
                 mapping=item.mapping,
             )
         elif item.slot == UNLINK_SLOT and item.entry is not None:
-            for link in item.write.links:
-                leave_contact(c, account_pk, item.entry, link.to)
+            for contact_id in filter(None, (one.contact_id, *one.linked.values())):
+                leave_contact(c, account_pk, item.entry, contact_id)
         elif item.slot == DOUBLE_SLOT:
             drop_entry(c, account_pk, item.write.stream, one.ext_id)
     upsert(

@@ -101,6 +101,20 @@ def of_objects(c: Connection, account_pk: int, ext_ids: Iterable[str]) -> list[W
     return _read(c, select(receipt).where(here, among(receipt.c.ext_id, ext_ids), *standing))
 
 
+def left_on(
+    c: Connection, account_pk: int, ext_ids: Iterable[str], stream: str
+) -> dict[tuple[str, str], frozenset[str]]:
+    """Return on which records of a stream, such as deals, our writes left each of these objects that they linked."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for one in reversed(of_objects(c, account_pk, ext_ids)):
+        ends = {link.to for link in one.links if link.stream == stream}
+        if one.op == "unlink":
+            found[one.place] = found.get(one.place, set()) - ends
+        elif ends:
+            found.setdefault(one.place, set()).update(ends)
+    return {place: frozenset(ends) for place, ends in found.items()}
+
+
 def often_written(
     c: Connection, account_pk: int, places: Collection[tuple[str, str]], since: datetime, *, least: int
 ) -> list[Written]:

@@ -19,10 +19,11 @@ from bridge.store.intents import ENTRY_SLOT
 from bridge.store.ledger import Filed
 from bridge.sync.entries import Entry, group_entries
 from bridge.sync.plan_contact import field_changes, target_of
+from bridge.sync.plan_deals import deal_at
 from bridge.sync.plan_found import found_contact, taken_over
 from bridge.sync.plan_growth import find_growths, grow, parts_told, rests
 from bridge.sync.plan_places import doubled, is_logged, placed
-from bridge.sync.plan_values import Action, Deal, Destination, PersonState, no_write
+from bridge.sync.plan_values import Action, Destination, PersonState, no_write
 
 MAIL_GRACE = timedelta(minutes=2)
 """How long the daemon leaves a mail to the CRM's own logger before it writes an entry for it."""
@@ -169,7 +170,7 @@ def _entry_action(state: PersonState, destination: Destination, entry: Entry, ta
         Link(stream=destination.contact_stream, to=one, role="contact")
         for one in [target, *sorted(others - {target})]
     ]
-    deal = _deal_at(state.deals, entry.occurred_at)
+    deal = deal_at(state.deals, entry.occurred_at)
     if deal is not None:
         links.append(Link(stream=destination.deal_stream, to=deal, role="deal"))
     return Action(
@@ -188,14 +189,3 @@ def _entry_action(state: PersonState, destination: Destination, entry: Entry, ta
         title=entry.title,
         told=entry.told,
     )
-
-
-def _deal_at(deals: Sequence[Deal], at: datetime) -> str | None:
-    """Return the only deal that was open at that time, None when there is none or more than one."""
-    found = [
-        deal.id
-        for deal in deals
-        if (deal.created_at is None or deal.created_at <= at)
-        and (at <= deal.closed_at if deal.closed_at is not None else deal.is_open)
-    ]
-    return found[0] if len(found) == 1 else None

@@ -12,6 +12,7 @@ from bridge.store.holds import DELETED, EDITED, MOVED
 from bridge.store.intents import DOUBLE_SLOT, LINK_SLOT, UNLINK_SLOT
 from bridge.store.ledger import Filed
 from bridge.sync.entries import link_key
+from bridge.sync.plan_deals import deals_on_a_move
 from bridge.sync.plan_values import Action, Destination, PersonState, Shown, Standing, no_write
 
 
@@ -20,7 +21,8 @@ def placed(state: PersonState, destination: Destination) -> list[Action]:
     Put entries on the contacts of those who took part, and take them off others'.
 
     An entry moves in two steps, so that it is never on no contact: onto the new one, and off the old
-    one once that stands. What a person in the CRM moved stays where they put it.
+    one once that stands; likewise from the deal of the one to that of the other. What a person in the CRM
+    moved stays where they put it.
     """
     doubles = doubled(state, destination)
     actions = [action for key in doubles for action in _archived(state, destination, key)]
@@ -87,6 +89,8 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
     strangers = filed.contacts - _parties(state, key)
     shared = filed.contacts - strangers
     shown = state.shown.get(key)
+    leaves, joins = deals_on_a_move(state, key, shown)
+    deals = [Link(stream=destination.deal_stream, to=one, role="move") for one in joins]
     if shown is not None and shown.gone:
         said = f"entry {key} in {filed.stream} {filed.ext_id} was deleted by a person; it stays so"
         yield replace(no_write("keep", state, (), said), entry=key, hold=DELETED)
@@ -112,10 +116,15 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
         if not shared:
             title = f"{filed.stream} {filed.ext_id}, from contact {', '.join(sorted(filed.contacts))}"
         to = [Link(stream=destination.contact_stream, to=here, role="contact" if shared else "move")]
+        yield _link(state, destination, key, filed, "link", [*to, *deals], title)
+    elif strangers and deals:
+        to = [Link(stream=destination.contact_stream, to=here, role="contact"), *deals]
+        title = f"{filed.stream} {filed.ext_id}, with its deal {', '.join(joins)}"
         yield _link(state, destination, key, filed, "link", to, title)
     elif strangers:
         title = f"{filed.stream} {filed.ext_id}, now on contact {here}"
         off = [Link(stream=destination.contact_stream, to=one, role="move") for one in sorted(strangers)]
+        off += [Link(stream=destination.deal_stream, to=one, role="move") for one in leaves]
         yield _link(state, destination, key, filed, "unlink", off, title)
 
 

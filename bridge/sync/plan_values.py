@@ -74,10 +74,11 @@ class Shown:
     """
     An entry as the CRM shows it now: the fields asked for, `gone` when it was deleted there.
 
-    `contacts` are those it stands on, None where the CRM or the mapping does not tell.
+    `contacts` and `deals` are those it stands on, None where the CRM or the mapping does not tell.
     """
 
     contacts: frozenset[str] | None = None
+    deals: frozenset[str] | None = None
     fields: Mapping[str, Json] = field(default_factory=dict)
     gone: bool = False
 
@@ -108,9 +109,10 @@ class PersonState:
     one, `parties` the contacts of everybody in one.
 
     Entries, by key: `entry_of` names the one an interaction stands in, `members` all that one holds, `filed`
-    where it was filed, `changing` the state of the intent that is about to change it, `held` why it (or a
-    field) stays as it is, `doubles` those all of whose interactions stand elsewhere, `standing` what stands
-    there unfiled, `shown` what the CRM shows of those that were asked for.
+    where it was filed, `deals_of` the deals we put those on that are about to move, `changing` the state of
+    the intent that is about to change it, `held` why it (or a field) stays as it is, `doubles` those all of
+    whose interactions stand elsewhere, `standing` what stands there unfiled, `shown` what the CRM shows of
+    those that were asked for.
 
     Fields: `view` is what the mapping reads, `written` what we wrote last, `present` the CRM's values now,
     None while unread.
@@ -141,6 +143,7 @@ class PersonState:
     written: Mapping[str, FieldState] = field(default_factory=dict)
     present: Mapping[str, Json] | None = None
     deals: tuple[Deal, ...] = ()
+    deals_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

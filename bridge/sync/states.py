@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ import orjson
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import select
 
-from bridge.store import entities, holds, people
+from bridge.store import entities, holds, people, receipts
 from bridge.store import ledger as books
 from bridge.store.intents import changing_intents, contacts_on_their_way
 from bridge.store.members import entries_of, members_of
@@ -18,6 +19,7 @@ from bridge.store.people import StoredNode
 from bridge.store.tables import journey
 from bridge.sync.adopted import any_standing, standing
 from bridge.sync.names import contact_markers, ids_of, markers_of
+from bridge.sync.plan_places import moving
 from bridge.sync.plan_values import Deal, PersonState, Standing
 from bridge.sync.runtime import Connection
 
@@ -118,6 +120,28 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
             )
         )
     return states
+
+
+def with_deals(c: Transaction, connection: Connection, states: Sequence[PersonState]) -> list[PersonState]:
+    """Return the states with the deals that we put those entries on which are about to move."""
+    assert connection.account_pk is not None
+    places = {(filed.stream, filed.ext_id) for state in states for filed in moving(state)}
+    left = (
+        receipts.left_on(c, connection.account_pk, {ext_id for _, ext_id in places}, DEALS) if places else {}
+    )
+    return [
+        replace(
+            state,
+            deals_of={
+                key: left[filed.stream, filed.ext_id]
+                for key, filed in state.filed.items()
+                if (filed.stream, filed.ext_id) in left
+            },
+        )
+        if left
+        else state
+        for state in states
+    ]
 
 
 def _handles(nodes: Sequence[StoredNode]) -> frozenset[str]:

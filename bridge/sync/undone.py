@@ -307,9 +307,11 @@ def _set_places(c: Transaction, connection: Connection, item: Intent) -> None:
     if row is None:
         return
     for link in item.write.links:
+        if link.stream != connection.spec.contact_stream:
+            continue
         if item.write.op == "unlink":
             books.leave_contact(c, account_pk, row.key, link.to)
-        elif link.stream == connection.spec.contact_stream:
+        else:
             key = link_key(connection.account_key, row.key, link.to)
             values = {**row._mapping, "key": key, "contact_id": link.to, "slot": LINK_SLOT, "run": item.run}
             bare = {"fields": dumps({}), "as_read": None, "told": None}

@@ -24,7 +24,7 @@ from bridge.sync.plan_values import Action, Destination, PersonState, Shown, Sta
 from bridge.sync.receipts import adopt
 from bridge.sync.rounds import stop_rounds
 from bridge.sync.runtime import Connection, Runtime
-from bridge.sync.states import DEALS, load_states
+from bridge.sync.states import DEALS, load_states, with_deals
 
 PREVIEW = Push(timeline=True)
 """What a plan shows for a CRM that may not be written to yet."""
@@ -109,7 +109,7 @@ def plan_people(
     skip. Raises what the connector raised.
     """
     with runtime.database.read() as c:
-        states = load_states(c, connection, person_ids)
+        states = with_deals(c, connection, load_states(c, connection, person_ids))
     sink = connection.connector
     assert isinstance(sink, Sink)
     planned = Planned()
@@ -194,7 +194,9 @@ def _read_entries(sink: Sink, destination: Destination, states: list[PersonState
             if record.deleted or not isinstance(record.data, dict):
                 continue
             found[str(record.data.get("requested_id", record.id))] = Shown(
-                fields=record.data.get("properties", record.data), contacts=_stands_on(destination, record)
+                fields=record.data.get("properties", record.data),
+                contacts=_stands_on(destination, record, destination.contact_stream, "contact_refs") or None,
+                deals=_stands_on(destination, record, destination.deal_stream, "deal_refs"),
             )
     return [
         replace(
@@ -217,16 +219,17 @@ def _places(state: PersonState) -> Iterator[tuple[str, str, str]]:
         yield key, left.stream, left.ext_id
 
 
-def _stands_on(destination: Destination, record: Record) -> frozenset[str] | None:
-    """Return the contacts that an entry stands on, as the mapping reads them; None where they were not read."""
+def _stands_on(destination: Destination, record: Record, stream: str, field: str) -> frozenset[str] | None:
+    """Return the records of a stream that an entry stands on, as the mapping reads them; None where it cannot."""
     rule = destination.mapping.pull.get(record.stream)
     try:
-        body = rule.map(record.data) if rule else {}
+        body = rule.map(record.data) if rule else None
     except MappingError:
+        body = None
+    if body is None:
         return None
-    start = f"{destination.contact_stream}/"
-    refs = [ref.removeprefix(start) for ref in body.get("contact_refs", ()) if ref.startswith(start)]
-    return frozenset(refs) or None
+    start = f"{stream}/"
+    return frozenset(ref.removeprefix(start) for ref in body.get(field, ()) if ref.startswith(start))
 
 
 def _entries_to_read(state: PersonState, destination: Destination) -> list[tuple[Filed, set[str]]]:

@@ -120,7 +120,8 @@ class Sink:
         Return what an entry's links must become, nothing where they are so already.
 
         A note has one person, whom a change of `person_id` replaces (OpenAPI description, PUT /notes/{id}, read
-        2026-11-22); so it is put on another only where it moves there.
+        2026-11-22); so it is put on another only where it moves there. An
+        entry has one deal likewise.
         """
         row = self._client.get_if_there(path)
         if row is None:
@@ -140,7 +141,7 @@ class Sink:
             if name is None or write.stream == "persons":
                 raise Rejected(f"Pipedrive links no {LABELS[write.stream]} to {link.stream!r}", code="link")
             now = row.get(name)
-            moves = link.role == "move" and write.stream == "notes"
+            moves = link.role == "move" and (write.stream == "notes" or link.stream != "persons")
             if adds and not moves and now not in (None, "") and str(now) != link.to:
                 raise Rejected(
                     f"{LABELS[write.stream]} {write.id} belongs to {link.stream} {now} already, and Pipedrive lets it"
