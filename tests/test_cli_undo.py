@@ -95,13 +95,18 @@ def test_what_somebody_changed_is_shown_with_both_values(synced: Office) -> None
             ("undo", "1", "--person", "Nobody"),
             "'Nobody': nobody is known by that name, address, number or id.\n",
         ),
+        (
+            ("undo", "--mapping", "nothing"),
+            "'nothing': no connection, no mapping file and no version of one that wrote anything."
+            " Connections that are written to: crm. Versions that wrote, the latest first: ",
+        ),
         (("release", "nothing"), "'nothing': nothing of it is held. What is: crmbridge holds\n"),
     ],
 )
 def test_what_is_not_there_is_said(synced: Office, arguments: tuple[str, ...], said: str) -> None:
     result = synced.run(*arguments)
     assert result.code in (1, 2)
-    assert result.err == said
+    assert result.err.startswith(said)
 
 
 def test_a_run_that_wrote_nothing_or_was_taken_back_is_said_so(synced: Office) -> None:
@@ -121,6 +126,35 @@ def test_a_run_of_a_connection_that_is_gone_is_said_so(synced: Office) -> None:
         f"run 1: wrote to memory {account}, which no connection of the configuration leads to."
         " Add it to `connections:` again, then: crmbridge undo 1\n"
     )
+
+
+def test_one_mapping_is_taken_back_over_all_its_runs(synced: Office) -> None:
+    shipped = "mine.yaml"
+    assert synced.run("mapping", "copy", "memory", shipped).code == 0
+    mine = (synced.home / shipped).read_text().replace("source, owns: if_empty", "source, owns: always")
+    (synced.home / shipped).write_text(mine)
+    synced.connections["crm"]["mapping"] = shipped
+    synced.write()
+    for text, at in (("E para amanhã?", 1), ("E depois?", 2)):
+        synced.message(text, "+5531977776666")
+        synced.run("sync")
+        assert len(standing(synced, "entries")) == 3, at
+    looked = synced.run("undo", "--mapping", "crm", "--dry-run", "--json").json
+    kinds = sorted(step["kind"] for step in looked["connections"]["crm"])
+    assert kinds == ["archive", "archive"], "its contact, and its entry that grew in a later run"
+    by_file = synced.run("undo", "--mapping", shipped, "--dry-run", "--json").json
+    assert by_file == looked
+    done = synced.run("undo", "--mapping", looked["mapping"][:8], "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert f"UNDONE 2 writes of mapping {looked['mapping'][:8]}.\n" in done.out
+    assert (len(standing(synced, "entries")), len(standing(synced, "contacts"))) == (2, 2)
+    assert "SYNC 0 writes\n" in synced.run("sync").out
+    undone = synced.run("runs").out.splitlines()[1].split()
+    assert undone[1:3] == ["undo", "mapping"]
+    assert "was taken back already, by run " in synced.run("undo", "--mapping", "crm", "--dry-run").err
+    released = synced.run("release", undone[0])
+    assert released.out.startswith("Released 2 holds.")
+    assert "SYNC 2 writes\n" in synced.run("sync").out
 
 
 def test_only_one_person_is_taken_back(synced: Office) -> None:

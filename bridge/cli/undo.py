@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -14,14 +15,15 @@ from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened
 from bridge.cli.report import CALL_SIZE
 from bridge.engine import undo as engine
 from bridge.errors import ConfigError
+from bridge.mapping import load_mapping
 from bridge.store import holds as store
 from bridge.store import receipts
 from bridge.store.holds import Hold
-from bridge.store.runs import Run, latest_runs, runs_of
+from bridge.store.runs import Run, latest_runs, load_run, runs_of
 from bridge.sync.held import told
 from bridge.sync.history import find_people
 from bridge.sync.runtime import Runtime
-from bridge.sync.undo_state import UNDO, Scope
+from bridge.sync.undo_state import SHOWN_DIGITS, UNDO, Scope
 from bridge.sync.undo_values import Step, StepKind, step_json
 
 LISTED = 20
@@ -101,7 +103,7 @@ def _run_json(run: Run, wrote: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _run_line(run: Run, wrote: Mapping[str, Any] | None, zone: Any) -> str:
-    kind = f"{run.kind} {run.counts['of']}" if run.kind == UNDO else run.kind
+    kind = f"{run.kind} {run.counts['of'] or 'mapping'}" if run.kind == UNDO else run.kind
     at = output.local_time(run.started_at.isoformat(), zone)
     line = f"{run.number:>5}  {kind:<9}  {at:<16}  {run.outcome or 'not ended':<9}  "
     if wrote is None:
@@ -115,37 +117,58 @@ def _run_line(run: Run, wrote: Mapping[str, Any] | None, zone: Any) -> str:
 
 
 def undo(
-    run: Annotated[int, typer.Argument(help="The number of the run; see: crmbridge runs", min=1)],
+    run: Annotated[
+        int | None, typer.Argument(help="The number of the run; see: crmbridge runs", min=1)
+    ] = None,
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
     person: Annotated[
         str | None,
         typer.Option("--person", help="Only what it wrote for this person: name, address, number or id."),
     ] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            "--mapping",
+            help="In place of a run: what a mapping wrote as it is now. A connection, or a file.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be taken back.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """
-    Take back what a run wrote, after showing it.
+    Take back what a run, or one mapping, wrote, after showing it.
 
-    Only what that run wrote last: what a person edited, deleted or merged since, or a later run wrote, is shown
+    Only what it wrote last: what a person edited, deleted or merged since, or a later run or mapping wrote, is shown
     and left alone. What was taken back is not written again until it is released.
     """
+    if (run is None) == (mapping is None):
+        raise typer.BadParameter(
+            "name a run, or a mapping with --mapping; the runs are listed by: crmbridge runs"
+        )
     if as_json and not (dry_run or yes):
         raise typer.BadParameter("--json asks nobody: add --dry-run to look, or --yes to do it")
     with opened(config) as runtime:
-        scope = Scope(run=run, person=None if person is None else _person(runtime, person))
+        scope = Scope(
+            run=run,
+            person=None if person is None else _person(runtime, person),
+            mapping=None if mapping is None else _version(runtime, mapping),
+        )
         try:
             engine.check(runtime, scope)
         except ConfigError as error:
             output.warn(str(error))
             output.stop(output.USAGE)
         found = engine.plan(runtime, scope)
+        with runtime.database.read() as c:
+            named = load_run(c, run) if run is not None else None
+        again = named is not None and named.kind == UNDO
     steps = [step for some in found.values() for step in some]
     if as_json and dry_run:
         output.emit(
             {
                 "run": run,
+                "mapping": scope.mapping,
                 "connections": {name: [step_json(step) for step in some] for name, some in found.items()},
             }
         )
@@ -154,18 +177,19 @@ def undo(
         for name, some in found.items():
             if len(found) > 1:
                 output.say(f"In {name}:")
-            _show(some)
+            _show(some, again=again)
         output.say(_sum_line(steps))
     if dry_run or not any(step.kind != "leave" for step in steps):
         output.stop(output.OK if dry_run else output.PARTIAL)
     if not yes and not _agreed():
         output.say("Nothing was changed.")
         output.stop(output.PARTIAL)
-    result, _ = carry_out(config, "undo", {"run": run, "person": scope.person}, connections=found)
+    arguments = {"run": run, "person": scope.person, "mapping": scope.mapping}
+    result, _ = carry_out(config, "undo", arguments, connections=found)
     if as_json:
         output.emit(result)
     else:
-        _show_result(result)
+        _show_result(result, scope)
     if result["left"] or not result["finished"]:
         output.stop(output.PARTIAL)
 
@@ -183,6 +207,30 @@ def _person(runtime: Runtime, who: str) -> str:
     return found[0]["person_id"]
 
 
+def _version(runtime: Runtime, what: str) -> str:
+    """Return the digest of the mapping that a text means: of a connection, a file, or the digest's beginning."""
+    if what in runtime.connections:
+        return runtime.connections[what].mapping.digest
+    if Path(what).is_file():
+        return load_mapping(Path(what), connector=None).digest
+    with runtime.database.read() as c:
+        known = receipts.mappings(c)
+    fits = [one for one in known if len(what) >= SHOWN_DIGITS and one.startswith(what)]
+    if len(fits) != 1:
+        _not_a_mapping(runtime, what, known)
+    return fits[0]
+
+
+def _not_a_mapping(runtime: Runtime, what: str, known: Sequence[str]) -> NoReturn:
+    names = ", ".join(sorted(one.name for one in runtime.destinations())) or "none"
+    versions = ", ".join(one[:SHOWN_DIGITS] for one in known[:LISTED]) or "none"
+    output.warn(
+        f"{what!r}: no connection, no mapping file and no version of one that wrote anything."
+        f" Connections that are written to: {names}. Versions that wrote, the latest first: {versions}"
+    )
+    output.stop(output.USAGE)
+
+
 def _agreed() -> bool:
     if not sys.stdin.isatty():
         output.warn("Nobody is there to ask: add --yes to do it, or --dry-run to look.")
@@ -190,17 +238,17 @@ def _agreed() -> bool:
     return typer.confirm("Take this back?")
 
 
-def _show(steps: Sequence[Step]) -> None:
+def _show(steps: Sequence[Step], *, again: bool) -> None:
     by_person: dict[str, list[Step]] = {}
     for step in steps:
         by_person.setdefault(step.person_id, []).append(step)
     for person, some in by_person.items():
         output.say(some[0].name or person or "Of nobody in particular")
-        for line in (line for step in some for line in _lines(step)):
+        for line in (line for step in some for line in _lines(step, again=again)):
             output.say(f"  {line}")
 
 
-def _lines(step: Step) -> list[str]:
+def _lines(step: Step, *, again: bool) -> list[str]:
     if step.kind == "leave":
         return [f"! {step.title}: {step.reason}; left alone"]
     if step.kind == "archive":
@@ -209,8 +257,8 @@ def _lines(step: Step) -> list[str]:
         return [f"~ {one.field}: {_shown(one.before)} -> {_shown(one.after)}" for one in step.changes]
     if step.kind == "regrow":
         count = len(step.entity_ids)
-        leaves = f" (without {output.plural(count, 'message')})" if count else ""
-        return [f"~ tells what it told before: {step.title}{leaves}"]
+        parted = f" ({'with' if again else 'without'} {output.plural(count, 'message')})" if count else ""
+        return [f"~ tells what it told before: {step.title}{parted}"]
     if step.kind == "drop":
         return [f"- not written yet, and will not be: {step.title}"]
     if step.kind == "release":
@@ -240,18 +288,18 @@ def _sum_line(steps: Sequence[Step]) -> str:
     return f"UNDO {', '.join(parts)}. Nothing written yet."
 
 
-def _show_result(result: Mapping[str, Any]) -> None:
+def _show_result(result: Mapping[str, Any], scope: Scope) -> None:
     for message in result["refused"]:
         output.warn(message)
     if result["undo"] is None:
         output.say("Nothing was taken back: what stands was changed meanwhile.")
         return
-    line = f"UNDONE {output.plural(result['written'], 'write')} of run {result['run']}"
+    line = f"UNDONE {output.plural(result['written'], 'write')} of {scope.title}"
     if result["left"]:
         line += f", {result['left']} left alone"
     output.say(f"{line}.")
     if not result["finished"]:
-        same = f"crmbridge undo {result['run']}"
+        same = f"crmbridge undo {scope.argument}"
         output.say(f"Not all of it has an answer yet; it goes on with the next delivery, or with: {same}")
     else:
         back = f"crmbridge undo {result['undo']}"

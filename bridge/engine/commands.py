@@ -11,8 +11,11 @@ from sqlalchemy import Connection as Transaction
 from bridge.engine import undo
 from bridge.errors import BridgeError, ConfigError, StoreError
 from bridge.store import cursors, mass, rejects, runs
+from bridge.store.database import micros
+from bridge.store.decisions import dismiss
 from bridge.store.writer import Priority
 from bridge.sync import remap
+from bridge.sync.decide import decide, new_decision, revoke
 from bridge.sync.reconcile import reconcile
 from bridge.sync.repair import repair
 from bridge.sync.runtime import Runtime
@@ -136,16 +139,64 @@ def _check_mappings(runtime: Runtime, arguments: Mapping[str, Any]) -> None:
 
 def take_back(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
     """
-    Take the run `run` back, all of it or what it wrote for `person`.
+    Take the run `run` back, or what the version `mapping` of a mapping wrote: all of it, or what it wrote for `person`.
 
     Raises ConfigError where it cannot be taken back, and what a connector raises.
     """
-    return undo.undo(runtime, Scope(run=arguments["run"], person=arguments.get("person")))
+    scope = Scope(run=arguments.get("run"), person=arguments.get("person"), mapping=arguments.get("mapping"))
+    return undo.undo(runtime, scope)
 
 
 def let_go(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
     """Let go of what is held under `keys` of each connection; raises what a connector raises."""
     return undo.release(runtime, arguments["keys"])
+
+
+def decide_who(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
+    """
+    Keep what `author` decided: `records` are one person (`kind` link), or apart from `others` (split).
+
+    Returns the decision's id, and what became of persons, as events.
+    """
+    at = micros(runtime.clock())
+    assert at is not None
+    decision = new_decision(
+        arguments["kind"],
+        arguments["records"],
+        arguments.get("others", ()),
+        at=at,
+        author=arguments["author"],
+        reason=arguments.get("reason", ""),
+    )
+    change = decide(runtime, decision)
+    runtime.wake("resolve")
+    return {"decision": decision.id, "events": change.events}
+
+
+def revoke_decision(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
+    """Take back the decision `id` in the name of `by`; raises ConfigError where it cannot be."""
+    stated, change = revoke(runtime, arguments["id"], by=arguments["by"])
+    runtime.wake("resolve")
+    return {"decision": stated.decision.id, "events": change.events}
+
+
+def dismiss_suggestion(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
+    """Remember that the suggestion `key` is none while its `evidence` is the same."""
+    at = micros(runtime.clock())
+    assert at is not None
+    runtime.writer.run(
+        lambda c: dismiss(
+            c,
+            arguments["key"],
+            arguments["evidence"],
+            author=arguments["author"],
+            reason=arguments.get("reason", ""),
+            at=at,
+        ),
+        priority=Priority.LIVE,
+        durable=True,
+    )
+    return {"dismissed": arguments["key"]}
 
 
 COMMANDS: dict[str, Callable[[Runtime, Mapping[str, Any]], Result]] = {
@@ -156,6 +207,9 @@ COMMANDS: dict[str, Callable[[Runtime, Mapping[str, Any]], Result]] = {
     "reconcile": compare,
     "undo": take_back,
     "release": let_go,
+    "decide": decide_who,
+    "revoke": revoke_decision,
+    "dismiss": dismiss_suggestion,
 }
 
 

@@ -55,9 +55,9 @@ class Undone:
 
 def plan(runtime: Runtime, scope: Scope) -> dict[str, list[Step]]:
     """
-    Return what would take a run back, by connection; reads the CRM and changes nothing.
+    Return what would take a run or mapping back, by connection; reads the CRM and changes nothing.
 
-    Raises ConfigError where the run cannot be taken back at all, and what a connector raises.
+    Raises ConfigError where it cannot be taken back at all, and what a connector raises.
     """
     check(runtime, scope)
     found = {
@@ -68,7 +68,7 @@ def plan(runtime: Runtime, scope: Scope) -> dict[str, list[Step]]:
 
 
 def check(runtime: Runtime, scope: Scope) -> None:
-    """Raise ConfigError where a run cannot be taken back at all."""
+    """Raise ConfigError where a run or mapping cannot be taken back at all."""
     with runtime.database.read() as c:
         reason = why_not(c, runtime, scope)
     if reason:
@@ -77,10 +77,10 @@ def check(runtime: Runtime, scope: Scope) -> None:
 
 def undo(runtime: Runtime, scope: Scope) -> dict[str, Any]:
     """
-    Take a run back and return what became of it; one that was broken off goes on as the same run.
+    Take a run or mapping back and return what became of it; one that was broken off goes on as the same run.
 
     Nothing else writes to these CRMs meanwhile. `again` says that the run was an undo itself. Raises ConfigError
-    where the run cannot be taken back, and what a connector raises; the next delivery then goes on with the rest.
+    where it cannot be taken back, and what a connector raises; the next delivery then goes on with the rest.
     """
     connections = _asked(runtime, _written_by(runtime, scope))
     with ExitStack() as stack:
@@ -104,12 +104,14 @@ def undo(runtime: Runtime, scope: Scope) -> dict[str, Any]:
         while project(runtime, limit=PEOPLE):
             pass
     with runtime.database.read() as c:
-        again = UNDO_SLOT in receipts.sums(c, [scope.run]).get(scope.run, {}).get("written", ())
+        number = scope.run or 0
+        again = UNDO_SLOT in receipts.sums(c, [number]).get(number, {}).get("written", ())
     steps = {name: [step_json(step) for step in some] for name, some in found.items()}
     refused = [message for one in done.values() for message in one.refused.values()]
     left = sum(1 for some in found.values() for step in some if step.kind == "leave")
     return {
         "run": scope.run,
+        "mapping": scope.mapping,
         "undo": None if run is None else run.number,
         "again": again,
         "finished": finished or run is None,
@@ -127,7 +129,7 @@ def _is_over(runtime: Runtime, scope: Scope) -> bool:
 
 def _written_by(runtime: Runtime, scope: Scope) -> list[Connection]:
     with runtime.database.read() as c:
-        accounts = accounts_of(c, runtime, scope.run)
+        accounts = accounts_of(c, runtime, scope)
     return [connection for connection in runtime.crms() if connection.account_pk in accounts]
 
 
@@ -145,7 +147,7 @@ def _begin(runtime: Runtime, scope: Scope) -> Run:
     now = runtime.clock()
 
     def work(c: Transaction) -> Run:
-        counts = {"of": scope.run, "person": scope.person}
+        counts = {"of": scope.run, "person": scope.person, "mapping": scope.mapping}
         run = runs.load_run(c, runs.start_run(c, UNDO, now, counts))
         assert run is not None
         return run

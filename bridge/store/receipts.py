@@ -23,7 +23,8 @@ class Written:
     A write that was carried out, as the history knows it; `pk` orders them.
 
     `entry` is the key of the entry it changed, `before` what it replaced, `entity_ids` the interactions that
-    it brought into an entry (an undo: that it took out of one), `taken_back` the run that undid it.
+    it brought into an entry (an undo: that it took out of one), `taken_back` the run that undid it, `mapping` the
+    digest of the mapping by which it was made.
     """
 
     pk: int
@@ -43,6 +44,7 @@ class Written:
     entity_ids: tuple[str, ...]
     at: datetime
     taken_back: int | None = None
+    mapping: str = ""
 
     @property
     def place(self) -> tuple[str, str]:
@@ -92,6 +94,23 @@ def add_receipts(
 def of_run(c: Connection, run: int) -> list[Written]:
     """Return what a run wrote, newest first."""
     return _read(c, select(receipt).where(receipt.c.run == run))
+
+
+def by_mapping(c: Connection, digest: str) -> list[Written]:
+    """Return what was written while one version of a mapping was in force, newest first."""
+    return _read(c, select(receipt).where(receipt.c.mapping == digest))
+
+
+def mappings(c: Connection) -> list[str]:
+    """Return the digests of the mappings by which anything was written, that of the newest write first."""
+    query = select(receipt.c.mapping).group_by(receipt.c.mapping).order_by(func.max(receipt.c.pk).desc())
+    return list(c.execute(query).scalars())
+
+
+def at_object(c: Connection, account_pk: int, stream: str, ext_id: str) -> list[Written]:
+    """Return everything that was ever written to an object, newest first."""
+    here = (receipt.c.account_pk == account_pk, receipt.c.stream == stream, receipt.c.ext_id == ext_id)
+    return _read(c, select(receipt).where(*here))
 
 
 def of_objects(c: Connection, account_pk: int, ext_ids: Iterable[str]) -> list[Written]:
@@ -191,4 +210,5 @@ def _written(row: Any) -> Written:
         entity_ids=tuple(orjson.loads(row.entity_ids)),
         at=at,
         taken_back=row.taken_back,
+        mapping=row.mapping,
     )

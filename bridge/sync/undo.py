@@ -186,7 +186,7 @@ def _pending(state: UndoState, item: Intent) -> Step:
     what = {CONTACT_SLOT: "new contact", FIELDS_SLOT: "fields of a contact"}
     title = what.get(item.slot) or f"{item.write.stream}: {first_line(item.write.fields, item.write.key)}"
     if item.state in ("uncertain", "held"):
-        reason = f"whether it was written is not known yet; later: crmbridge undo {state.run}"
+        reason = f"whether it was written is not known yet; later: crmbridge undo {state.scope}"
         return Step(kind="leave", person_id=item.person_id, name=name, title=title, reason=reason)
     return Step(
         kind="drop",

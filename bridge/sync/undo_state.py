@@ -24,38 +24,60 @@ from bridge.sync.undo_values import Place, Present, UndoState
 UNDO = "undo"
 """The kind of a run that takes another back."""
 
+SHOWN_DIGITS = 8
+"""By how much of its digest a version of a mapping is named."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which run is taken back, all of it or what it wrote for one person."""
+    """What is taken back: what a run wrote, or one version of a mapping (its digest), all of it or for one person."""
 
-    run: int
+    run: int | None = None
     person: str | None = None
+    mapping: str | None = None
 
     @classmethod
     def of(cls, undo: Run) -> Scope:
         """Return what a run of the kind `undo` takes back."""
-        return cls(run=undo.counts["of"], person=undo.counts.get("person"))
+        counts = undo.counts
+        return cls(run=counts["of"], person=counts.get("person"), mapping=counts.get("mapping"))
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"run {self.run}" if self.mapping is None else f"mapping {self.mapping[:SHOWN_DIGITS]}"
+
+    @property
+    def argument(self) -> str:
+        """How `crmbridge undo` is told of it."""
+        return str(self.run) if self.mapping is None else f"--mapping {self.mapping[:SHOWN_DIGITS]}"
+
+    def covers(self, one: Written | Intent) -> bool:
+        """Tell whether a write is meant, whoever it was for; what an undo wrote is no work of a mapping."""
+        if self.mapping is None:
+            return one.run == self.run
+        return one.mapping == self.mapping and one.slot not in UNDO_SLOTS
 
 
 def why_not(c: Transaction, runtime: Runtime, scope: Scope) -> str:
-    """Return why a run cannot be taken back at all, an empty text where it can."""
-    number = scope.run
-    run = load_run(c, number)
-    if run is None:
-        return f"run {number}: there is none. The latest: crmbridge runs"
-    found = receipts.of_run(c, number)
-    pending = [one for one in _pending(c, runtime) if one[1].run == number]
-    kept = any(one.run == number for one in holds.all_holds(c))
+    """Return why it cannot be taken back at all, an empty text where it can."""
+    title = scope.title
+    run = None if scope.run is None else load_run(c, scope.run)
+    if run is None and scope.mapping is None:
+        return f"{title}: there is none. The latest: crmbridge runs"
+    found = _written(c, scope)
+    pending = [one for one in _pending(c, runtime) if scope.covers(one[1])]
+    kept = scope.run is not None and any(one.run == scope.run for one in holds.all_holds(c))
     if not found and not pending and not kept:
-        return f"run {number} ({run.kind}): wrote nothing, so there is nothing to take back."
-    gone = [pk for pk in accounts_of(c, runtime, number) if runtime.of_account(pk) is None]
+        kind = f" ({run.kind})" if run is not None else ""
+        return f"{title}{kind}: wrote nothing, so there is nothing to take back."
+    gone = [pk for pk in accounts_of(c, runtime, scope) if runtime.of_account(pk) is None]
     if gone:
         rows = c.execute(select(account.c.connector, account.c.vendor_id).where(among(account.c.pk, gone)))
         named = ", ".join(f"{connector} {vendor_id}" for connector, vendor_id in rows)
         return (
-            f"run {number}: wrote to {named}, which no connection of the configuration leads to."
-            f" Add it to `connections:` again, then: crmbridge undo {number}"
+            f"{title}: wrote to {named}, which no connection of the configuration leads to."
+            f" Add it to `connections:` again, then: crmbridge undo {scope.argument}"
         )
     if scope.person is not None:
         now = _people_now(c, found, [item for _, item in pending])
@@ -63,18 +85,26 @@ def why_not(c: Transaction, runtime: Runtime, scope: Scope) -> str:
         found = [one for one in found if one.person_id in mine]
         pending = [one for one in pending if one[1].person_id in mine]
         if not found and not pending:
-            return f"run {number}: wrote nothing for {scope.person}."
+            return f"{title}: wrote nothing for {scope.person}."
     if not pending and not kept and all(one.taken_back is not None for one in found):
         by = max(one.taken_back for one in found if one.taken_back is not None)
-        return f"run {number}: was taken back already, by run {by}. To bring it back: crmbridge undo {by}"
+        return f"{title}: was taken back already, by run {by}. To bring it back: crmbridge undo {by}"
     return ""
 
 
-def accounts_of(c: Transaction, runtime: Runtime, number: int) -> set[int]:
-    """Return the accounts that a run wrote to, or meant to."""
-    wrote = {one.account_pk for one in receipts.of_run(c, number)}
-    wrote |= {one.account_pk for one in holds.all_holds(c) if one.run == number}
-    return wrote | {account_pk for account_pk, item in _pending(c, runtime) if item.run == number}
+def accounts_of(c: Transaction, runtime: Runtime, scope: Scope) -> set[int]:
+    """Return the accounts that were written to, or were meant to be."""
+    wrote = {one.account_pk for one in _written(c, scope)}
+    if scope.run is not None:
+        wrote |= {one.account_pk for one in holds.all_holds(c) if one.run == scope.run}
+    return wrote | {account_pk for account_pk, item in _pending(c, runtime) if scope.covers(item)}
+
+
+def _written(c: Transaction, scope: Scope) -> list[Written]:
+    """Return what was written, newest first."""
+    if scope.mapping is not None:
+        return [one for one in receipts.by_mapping(c, scope.mapping) if scope.covers(one)]
+    return [] if scope.run is None else receipts.of_run(c, scope.run)
 
 
 def _pending(c: Transaction, runtime: Runtime) -> list[tuple[int, Intent]]:
@@ -104,16 +134,14 @@ def load_state(runtime: Runtime, connection: Connection, scope: Scope) -> UndoSt
     account_pk = connection.account_pk
     assert account_pk is not None
     with runtime.database.read() as c:
-        found = [one for one in receipts.of_run(c, scope.run) if one.account_pk == account_pk]
-        run = load_run(c, scope.run)
+        found = [one for one in _written(c, scope) if one.account_pk == account_pk]
+        run = None if scope.run is None else load_run(c, scope.run)
         again = any(one.slot == UNDO_SLOT for one in found) or (
             run is not None and run.kind == UNDO and not found
         )
         found = [one for one in found if one.taken_back is None]
         pending = [
-            item
-            for item in load_intents(c, account_pk)
-            if item.run == scope.run and item.slot not in UNDO_SLOTS
+            item for item in load_intents(c, account_pk) if scope.covers(item) and item.slot not in UNDO_SLOTS
         ]
         now = _people_now(c, found, pending)
         if scope.person is not None:
@@ -126,7 +154,7 @@ def load_state(runtime: Runtime, connection: Connection, scope: Scope) -> UndoSt
         entries = _entries_at(c, account_pk, places)
         names = _names(c, set(now.values()))
         state = UndoState(
-            run=scope.run,
+            scope=scope.argument,
             again=again,
             account_key=connection.account_key,
             contact_stream=stream,
@@ -134,7 +162,7 @@ def load_state(runtime: Runtime, connection: Connection, scope: Scope) -> UndoSt
             later=tuple(
                 one
                 for one in receipts.of_objects(c, account_pk, {ext_id for _, ext_id in places})
-                if one.run != scope.run and one.place in places
+                if not scope.covers(one) and one.place in places
             ),
             pending=tuple(pending),
             entries=entries,
@@ -182,7 +210,7 @@ def _people_now(c: Transaction, found: Collection[Written], pending: Collection[
 
 def _dropped(c: Transaction, account_pk: int, scope: Scope, found: Collection[Written]) -> tuple[str, ...]:
     """Return what an undo holds that it never wrote: what was dropped before it was sent."""
-    if scope.person is not None:
+    if scope.person is not None or scope.run is None:
         return ()
     wrote = {key for one in found for key in (one.key, one.entry)}
     wrote |= {holds.field_key(*one.place, name) for one in found for name in one.fields}

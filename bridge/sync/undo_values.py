@@ -34,16 +34,16 @@ class Present:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoState:
     """
-    What a run left in one CRM, as far as it was not taken back, and what became of it.
+    What a run, or a version of a mapping, left in one CRM, as far as it was not taken back, and what became of it.
 
-    `again` says that the run was itself an undo. `receipts` are newest first, `later` what other runs wrote
-    to the same objects and still stands, `pending` what the run decided and the CRM does not show yet.
-    `present` lacks what could not be read. `entries` are the keys of entries by where they stand, `held` reasons
-    by such a key, `dropped` what the run holds without having written it, `ours` the objects of our making on
-    each contact, `others` what else refers to one, `names` the people.
+    `scope` is how `crmbridge undo` is told of it. `again` says that the run was itself an undo. `receipts` are
+    newest first, `later` what others wrote to the same objects and still stands, `pending` what was decided and
+    the CRM does not show yet. `present` lacks what could not be read. `entries` are the keys of entries by where
+    they stand, `held` reasons by such a key, `dropped` what the run holds without having written it, `ours` the
+    objects of our making on each contact, `others` what else refers to one, `names` the people.
     """
 
-    run: int
+    scope: str
     again: bool
     account_key: str
     contact_stream: str

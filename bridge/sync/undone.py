@@ -43,7 +43,7 @@ from bridge.store.tables import receipt as history
 from bridge.sync.entries import link_key
 from bridge.sync.identify import identify
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
-from bridge.sync.undo_state import read_present
+from bridge.sync.undo_state import Scope, read_present
 from bridge.sync.undo_values import Place, Step
 
 AGAIN = ""
@@ -218,15 +218,12 @@ def _parked(c: Transaction, account_pk: int, keys: Collection[str]) -> set[str]:
 
 
 def _covered(c: Transaction, account_pk: int, item: Intent) -> list[Written]:
-    """Return what of the run that is taken back was written to the same object."""
+    """Return what of all that is taken back was written to the same object."""
     undo = load_run(c, item.run)
     assert undo is not None
-    place = (item.write.stream, item.write.id)
-    return [
-        one
-        for one in receipts.of_run(c, undo.counts["of"])
-        if one.account_pk == account_pk and one.taken_back is None and one.place == place
-    ]
+    scope = Scope.of(undo)
+    there = receipts.at_object(c, account_pk, item.write.stream, item.write.id or "")
+    return [one for one in there if one.taken_back is None and scope.covers(one)]
 
 
 def _is_covered(one: Written, item: Intent, connection: Connection) -> bool:
