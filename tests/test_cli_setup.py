@@ -174,5 +174,5 @@ def test_a_mapping_is_copied_over_nothing_and_of_nothing_unknown(office: Office)
     unknown = office.run("mapping", "copy", "memroy")
     assert (unknown.code, unknown.err) == (
         2,
-        "memroy: no connector of this name is installed. Did you mean memory?\n",
+        "'memroy': no connector of this name is installed. Did you mean memory?\n",
     )

@@ -19,6 +19,7 @@ from bridge_hubspot.sandbox import HubSpotSandbox
 from bridge_memory import Memory
 from tests.outside import Office, running
 from tests.sync_world import World, party
+from tests.undo_world import synced, undone
 
 ANA, BIA, DORA = "5511973914862", "5511973914863", "5511973914864"
 TOKEN = "pat-na1-7f3a2c9k"
@@ -275,6 +276,30 @@ def test_what_carries_our_marker_and_is_in_no_book_is_listed(small: World) -> No
     found = compare(small)
     assert drifts(found) == {"objects in the CRM with our marker that the books lack": 1}
     assert found["drifts"][0]["examples"] == ["entries/4 (7F3A2C9KQ0XT)"]
+
+
+def test_what_an_undo_took_back_stands_nowhere_and_is_no_drift(world: World) -> None:
+    world.contact(name="Ana", phone="+5511973914862")
+    world.message("m1", "5511973914862")
+    first = synced(world)
+    world.message("m2", "5511973914862")
+    grown = synced(world)
+    undone(world, grown)
+    found = compare(world)
+    assert (parts(found, "interactions"), drifts(found)) == (
+        {"in entries": 1, "taken back by an undo": 1},
+        {},
+    )
+    undone(world, first)
+    found = compare(world)
+    assert (parts(found, "interactions"), drifts(found)) == ({"taken back by an undo": 2}, {})
+    entries = stream(found, "entries")
+    assert (entries["source"], entries["archived"], entries["vanished"], entries["adds_up"]) == (
+        0,
+        1,
+        [],
+        True,
+    )
 
 
 def test_an_interaction_of_the_team_alone_is_counted(small: World) -> None:

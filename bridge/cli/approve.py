@@ -8,6 +8,7 @@ import typer
 
 from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened
+from bridge.engine import commands
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,6 +29,11 @@ def approve(
     """
     with opened(config) as runtime:
         names = [connection.name for connection in runtime.destinations()]
+        with runtime.database.read() as c:
+            reason = commands.not_held(c, runtime, run)
+    if reason:
+        output.warn(reason)
+        output.stop(output.USAGE)
     result, by_daemon = carry_out(config, "approve", {"run": run}, connections=names)
     if as_json:
         output.emit({**result, "by_daemon": by_daemon})

@@ -45,7 +45,7 @@ def copy(
     known = installed()
     if connector not in known:
         near = yaml_file.did_you_mean(connector, known)
-        output.warn(f"{connector}: no connector of this name is installed. {near}")
+        output.warn(f"{connector!r}: no connector of this name is installed. {near}")
         output.stop(output.USAGE)
     loaded = load({connector})
     for error in loaded.left_out:

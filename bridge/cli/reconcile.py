@@ -81,7 +81,7 @@ def _table(streams: Sequence[Mapping[str, Any]]) -> None:
         if not any(one[name] for name in (*COLUMNS, "note", "unread", "ours")):
             continue
         rules = [f"{count:,} {rule}" for rule, count in sorted(one["rules"].items())]
-        words = (("merged", "merged"), ("ours", "ours, to be read back"))
+        words = (("merged", "merged"), ("archived", "archived by us"), ("ours", "ours, to be read back"))
         notes = [f"{one[name]:,} {word}" for name, word in words if one[name]]
         notes += [f"{len(one[word]):,} {word}" for word in ("unread", "vanished") if one[word]]
         notes += [f"skipped: {', '.join(rules)}"] if rules else []

@@ -18,7 +18,7 @@ from bridge.sync import remap
 from bridge.sync.decide import decide, new_decision, revoke
 from bridge.sync.reconcile import reconcile
 from bridge.sync.repair import repair
-from bridge.sync.runtime import Runtime
+from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.undo_state import Scope
 
 Result = dict[str, Any]
@@ -64,6 +64,20 @@ def apply_remap(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
     return {"records": remap.remap(runtime, runtime.connections[arguments["connection"]])}
 
 
+def _held(c: Transaction, runtime: Runtime) -> list[tuple[Connection, mass.Hold]]:
+    found = [(one, mass.load_hold(c, one.account_pk)) for one in runtime.destinations() if one.account_pk]
+    return [(connection, hold) for connection, hold in found if hold is not None]
+
+
+def not_held(c: Transaction, runtime: Runtime, run: int) -> str:
+    """Return why a run cannot be approved, an empty text where it holds a mass change."""
+    held = _held(c, runtime)
+    if any(hold.run == run for _, hold in held):
+        return ""
+    more = " ".join(f"{connection.name}: {hold}" for connection, hold in held) or "Nothing is held."
+    return f"run {run} holds nothing: it never did, it was released, or what is queued has changed. {more}"
+
+
 def approve(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
     """
     Let the mass change go that run `run` held: exactly what was counted then.
@@ -75,19 +89,12 @@ def approve(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
     wanted = arguments["run"]
 
     def work(c: Transaction) -> Result:
-        held: list[str] = []
-        for connection in runtime.destinations():
-            assert connection.account_pk is not None
-            hold = mass.load_hold(c, connection.account_pk)
-            if hold is not None and hold.run == wanted:
+        for connection, hold in _held(c, runtime):
+            if hold.run == wanted:
+                assert connection.account_pk is not None
                 mass.approve(c, connection.account_pk, hold)
                 return {"run": wanted, "connection": connection.name, "contacts": hold.count}
-            if hold is not None:
-                held.append(f"{connection.name}: {hold}")
-        more = " ".join(held) or "Nothing is held."
-        raise ConfigError(
-            f"run {wanted} holds nothing: it was released, or what is queued has changed. {more}"
-        )
+        raise ConfigError(not_held(c, runtime, wanted))
 
     result = runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
     runtime.wake("deliver")

@@ -12,7 +12,8 @@ from bridge.model import Json
 from bridge.store import ledger as books
 from bridge.store.among import among
 from bridge.store.collected import STATE_NAMES
-from bridge.store.intents import ADOPTED_SLOT, CONTACT_SLOT, ENTRY_SLOT
+from bridge.store.holds import UNDONE
+from bridge.store.intents import ADOPTED_SLOT, CONTACT_SLOT, ENTRY_SLOT, UNDO_SLOT
 from bridge.store.tables import (
     alias,
     entity,
@@ -23,6 +24,7 @@ from bridge.store.tables import (
     ledger,
     member,
     participation,
+    receipt,
     record,
     touched,
 )
@@ -94,6 +96,29 @@ def written(c: Connection, account_pk: int, stream: str) -> set[str]:
     """Return the objects of a stream that stand in the ledger, by vendor id."""
     here = (ledger.c.account_pk == account_pk, ledger.c.stream == stream)
     return set(c.execute(select(ledger.c.ext_id).where(*here)).scalars())
+
+
+def archived(c: Connection, account_pk: int, stream: str) -> set[str]:
+    """Return the objects of a stream that we archived, by vendor id."""
+    here = (receipt.c.account_pk == account_pk, receipt.c.stream == stream, receipt.c.op == "archive")
+    query = select(receipt.c.ext_id).where(*here, receipt.c.taken_back.is_(None))
+    return set(c.execute(query).scalars())
+
+
+def taken_back(c: Connection, account_pk: int) -> frozenset[str]:
+    """
+    Return the keys under which an undo claims interactions that stand nowhere.
+
+    Those of entries that it archived, of writes that took some out of an entry, and of what it dropped unsent.
+    """
+    here = (receipt.c.account_pk == account_pk, receipt.c.slot == UNDO_SLOT, receipt.c.taken_back.is_(None))
+    query = select(receipt.c.key, receipt.c.entry, receipt.c.op).where(*here)
+    gone = {row.entry if row.op == "archive" else row.key for row in c.execute(query)}
+    filed = select(ledger.c.key).where(ledger.c.account_pk == account_pk, ledger.c.key == hold.c.key)
+    dropped = select(hold.c.key).where(
+        hold.c.account_pk == account_pk, hold.c.reason == UNDONE, ~filed.exists()
+    )
+    return frozenset(gone) | frozenset(c.execute(dropped).scalars())
 
 
 def merged(c: Connection, prefix: str) -> set[str]:

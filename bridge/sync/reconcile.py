@@ -50,12 +50,14 @@ def _stream(runtime: Runtime, connection: Connection, spec: StreamSpec, findings
         stored = counted.ids(c, account_pk, spec.name)
         ours = counted.written(c, account_pk, spec.name)
         merged = counted.merged(c, f"{connection.account_key}:{spec.name}:")
+        archived = counted.archived(c, account_pk, spec.name)
     present = {one for one, deleted in stored.items() if not deleted}
     found.source = len(there)
     found.merged = len((present & merged) - there)
     found.unread = tuple(sorted(there - present - ours))
     found.ours = len((there - present) & ours)
-    found.vanished = tuple(sorted(present - there - merged))
+    found.archived = len((present & archived) - there - merged)
+    found.vanished = tuple(sorted(present - there - merged - archived))
     findings.drift(
         f"{spec.name} at the source and not in the store",
         found.unread,

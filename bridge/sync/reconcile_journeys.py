@@ -32,6 +32,7 @@ WAYS = {
 }
 QUEUED = "to be written by the next delivery"
 UNPLANNED = "to be written and in no queue"
+TAKEN_BACK = "taken back by an undo"
 ORPHANED = "in an entry that stands nowhere"
 NOBODY = "with nobody but the team"
 RESTS = "waits for more to come"
@@ -40,7 +41,7 @@ SEVERAL = "several contacts, to be merged in the CRM"
 UNDECIDED = "undecided between contacts"
 LEFT = "with entries, but without a contact now"
 
-_FIRST = (IN_ENTRIES, ORPHANED, *dict.fromkeys(WAYS.values()), QUEUED, RESTS, UNPLANNED)
+_FIRST = (IN_ENTRIES, ORPHANED, *dict.fromkeys(WAYS.values()), QUEUED, RESTS, UNPLANNED, TAKEN_BACK)
 """What counts of an interaction that several people share, the first of these before any reason."""
 
 
@@ -51,6 +52,7 @@ class _Look:
     intents: dict[str, str]
     queue: set[str]
     orphans: dict[str, list[str]]
+    taken_back: frozenset[str]
     places: dict[str, str] = field(default_factory=dict)
     people: Counter[str] = field(default_factory=Counter)
     unplanned: set[str] = field(default_factory=set)
@@ -68,6 +70,7 @@ def compare_journeys(runtime: Runtime, connection: Connection, findings: Finding
             intents=counted.intent_states(c, account_pk),
             queue=counted.queue(c, account_pk),
             orphans=counted.orphans(c, account_pk),
+            taken_back=counted.taken_back(c, account_pk),
         )
         last = ""
         while ids := _people(c, last):
@@ -139,6 +142,8 @@ def _add_interactions(look: _Look, state: PersonState, destination: Destination)
     for entity_id, key in state.entry_of.items():
         if key in look.orphans:
             _place(look, entity_id, ORPHANED)
+        elif key in look.taken_back:
+            _place(look, entity_id, TAKEN_BACK)
         elif key in state.filed:
             _place(look, entity_id, IN_ENTRIES)
         else:

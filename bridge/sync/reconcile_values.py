@@ -38,7 +38,8 @@ class Stream:
     One stream of an account: objects at the source (None where it cannot be listed), and as they are stored.
 
     `unread` stand at the source only, `vanished` in the store only; `ours` were written by us and not read back
-    yet, `merged` were merged into others. `note` says why the source was not counted.
+    yet, `merged` were merged into others, `archived` are entries that we archived and that were not read since. `note`
+    says why the source was not counted.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Stream:
     vanished: tuple[str, ...] = ()
     ours: int = 0
     merged: int = 0
+    archived: int = 0
     note: str = ""
 
     @property
@@ -58,8 +60,8 @@ class Stream:
 
     @property
     def adds_up(self) -> bool:
-        """Whether source = stored - merged - vanished + unread + ours."""
-        left = self.stored - self.merged - len(self.vanished) + len(self.unread) + self.ours
+        """Whether source = stored - merged - archived - vanished + unread + ours."""
+        left = self.stored - self.merged - self.archived - len(self.vanished) + len(self.unread) + self.ours
         return self.source is None or self.source == left
 
     def as_json(self) -> dict[str, Any]:
@@ -73,6 +75,7 @@ class Stream:
             "rules": self.rules,
             "ours": self.ours,
             "merged": self.merged,
+            "archived": self.archived,
             "unread": list(self.unread),
             "vanished": list(self.vanished),
             "note": self.note,
