@@ -22,6 +22,8 @@ from bridge_memory.receiver import HEADER, sign
 from bridge_whatsapp.sandbox import MetaSandbox, Sender, text_message
 from tests.outside import KEY, Daemon, Office, running, until
 
+pytestmark = pytest.mark.slow
+
 ANA = "+5511973914862"
 
 

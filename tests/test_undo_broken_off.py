@@ -120,6 +120,7 @@ def undo_and_die(home: Path, at: int, after: bool) -> bool:
         return lived
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_process_may_die_at_any_transaction_of_an_undo(tmp_path: Path, after: bool) -> None:
     at = 2 if after else 1
