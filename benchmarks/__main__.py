@@ -27,6 +27,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "mapping": (),
     "validation": (),
     "mail_parse": ("500", "3"),
+    "similar": ("--records", "5000"),
     "imap_first_sync": ("--mails", "2000", "--rounds", "1"),
 }
 """The benchmarks in the order they run, and how each is made small."""

@@ -58,7 +58,7 @@ _words = re.compile(r"[^\W_]+").findall
 _dotted = re.compile(r"\b(\w)(?:[./]\s?(\w)){1,3}\b\.?")
 _aside = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _last_word = re.compile(r"[^\W\d_]+(?=[\W_]*$)").search
-_host = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^@/\s]*@)?([^\s/:?#@]+)").match
+_host = re.compile(r"(?:[a-z][a-z0-9+.-]*://|mailto:)?(?:[^@/\s]*@)?([^\s/:?#@]+)").match
 
 
 @lru_cache(maxsize=1 << 16)

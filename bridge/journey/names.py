@@ -129,7 +129,7 @@ def same(a: str, b: str) -> bool:
 
 def same_first(a: str, b: str) -> bool:
     """Tell whether two folded words are one first name; Mario and Maria, Gabriel and Gabriela are two."""
-    return same(a, b) and not _is_pair(a, b)
+    return same(a, b) and not is_pair(a, b)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -201,7 +201,7 @@ def _spelling(word: str) -> str:
     return _doubled.sub(r"\1", word)
 
 
-def _is_pair(a: str, b: str) -> bool:
+def is_pair(a: str, b: str) -> bool:
     """Tell whether two first names differ in their final -a only: hers and his."""
     return a != b and "a" in (a[-1], b[-1]) and _stem(a) == _stem(b)
 
