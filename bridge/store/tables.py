@@ -102,6 +102,7 @@ delivery = Table(
         sqlite_where=text("idempotency_key IS NOT NULL"),
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
+    Index("delivery_by_connection", "connection", "pk"),
     Index(
         "delivery_waiting",
         "pk",
