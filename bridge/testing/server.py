@@ -37,7 +37,7 @@ class LocalServer:
     Serve an ASGI app on 127.0.0.1 from `start` until `stop`, or inside a `with` block.
 
     `port` 0 takes any free one; it is bound at once, so that `url` is known before the
-    start. `calls` grows by one for each answered request, in the order of the answers.
+    start. `calls` grows by one for each answered request (method, path, status), in the order of the answers.
     An exception of the app itself is kept and raised by `stop`, so that no test passes on it.
     """
 

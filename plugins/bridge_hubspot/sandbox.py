@@ -12,8 +12,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,7 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from bridge import Json
-from bridge.testing.server import Call, LocalServer
+from bridge.testing.server import LocalServer
 from bridge_hubspot.sandbox_answers import Refusal
 from bridge_hubspot.sandbox_api import Api
 from bridge_hubspot.sandbox_catalog import KINDS, Kind, Owner, Pipeline, Property, Stage, kind_of
@@ -38,7 +36,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class HubSpotSandbox:
+class HubSpotSandbox(LocalServer):
     """
     One HubSpot account that answers at `url` from `start` until `stop`, or inside a `with` block.
 
@@ -70,31 +68,7 @@ class HubSpotSandbox:
                 Route("/{path:path}", self._api.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
             ]
         )
-        self._server = LocalServer(app, port=port)
-
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    @property
-    def calls(self) -> list[Call]:
-        """The answered requests, oldest first: method, path, status."""
-        return self._server.calls
-
-    def start(self) -> None:
-        self._server.start()
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        super().__init__(app, port=port)
 
     def objects(self, type: str, *, archived: bool = False) -> list[dict[str, Json]]:
         """Return the records of a type, lowest id first: id, properties, archived, links by object type."""

@@ -12,13 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge import Json
+from bridge.testing.faults import Fault
 from bridge.testing.server import Dropped
 from bridge_hubspot import sandbox_associations as associations
 from bridge_hubspot import sandbox_objects as objects
 from bridge_hubspot import sandbox_settings as settings
 from bridge_hubspot.sandbox_answers import Answer, Asked, Refusal, invalid, not_found
 from bridge_hubspot.sandbox_catalog import kind_of
-from bridge_hubspot.sandbox_faults import Fault, Meter
+from bridge_hubspot.sandbox_faults import MIGRATION, Meter
 from bridge_hubspot.sandbox_portal import Portal
 
 Endpoint = Callable[[Portal, Asked], Answer]
@@ -134,7 +135,8 @@ class Api:
         if answer is not None and fault.status is None:
             return answer
         status = fault.status or 504
-        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        wait = fault.retry_after or (MIGRATION if status == 477 else None)
+        headers = {} if wait is None else {"Retry-After": str(wait)}
         body = _failure(status) if fault.body is None else fault.body
         return Answer(status=status, body=body, headers=headers)
 

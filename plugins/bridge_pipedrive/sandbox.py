@@ -20,8 +20,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from types import TracebackType
-from typing import Self
 
 import requests
 from starlette.applications import Starlette
@@ -30,7 +28,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from bridge import Json
-from bridge.testing.server import Call, LocalServer
+from bridge.testing.server import LocalServer
 from bridge_pipedrive import sandbox_shapes as shapes
 from bridge_pipedrive.sandbox_account import Account
 from bridge_pipedrive.sandbox_answers import Actor, Asked, Refusal
@@ -55,7 +53,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class PipedriveSandbox:
+class PipedriveSandbox(LocalServer):
     """
     One Pipedrive company that answers at `url` from `start` until `stop`, or inside a `with` block.
 
@@ -99,18 +97,9 @@ class PipedriveSandbox:
                 Route("/{path:path}", self._api.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
             ]
         )
-        self._server = LocalServer(app, port=port)
-        self._ending = threading.Event()
+        super().__init__(app, port=port)
+        self._quiet = threading.Event()
         self._sender = threading.Thread(target=self._send, name="webhooks", daemon=True) if sends else None
-
-    @property
-    def url(self) -> str:
-        return self._server.url
-
-    @property
-    def calls(self) -> list[Call]:
-        """The answered requests, oldest first: method, path, status."""
-        return self._server.calls
 
     @property
     def spent(self) -> int:
@@ -118,24 +107,15 @@ class PipedriveSandbox:
         return self._api.meter.spent
 
     def start(self) -> None:
-        self._server.start()
+        super().start()
         if self._sender is not None:
             self._sender.start()
 
     def stop(self) -> None:
-        self._ending.set()
+        self._quiet.set()
         if self._sender is not None:
             self._sender.join()
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        super().stop()
 
     def objects(self, type: str, *, deleted: bool = False) -> list[dict[str, Json]]:
         """Return the records of a type as version 2 would show them, oldest first; the id is a text."""
@@ -302,7 +282,7 @@ class PipedriveSandbox:
         return found
 
     def _send(self) -> None:
-        while not self._ending.wait(_LOOK):
+        while not self._quiet.wait(_LOOK):
             self.deliver()
 
     def _furnish(self) -> int:

@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bridge import Json
+from bridge.testing.faults import Fault
 from bridge.testing.server import Dropped
 from bridge_pipedrive.sandbox_account import Account
 from bridge_pipedrive.sandbox_answers import Actor, Answer, Asked, Refusal, unfit
-from bridge_pipedrive.sandbox_faults import CLOUDFLARE, Fault, Meter
+from bridge_pipedrive.sandbox_faults import CLOUDFLARE, Meter
 from bridge_pipedrive.sandbox_routes import ROUTES, Route
 
 _BASES = {"/api/v2": "v2", "/api/v1": "v1", "/v1": "v1"}
@@ -84,7 +85,9 @@ class Api:
         if answer is not None and fault.status is None:
             return answer
         status = fault.status or 504
-        return Answer(status=status, body=_failure(status) if fault.body is None else fault.body)
+        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        body = _failure(status) if fault.body is None else fault.body
+        return Answer(status=status, body=body, headers=headers)
 
     def _executed(
         self, request: Request, route: Route | None, words: Mapping[str, str], raw: bytes
