@@ -449,3 +449,11 @@ def test_what_is_folded_is_a_valid_interaction_and_nothing_is_lost_on_the_way(pa
     for field in ("subject", "owner_ref"):
         whole = [entity for entity in before if entity.get("tells", "whole") == "whole"]
         assert (field in folded) or not any(field in entity for entity in whole)
+
+
+@given(entity=_entities)
+def test_a_record_alone_says_what_it_says_with_its_copy(entity: dict[str, Any]) -> None:
+    united = {"attachments", "reactions", "custom", "tells"}
+    entity = {"body_text": "Oi", **{name: value for name, value in entity.items() if name not in united}}
+    alone, copy = Part(record_key="r0", entity=entity), Part(record_key="r1", entity=deepcopy(entity))
+    assert fold([alone]) == fold([alone, copy])
