@@ -35,7 +35,7 @@ def _told(company: Company, entries: dict[tuple[str, str], Entry]) -> Iterator[s
     truth = company.truth
     told = Counter(word for entry in entries.values() for word in WORD.findall(entry.text))
     gone = {word for words in truth.deleted.values() for word in words}
-    kept = {*_touched_by_people(company), *_held(company)}
+    kept = {*_touched_by_people(company), *held_entries(company)}
     in_kept = {word for place in kept if place in entries for word in WORD.findall(entries[place].text)}
     for said in truth.said.values():
         count, word = told[said.word], said.word
@@ -63,7 +63,7 @@ def _told(company: Company, entries: dict[tuple[str, str], Entry]) -> Iterator[s
                 yield f"{word} is not told in version {said.version}"
 
 
-def _held(company: Company) -> dict[tuple[str, str], str]:
+def held_entries(company: Company) -> dict[tuple[str, str], str]:
     """
     Return the entries that are held without a person having touched them: why, by where they stand.
 
@@ -84,7 +84,7 @@ def _held(company: Company) -> dict[tuple[str, str], str]:
 def _places(company: Company, entries: dict[tuple[str, str], Entry]) -> Iterator[str]:
     """See that each entry stands on the contacts of those who took part, or where a person put it."""
     by_word = {said.word: said for said in company.truth.said.values()}
-    held = _held(company)
+    held = held_entries(company)
     for place, entry in entries.items():
         if not entry.marker or place in company.truth.moved or held.get(place) == MOVED:
             continue

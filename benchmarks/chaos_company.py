@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import random
-import signal
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from sqlalchemy import Table, make_url, select
+from sqlalchemy import Table, select
 
 from benchmarks.chaos_crms import CRMS, KEY, Crm, Entry
-from benchmarks.chaos_store import Backup, Snapshots, put
+from benchmarks.chaos_store import Backup
 from benchmarks.chaos_truth import WORD, Said, Truth
 from bridge.budgets import Budgets
 from bridge.config import Config, parse_config
@@ -37,7 +34,7 @@ from bridge.sync.runtime import Connection, Runtime
 from bridge.testing.context import Clock
 from bridge_memory import SPEC as MEMORY
 from bridge_memory.client import Folder
-from tests.sync_world import MAPPING, START, Crash, CrashingWriter, party
+from tests.sync_world import MAPPING, START, Crash, party
 
 DAY = "2026-11-{day:02}T{hour:02}:{minute:02}:00Z"
 
@@ -57,12 +54,13 @@ class Company:
         self.truth = Truth()
         self.kills: Counter[str] = Counter()
         self.people = contacts
-        self._store = store
+        self.store = store
         self._chat = Folder(home / "chat", KEY, self.clock)
         self._open = ExitStack()
         self._backup: Backup | None = None
         self._read = False
-        self._meddle: Meddle = Meddle()
+        self.cycle_seconds = 0.5
+        self.meddle: Meddle = Meddle()
         self._held_back: list[dict[str, Json]] = []
         (home / "key").write_text(KEY)
         (home / "chat.yaml").write_text(MAPPING)
@@ -80,7 +78,7 @@ class Company:
         chat = {"directory": str(self.home / "chat"), "key": "${file:key}"}
         document = {
             "company": {"time_zone": "America/Sao_Paulo"},
-            "store": self._store,
+            "store": self.store,
             "blobs": "blobs",
             "connections": {
                 "crm": there,
@@ -107,7 +105,7 @@ class Company:
 
     def _push(self, push: Callable[[Any], Iterator[Receipt]], writes: list[Write]) -> Iterator[Receipt]:
         """Push with rows that the CRM refuses, and with the process dying once so many writes were carried out."""
-        meddle = self._meddle
+        meddle = self.meddle
         refused = [write for write in writes if meddle.refuses and self.chance.random() < meddle.refuses]
         for write in refused:
             yield Receipt(key=write.key, error=Rejected("this row is not valid", code="ROW"))
@@ -115,7 +113,7 @@ class Company:
         for receipt in push([write for write in writes if write.key not in keys]):
             meddle.pushed -= 1
             if meddle.pushed == 0:
-                raise Crash
+                meddle.dies()
             yield receipt
 
     def tell(self, words: str) -> None:
@@ -192,85 +190,11 @@ class Company:
         self.resolve()
         return self.deliver()
 
-    # How it dies
-
-    def crash(self) -> None:
-        """Let the process die at some transaction of a cycle, before or right after it."""
-        steps: list[tuple[str, Callable[[], object]]] = [
-            ("collect", self.collect),
-            ("resolve", self.resolve),
-            ("deliver", self.deliver),
-        ]
-        dies_in = self.chance.choice(["collect", "resolve", "deliver"])
-        at, after = self.chance.randint(1, 5 if dies_in == "deliver" else 8), self.chance.random() < 0.5
-        for name, step in steps:
-            if name != dies_in:
-                step()
-                continue
-            writer = self.runtime.writer
-            self.runtime.writer = CrashingWriter(writer, at=at, after=after)  # type: ignore[assignment]
-            try:
-                step()
-            except Crash:
-                self.kills[name] += 1
-                self.tell(f"  dies in {name}, {'after' if after else 'before'} transaction {at}")
-                self.runtime.writer = writer
-                self.start()
-                return
-            self.runtime.writer = writer
-
-    def crash_unreceipted(self) -> None:
-        """Let the process die between what the CRM carried out and our note of it."""
-        self.collect()
-        self.resolve()
-        self._meddle.pushed = self.chance.randint(1, 3)
-        try:
-            self.deliver()
-        except Crash:
-            self.kills["unreceipted"] += 1
-            self.tell("  dies after a write, before its receipt")
-            self.start()
-        self._meddle.pushed = 0
-
-    def kill(self) -> None:
-        """Do a cycle in a process of its own and `kill -9` it some time later."""
-        self.stop()
-        child = os.fork()
-        if child == 0:
-            try:
-                logging.disable()
-                self.start()
-                self.cycle()
-            finally:
-                os._exit(0)
-        time.sleep(self.chance.uniform(0.0, 0.4))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        self.kills["kill -9"] += 1
-        self.tell("  kill -9")
-        self.start()
-
-    def power_fails(self) -> None:
-        """Let the process die and take all with it that was not flushed: what SQLite's NORMAL allows."""
-        left = self.home / "durable.db"
-        durable = Snapshots(self.runtime.writer, make_url(self._store).database or "", left)
-        writer, self.runtime.writer = self.runtime.writer, durable  # type: ignore[assignment]
-        durable.left = self.chance.randint(2, 25)
-        try:
-            self.cycle()
-        except Crash:
-            self.kills["power"] += 1
-            self.tell("  the power fails")
-        self.runtime.writer = writer
-        self.stop()
-        put(left, Path(make_url(self._store).database or ""))
-        self.start()
-
     # Backups
 
     def back_up(self) -> None:
         self.stop()
-        self._backup = Backup(self._store, self.home)
+        self._backup = Backup(self.store, self.home)
         self._backup.known = {(one.stream, one.id) for one in self.crm.entries()}
         self.tell("backup")
         self.start()
@@ -309,11 +233,11 @@ class Company:
 
     @property
     def is_sqlite(self) -> bool:
-        return self._store.startswith("sqlite")
+        return self.store.startswith("sqlite")
 
     def refuse_rows(self, share: float) -> None:
         """Let the CRM refuse this share of the rows of each call."""
-        self._meddle.refuses = share
+        self.meddle.refuses = share
 
     def replay(self) -> None:
         commands.replay(self.runtime, {"group": None})
@@ -407,12 +331,18 @@ class Company:
             self._chat.append("messages", self._held_back.pop())
 
 
+def crash() -> None:
+    """End the process between what the CRM carried out and our note of it."""
+    raise Crash
+
+
 @dataclass(slots=True, kw_only=True)
 class Meddle:
-    """What goes wrong around pushes: the share of rows refused, and after how many receipts the process dies."""
+    """What goes wrong around pushes: the share of rows refused, after how many receipts the process dies, and how."""
 
     refuses: float = 0.0
     pushed: int = 0
+    dies: Callable[[], None] = crash
 
 
 def filed(company: Company) -> dict[tuple[str, str], Any]:

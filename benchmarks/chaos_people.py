@@ -158,13 +158,20 @@ class People:
             theirs = [one for one in found if not one.made]
             if len(theirs) > 1:
                 self._take_off(theirs[1], found)
-            elif len(theirs) == 1 and len(found) == 2:
+            elif len(theirs) == 1 and len(found) == 2 and not self._is_torn(found):
                 continue
             else:
                 first = (theirs or found)[0]
                 self._merge(first, next(one for one in found if one is not first))
             return True
         return False
+
+    def _is_torn(self, found: list[Contact]) -> bool:
+        """Tell whether one of our making shares handles with several of people's: crmbridge asks which is meant."""
+        (made,) = [one for one in found if one.made]
+        carried = self._carries(made)
+        others = [one for one in self._company.crm.contacts() if not one.made and handles_of(one) & carried]
+        return len(others) > 1
 
     def _take_off(self, contact: Contact, found: list[Contact]) -> None:
         other = [one for one in found if one is not contact]

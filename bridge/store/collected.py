@@ -231,3 +231,9 @@ def tally(database: Database, *, run: int | None = None) -> list[dict[str, Any]]
             {**row._mapping, "count": int(row._mapping["count"]), "state": STATE_NAMES[row.state]}
             for row in c.execute(query)
         ]
+
+
+def is_deleted(c: Connection, account_pk: int, stream: str, ext_id: str) -> bool:
+    """Tell whether the source said that an object was deleted."""
+    here = (record.c.account_pk == account_pk, record.c.stream == stream, record.c.ext_id == ext_id)
+    return c.execute(select(record.c.pk).where(*here, record.c.deleted).limit(1)).first() is not None

@@ -14,6 +14,7 @@ from bridge.model import Json
 from bridge.store.among import among
 from bridge.store.database import dumps, instant, micros, upsert
 from bridge.store.intents import (
+    ADOPTED_SLOT,
     CONTACT_SLOT,
     DOUBLE_SLOT,
     ENTRY_SLOT,
@@ -299,13 +300,14 @@ def file_found(
 
 
 def written_ids(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, str]:
-    """Return the CRM ids of writes that stand, by key."""
+    """Return the CRM ids of writes that stand, by key; for a contact that was merged into another, of that one."""
+    columns = (ledger.c.key, ledger.c.ext_id, ledger.c.contact_id, ledger.c.slot)
     found: dict[str, str] = {}
     for part in chunks(keys):
-        query = select(ledger.c.key, ledger.c.ext_id).where(
-            ledger.c.account_pk == account_pk, ledger.c.key.in_(part)
-        )
-        found |= {row.key: row.ext_id for row in c.execute(query)}
+        query = select(*columns).where(ledger.c.account_pk == account_pk, ledger.c.key.in_(part))
+        for row in c.execute(query):
+            is_contact = row.slot in (CONTACT_SLOT, ADOPTED_SLOT)
+            found[row.key] = row.contact_id if is_contact and row.contact_id else row.ext_id
     return found
 
 

@@ -11,8 +11,9 @@ from sqlalchemy import Connection as Transaction
 from bridge.errors import AuthError, BridgeError, RateLimited, Rejected, Unavailable
 from bridge.journey.handles import Handle
 from bridge.model import Receipt
-from bridge.store import entities, people, rejects
+from bridge.store import collected, entities, people, rejects
 from bridge.store import ledger as books
+from bridge.store.holds import DELETED, add_holds
 from bridge.store.intents import (
     ADOPTED_SLOT,
     CONTACT_SLOT,
@@ -205,10 +206,21 @@ def stand(runtime: Runtime, connection: Connection, item: Intent, ext_id: str) -
     def work(c: Transaction) -> None:
         _stand(c, runtime, connection, [(item, Receipt(key=item.write.key, id=ext_id))])
         if item.slot == ENTRY_SLOT:
+            _keep_deleted(c, runtime, connection, item, ext_id)
             _tell_others(c, runtime, connection, [item.write.key], {item.person_id})
 
     with runtime.identity_lock:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
+
+
+def _keep_deleted(
+    c: Transaction, runtime: Runtime, connection: Connection, item: Intent, ext_id: str
+) -> None:
+    """Hold an entry that a person deleted before we knew that it stands: the CRM's word of it came too early."""
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    if collected.is_deleted(c, account_pk, item.write.stream, ext_id):
+        add_holds(c, account_pk, [item.write.key], DELETED, runtime.clock())
 
 
 def _stand(
