@@ -20,7 +20,14 @@ def locked(synced: Office) -> Office:
 
 
 @pytest.mark.parametrize(
-    "words", [["waiting"], ["journey", "Ana"], ["rejects"], ["runs"], ["holds"]], ids=" ".join
+    "words",
+    [
+        *(["waiting"], ["journey", "Ana"], ["rejects"], ["runs"], ["holds"]),
+        *(["who", "Ana"], ["review"], ["decisions"], ["identity", "explain-config"]),
+        ["why", "1", "whatsapp_id:5511973914862"],
+        ["why-not", "1", "whatsapp_id:5521988123344"],
+    ],
+    ids=" ".join,
 )
 def test_what_only_reads_the_store_needs_no_secret(words: list[str], locked: Office) -> None:
     found = locked.run(*words)

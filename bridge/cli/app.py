@@ -11,7 +11,21 @@ from typing import Annotated
 import typer
 
 import bridge
-from bridge.cli import approve, look, mappings, output, reconcile, rejects, setup, undo, work
+from bridge.cli import (
+    approve,
+    decide,
+    identity,
+    look,
+    mappings,
+    output,
+    reconcile,
+    rejects,
+    review,
+    setup,
+    undo,
+    who,
+    work,
+)
 from bridge.errors import BridgeError
 
 app = typer.Typer(
@@ -42,6 +56,10 @@ def _top(
 setup.add_to(app)
 work.add_to(app)
 look.add_to(app)
+who.add_to(app)
+decide.add_to(app)
+review.add_to(app)
+identity.add_to(app)
 approve.add_to(app)
 reconcile.add_to(app)
 rejects.add_to(app)

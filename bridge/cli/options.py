@@ -12,9 +12,11 @@ import typer
 from bridge.cli import output
 from bridge.config import Config, load_config
 from bridge.engine import commands
+from bridge.engine.cycle import PEOPLE
 from bridge.engine.opening import open_runtime, recall_accounts
 from bridge.errors import ConfigError, Problem, StoreError
 from bridge.redact import Redactor
+from bridge.sync.project import project
 from bridge.sync.runtime import Runtime
 
 ConfigPath = Annotated[
@@ -74,12 +76,16 @@ def carry_out(
     """
     Carry out a command of the engine here, or let the daemon do it that holds the store.
 
-    Returns its result and whether the daemon did it. A daemon that works with other mappings of these
-    `connections` than the files hold now refuses it.
+    Here, the journeys that it touched are summarised at once, as the daemon does, so that a plan shows them. Returns
+    its result and whether the daemon did it. A daemon that works with other mappings of these `connections` than
+    the files hold now refuses it.
     """
     try:
         with opened(path, lock_as=f"crmbridge {name}") as runtime:
-            return commands.COMMANDS[name](runtime, arguments), False
+            result = commands.COMMANDS[name](runtime, arguments)
+            while project(runtime, limit=PEOPLE):
+                pass
+            return result, False
     except StoreError as error:
         if not held_by_daemon(error):
             raise
@@ -87,3 +93,18 @@ def carry_out(
         known = runtime.connections
         digests = {one: known[one].mapping.digest for one in connections if one in known}
         return commands.hand_over(runtime, name, {**arguments, "mappings": digests}), True
+
+
+def refuse_before(context: typer.Context) -> None:
+    """Refuse options that stand before a command of a group, where they would do nothing."""
+    given = [
+        one.opts[0]
+        for one in context.command.params
+        if one.name is not None
+        and (source := context.get_parameter_source(one.name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise typer.BadParameter(
+            f"write {' and '.join(given)} after {context.invoked_subcommand}, not before it"
+        )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bridge.cli import output
-from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened
+from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened, refuse_before
 from bridge.cli.refusals import grouped, is_refusal, refusal
 from bridge.store import rejects as store
 
@@ -23,10 +23,7 @@ def add_to(app: typer.Typer) -> None:
 def listing(context: typer.Context, config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
     """List the open rejects, grouped by cause."""
     if context.invoked_subcommand is not None:
-        given = [name for name in ("config", "as_json") if _is_given(context, name)]
-        if given:
-            options = " and ".join({"config": "--config", "as_json": "--json"}[name] for name in given)
-            raise typer.BadParameter(f"write {options} after {context.invoked_subcommand}, not before it")
+        refuse_before(context)
         return
     with opened(config, secrets=False) as runtime, runtime.database.read() as c:
         groups = grouped(c)
@@ -63,11 +60,6 @@ def _show(group: str, rows: list[dict[str, Any]]) -> None:
     shown = ", ".join(row["ext_id"] for row in rows[:5])
     output.say(f"  Records: {shown}{', ...' if len(rows) > 5 else ''}")
     output.say(f"  Once mended: crmbridge rejects replay {group}")
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def replay(

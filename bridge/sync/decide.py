@@ -38,7 +38,7 @@ def decide(runtime: Runtime, decision: Decision) -> IdentityChange:
 def enter_decision(c: Transaction, runtime: Runtime, decision: Decision) -> IdentityChange:
     """Do so within a transaction of the writer, the identity lock being held."""
     add_decision(c, decision)
-    return _divide_anew(c, runtime, decision.keys)
+    return _divide_anew(c, runtime, decision.keys, ("decision", decision.id))
 
 
 def revoke(runtime: Runtime, id: str, *, by: str) -> tuple[Stated, IdentityChange]:
@@ -47,25 +47,32 @@ def revoke(runtime: Runtime, id: str, *, by: str) -> tuple[Stated, IdentityChang
 
     Raises ConfigError for an id that is none, or was revoked before.
     """
-    now = runtime.clock()
-
-    def work(c: Transaction) -> tuple[Stated, IdentityChange]:
-        stated = next((one for one in all_decisions(c) if one.decision.id == id), None)
-        if stated is None:
-            raise ConfigError(f"{id} is no decision. List them with: crmbridge decisions")
-        if stated.revoked_at is not None:
-            raise ConfigError(f"{id} was taken back before, by {stated.revoked_by}.")
-        at = micros(now)
-        assert at is not None
-        revoke_decision(c, id, by=by, at=at)
-        return stated, _divide_anew(c, runtime, stated.decision.keys)
-
     with runtime.identity_lock:
-        return runtime.writer.run(work, priority=Priority.LIVE, durable=True)
+        return runtime.writer.run(
+            lambda c: enter_revocation(c, runtime, id, by=by), priority=Priority.LIVE, durable=True
+        )
 
 
-def _divide_anew(c: Transaction, runtime: Runtime, keys: frozenset[str]) -> IdentityChange:
+def enter_revocation(c: Transaction, runtime: Runtime, id: str, *, by: str) -> tuple[Stated, IdentityChange]:
+    """Do so within a transaction of the writer, the identity lock being held."""
+    stated = next((one for one in all_decisions(c) if one.decision.id == id), None)
+    if stated is None:
+        raise ConfigError(f"{id} is no decision. List them with: crmbridge decisions")
+    if stated.revoked_at is not None:
+        raise ConfigError(f"{id} was taken back before, by {stated.revoked_by}.")
+    at = micros(runtime.clock())
+    assert at is not None
+    revoke_decision(c, id, by=by, at=at)
+    return stated, _divide_anew(c, runtime, stated.decision.keys, ("revoked", id))
+
+
+def _divide_anew(
+    c: Transaction, runtime: Runtime, keys: frozenset[str], because: tuple[str, str]
+) -> IdentityChange:
+    """Divide anew whom a decision concerns; what becomes of persons is told with it, before all evidence."""
     change = identify(c, {}, runtime.rules, decided=keys)
+    for event in change.events:
+        event["evidence"] = [because, *(one for one in event["evidence"] if one != because)]
     change.save(c, runtime.clock())
     touched = set(change.touched)
     if change.events:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, cast
 
 import orjson
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import func, or_, select
 
 from bridge.journey.handles import Own, normalise
 from bridge.journey.interaction import Interaction, was_unanswered
 from bridge.journey.text_format import duration, in_zone
 from bridge.store import entities, people
+from bridge.store.people import StoredNode
 from bridge.store.tables import journey, node, node_handle
 from bridge.sync.runtime import Runtime
 from bridge.sync.waiting_list import waiting_of
@@ -23,21 +24,29 @@ LONGEST = 1_000
 """Letters of a text that may mean somebody."""
 
 
+def is_askable(who: str) -> bool:
+    """Tell whether a text may mean anybody: not blank, longer than any name, or of bytes that are no UTF-8."""
+    return bool(who.strip()) and len(who) <= LONGEST and who.encode(errors="ignore").decode() == who
+
+
 def find_people(runtime: Runtime, who: str) -> list[dict[str, str]]:
     """
-    Return the people that a text may mean: person id, handle, contact id, or a part of a name.
+    Return the people that a text may mean: person id, record key, handle, contact id, or a part of a name.
 
     Each: person_id, name. An exact id or handle beats a name. A blank text, one that is longer than any
     name and one of bytes that are no UTF-8 mean nobody.
     """
-    if not who.strip() or len(who) > LONGEST or who.encode(errors="ignore").decode() != who:
+    if not is_askable(who):
         return []
     with runtime.database.read() as c:
         person_id = people.current_person(c, who)
         found = (
             {person_id}
             if person_id
-            else _by_handle(c, runtime, who) or _by_contact(c, who) or _by_name(c, who)
+            else set(people.persons_at(c, _by_record(c, runtime, who)).values())
+            or _by_handle(c, runtime, who)
+            or _by_contact(c, who)
+            or _by_name(c, who)
         )
         nodes = people.nodes_of(c, found)
         names = {
@@ -50,14 +59,58 @@ def find_people(runtime: Runtime, who: str) -> list[dict[str, str]]:
     ][:LISTED]
 
 
-def _by_handle(c: Transaction, runtime: Runtime, who: str) -> set[str]:
+def find_records(runtime: Runtime, who: str) -> list[StoredNode]:
+    """
+    Return the records that a text may mean, by key; the narrowest reading that means any.
+
+    In this order: a record's key, a contact as `hubspot:7` or `crm:7`, who writes from an address, number or id,
+    a contact's id, all records that carry an address or number, all records of a person, by id or by name (who
+    is called exactly so before who is called so among others).
+    """
+    if not is_askable(who):
+        return []
+    with runtime.database.read() as c:
+        person_id = people.current_person(c, who)
+        keys = (
+            _by_record(c, runtime, who)
+            or _keys(c, node.c.key.in_(_handles(runtime, who)))
+            or _keys(c, node.c.contact_id == who)
+            or people.carriers(c, _handles(runtime, who))
+            or _keys(c, node.c.person_id.in_([person_id] if person_id else _named(c, who)))
+        )
+        return sorted(people.load_nodes(c, keys).values(), key=lambda stored: stored.key)
+
+
+def _keys(c: Transaction, where: ColumnElement[bool]) -> set[str]:
+    return set(c.execute(select(node.c.key).where(where)).scalars())
+
+
+def _by_record(c: Transaction, runtime: Runtime, who: str) -> set[str]:
+    """Return the node that a record key, or `crm:7`, means today; its contact may have been merged into another."""
+    keys = {who}
+    name, colon, id = who.partition(":")
+    for connection in runtime.crms() if colon else ():
+        if name in (connection.name, connection.spec.name):
+            keys.add(connection.node_key(connection.spec.contact_stream, id))
+    asked: set[str] = set()
+    while keys and not (found := _keys(c, node.c.key.in_(keys))):
+        asked |= keys
+        keys = set(entities.load_aliases(c, {f"merged:{key}" for key in keys}).values()) - asked
+    return found if keys else set()
+
+
+def _handles(runtime: Runtime, who: str) -> list[str]:
     region = runtime.config.identity.default_region or "ZZ"
-    keys = [
+    return [
         handle.key
         for kind in ("email", "phone", "whatsapp_id")
         if ("@" in who) == (kind == "email")
         for handle in normalise(kind, who, region=region, own=Own())
     ]
+
+
+def _by_handle(c: Transaction, runtime: Runtime, who: str) -> set[str]:
+    keys = _handles(runtime, who)
     query = (
         select(node.c.person_id)
         .join(node_handle, node_handle.c.node_key == node.c.key)
@@ -72,10 +125,14 @@ def _by_contact(c: Transaction, who: str) -> set[str]:
 
 def _by_name(c: Transaction, who: str) -> set[str]:
     text = who.strip().lower()
-    if not text:
-        return set()
     query = select(node.c.person_id).where(func.lower(node.c.name).contains(text, autoescape=True)).limit(200)
     return set(c.execute(query).scalars())
+
+
+def _named(c: Transaction, who: str) -> set[str]:
+    """Return the people who are called so, or else those in whose name it stands."""
+    query = select(node.c.person_id).where(func.lower(node.c.name) == who.strip().lower()).limit(200)
+    return set(c.execute(query).scalars()) or _by_name(c, who)
 
 
 def history(runtime: Runtime, person_id: str) -> dict[str, Any]:

@@ -293,14 +293,14 @@ def _matters(stored: StoredNode) -> tuple[Any, ...]:
     )
 
 
-def _is_made(stored: StoredNode) -> bool:
+def is_made(stored: StoredNode) -> bool:
     """Tell whether a contact is of our making: it takes a handle from nobody and joins whoever turns up."""
     return any(made and handle.kind != USED for handle, made in stored.handles.values())
 
 
 def node_of(stored: StoredNode) -> Node:
     """Return what identity looks at of a node; the name of a contact of our making is only a nickname."""
-    made = stored.contact_of is not None and _is_made(stored)
+    made = stored.contact_of is not None and is_made(stored)
     return Node(
         key=stored.key,
         handles=tuple(handle for handle, _ in stored.handles.values()),

@@ -84,10 +84,9 @@ _NUMBERS = ("claims_link", "contacts_per_handle", "records_per_handle", "emails"
 
 def reidentify(runtime: Runtime) -> int:
     """Identify everybody anew where the rules changed since it was last done; return how many moved."""
-    region = runtime.config.identity.default_region or ""
-    digest = rules_digest(runtime.rules, region)
+    digest = rules_digest(runtime.rules, runtime.config.identity.default_region or "")
     with runtime.database.read() as c:
-        if c.execute(select(meta.c.value).where(meta.c.key == _META)).scalar() == digest:
+        if is_carried_out(c, runtime):
             return 0
     moved = 0
     with runtime.identity_lock:
@@ -102,6 +101,12 @@ def reidentify(runtime: Runtime) -> int:
     if moved:
         log.info("identity: the rules changed; %s records are somebody else's now", moved)
     return moved
+
+
+def is_carried_out(c: Transaction, runtime: Runtime) -> bool:
+    """Tell whether everybody was identified by the rules as they are."""
+    digest = rules_digest(runtime.rules, runtime.config.identity.default_region or "")
+    return c.execute(select(meta.c.value).where(meta.c.key == _META)).scalar() == digest
 
 
 def _enter(c: Transaction, runtime: Runtime, change: IdentityChange) -> None:

@@ -1,0 +1,183 @@
+"""Commands on what people should look at: review, review accept, review dismiss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli import meant, output
+from bridge.cli.decide import (
+    Author,
+    DryRun,
+    Reason,
+    Yes,
+    ask_for_answer,
+    author_of,
+    carry_through,
+    head,
+    stated,
+)
+from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened, refuse_before
+from bridge.cli.who import text
+from bridge.store.people import StoredNode, load_nodes
+from bridge.sync.foresee import foresee
+from bridge.sync.review import KINDS, Kind, Suggestion, find_suggestion, spokesman, suggestions
+from bridge.sync.runtime import Runtime
+
+LISTED = 20
+"""Suggestions of each kind that are listed unless more are asked for."""
+
+TITLES: Mapping[Kind, str] = {
+    "undecided": "FOR YOU TO DECIDE",
+    "crm_duplicate": "TWICE IN A CRM",
+    "probable": "PROBABLY ONE PERSON, AND TREATED AS ONE",
+    "weak": "PERHAPS ONE PERSON, AND TREATED AS TWO",
+}
+
+Key = Annotated[str, typer.Argument(help="The suggestion; see: crmbridge review")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    group = typer.Typer(help="What people should look at.", invoke_without_command=True)
+    group.callback()(listing)
+    group.command()(accept)
+    group.command(name="dismiss")(dismiss)
+    app.add_typer(group, name="review")
+
+
+def listing(
+    context: typer.Context,
+    config: ConfigPath = DEFAULT,
+    as_json: AsJson = False,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help=f"Only these: {', '.join(KINDS)}. May be given again."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="How many of each kind.", min=1)] = LISTED,
+) -> None:
+    """
+    List what people should look at: who is undecided, what a CRM has twice, who may or may not be one person.
+
+    Each has a key, to accept it or to dismiss it. What was dismissed comes back only if its evidence changes.
+    """
+    if context.invoked_subcommand is not None:
+        refuse_before(context)
+        return
+    if unknown := set(kind or ()) - set(KINDS):
+        raise typer.BadParameter(f"--kind {min(unknown)}: there is no such kind. Use: {', '.join(KINDS)}")
+    found: dict[Kind, list[Suggestion]] = {}
+    with opened(config, secrets=False) as runtime:
+        for one in KINDS:
+            if not kind or one in kind:
+                found[one] = list(islice(suggestions(runtime, one), limit + 1))
+    more = [one for one, some in found.items() if len(some) > limit]
+    if as_json:
+        shown = [one.as_json() for some in found.values() for one in some[:limit]]
+        output.emit({"suggestions": shown, "more": more})
+        return
+    if not any(found.values()):
+        output.say("There is nothing to look at.")
+        return
+    for one, some in found.items():
+        if some:
+            output.say(TITLES[one])
+            for suggestion in some[:limit]:
+                _show(suggestion)
+        if one in more:
+            output.say(f"  There are more: crmbridge review --kind {one} --limit {limit * 5}")
+    output.say("Right: crmbridge review accept KEY, for who is undecided with --as CONTACT.")
+    output.say("Wrong: crmbridge review dismiss KEY, or if they were joined: crmbridge split RECORD")
+
+
+def _show(one: Suggestion) -> None:
+    output.say(f"  {one.key}  {one.title}")
+    for line in one.says:
+        output.say(f"    {line}")
+
+
+def accept(
+    key: Key,
+    config: ConfigPath = DEFAULT,
+    as_json: AsJson = False,
+    contact: Annotated[
+        str | None,
+        typer.Option("--as", help="Which contact an undecided sender is: its id, as 7 or hubspot:7, or key."),
+    ] = None,
+    reason: Reason = "",
+    author: Author = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """
+    Decide that a suggestion is right, which links its records; shows first what would change.
+
+    Contacts of one CRM stay two contacts there until somebody merges them in it.
+    """
+    ask_for_answer(as_json, dry_run, yes)
+    with opened(config) as runtime:
+        chosen = _chosen(runtime, _found(runtime, key), contact)
+        decision = stated(runtime, "link", chosen, (), reason, author)
+        foreseen = foresee(runtime, decision)
+        if not as_json:
+            head("Link", [meant.labels(runtime, chosen)])
+    carry_through(config, decision, foreseen, as_json=as_json, dry_run=dry_run, yes=yes)
+
+
+def _found(runtime: Runtime, key: str) -> Suggestion:
+    found = find_suggestion(runtime, key)
+    if found is None:
+        output.warn(f"{key!r}: there is no such suggestion, or no more. What there is: crmbridge review")
+        output.stop(output.USAGE)
+    return found
+
+
+def _chosen(runtime: Runtime, one: Suggestion, contact: str | None) -> Sequence[StoredNode]:
+    """Return the records that accepting a suggestion links."""
+    if one.kind != "undecided" and contact is not None:
+        raise typer.BadParameter(f"--as is for those who are undecided; {one.key} is not of that kind")
+    with runtime.database.read() as c:
+        members = list(load_nodes(c, one.records).values())
+        could_be = load_nodes(c, {str(found["key"]) for found in one.candidates})
+    if one.kind != "undecided":
+        return sorted(members, key=lambda stored: stored.key)
+    if contact is None and len(could_be) != 1:
+        raise typer.BadParameter(f"say which contact it is with --as: {_choices(could_be)}")
+    if contact is None:
+        return [spokesman(members), *could_be.values()]
+    meant_ones = [
+        stored for stored in meant.records(runtime, text(contact), code=output.USAGE) if stored.contact_id
+    ]
+    if len(meant_ones) != 1:
+        raise typer.BadParameter(
+            f"--as {contact!r} is not one contact. Those it could be: {_choices(could_be)}"
+        )
+    return [spokesman(members), *meant_ones]
+
+
+def _choices(could_be: Mapping[str, StoredNode]) -> str:
+    return ", ".join(
+        f"{stored.contact_id} ({stored.name or key})" for key, stored in sorted(could_be.items())
+    )
+
+
+def dismiss(
+    key: Key,
+    config: ConfigPath = DEFAULT,
+    as_json: AsJson = False,
+    reason: Reason = "",
+    author: Author = None,
+) -> None:
+    """Decide that a suggestion is none; it is not listed again until its evidence changes."""
+    by = author_of(author)
+    with opened(config) as runtime:
+        found = _found(runtime, key)
+    arguments: dict[str, Any] = {"key": found.key, "evidence": found.digest, "author": by}
+    result, by_daemon = carry_out(config, "dismiss", {**arguments, "reason": text(reason)}, connections=())
+    if as_json:
+        output.emit({**result, "by_daemon": by_daemon})
+        return
+    output.say(f"Dismissed by {by}: {found.title}. It comes back when its evidence changes.")
