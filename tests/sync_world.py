@@ -82,6 +82,7 @@ pull:
       channel: {from: channel, default: whatsapp}
       direction: {from: direction, default: inbound}
       occurred_at: at
+      received_at: received
       body_text: text
       subject: subject
       thread_id: thread

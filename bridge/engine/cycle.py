@@ -28,6 +28,7 @@ from bridge.sync.mass import Guard
 from bridge.sync.own import forget_own
 from bridge.sync.plan_values import Destination
 from bridge.sync.project import project
+from bridge.sync.reidentify import reidentify
 from bridge.sync.runtime import Connection, Runtime, log
 from bridge.sync.split import split
 from bridge.sync.wanted import destination_of, plan_people
@@ -215,6 +216,9 @@ def settle_inbox(
 ) -> int:
     """Split, resolve and project until nothing waits; returns how many records were resolved."""
     total = 0
+    if not runtime.identified:
+        reidentify(runtime)
+        runtime.identified = True
     while not stopping():
         done = 0
         time.sleep(runtime.rest())

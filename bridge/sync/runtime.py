@@ -90,7 +90,7 @@ class Connection:
 
 @dataclass(slots=True, kw_only=True)
 class Runtime:
-    """One process at work on one store."""
+    """One process at work on one store; `identified` says that everybody was, by the `rules` that hold now."""
 
     config: Config
     database: Database
@@ -101,6 +101,7 @@ class Runtime:
     connections: Mapping[str, Connection] = field(default_factory=dict)
     own: Own
     rules: Rules = field(default_factory=Rules)
+    identified: bool = False
     clock: Callable[[], datetime] = utc_now
     identity_lock: threading.Lock = field(default_factory=threading.Lock)
     wake: Callable[[str], None] = lambda step: None
