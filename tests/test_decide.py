@@ -155,15 +155,19 @@ def test_new_rules_divide_everybody_anew_when_they_first_hold_and_can_be_looked_
 
 
 def test_numbers_written_without_a_country_are_read_anew_by_another_region(here: World) -> None:
-    here.identity = {"default_region": "ES"}
+    here.identity = {"default_region": "US"}
     here.start()
-    here.contact(name="Ana Lima", phone="612 345 678")
+    here.contact(name="Ana Lima", phone="202 555 0123")
     take(here)
-    for region, number in (("FR", "+33612345678"), ("ES", "+34612345678")):
+    for region, expected in (
+        ("DE", ("+492025550123", "guarded")),
+        ("BR", ("+492025550123", "none")),
+        ("US", ("+12025550123", "strong")),
+    ):
         here.identity = {"default_region": region}
         here.start()
         here.resolve()
-        assert [(row.value, row.seen) for row in here.rows(node_handle)] == [(number, "612 345 678")]
+        assert [(row.value, row.strength) for row in here.rows(node_handle)] == [expected]
 
 
 def test_a_form_is_a_claim_of_its_own_and_the_same_form_again_is_the_same_claim(here: World) -> None:

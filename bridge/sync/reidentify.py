@@ -194,19 +194,31 @@ def _join_by_handles(
 
 
 def _respelled(c: Transaction, region_of: Region) -> dict[str, dict[str, tuple[Handle, ...]]]:
-    """Return, by node and handle key, how numbers written without a country read by the regions as they are now."""
+    """
+    Return, by node and handle key, how numbers written without a country read by the regions as they are now.
+
+    One that cannot be read tells nothing, and is kept for another region.
+    """
     query = (
-        select(node_handle.c.node_key, node_handle.c.handle_key, node_handle.c.seen, node.c.contact_of)
+        select(
+            node_handle.c.node_key,
+            node_handle.c.handle_key,
+            node_handle.c.seen,
+            node_handle.c.value,
+            node_handle.c.strength,
+            node.c.contact_of,
+        )
         .join(node, node.c.key == node_handle.c.node_key)
         .where(node_handle.c.kind == "phone", node_handle.c.seen.is_not(None))
     )
     found: dict[str, dict[str, tuple[Handle, ...]]] = {}
-    for node_key, handle_key, seen, contact_of in c.execute(query, execution_options=_STREAM):
+    for node_key, key, seen, value, strength, contact_of in c.execute(query, execution_options=_STREAM):
         if seen.lstrip().startswith("+"):
             continue
         handles = normalise("phone", seen, region=region_of(contact_of), own=Own())
-        if handle_key not in {handle.key for handle in handles}:
-            found.setdefault(node_key, {})[handle_key] = handles
+        handles = handles or (Handle("phone", value, "", "none"),)
+        if (key, strength) not in {(handle.key, handle.strength) for handle in handles}:
+            found.setdefault(node_key, {})[key] = handles
     return found
 
 
