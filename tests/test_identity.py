@@ -340,6 +340,19 @@ def test_names_that_are_no_names_contest_nothing() -> None:
         assert together(*nodes) == {"ana form"}, named
 
 
+def test_a_record_without_a_name_does_not_bridge_two_names_that_disagree() -> None:
+    mail = "casa@padaria.net"
+    for named in ("teste", "L. Pires"):
+        nodes = [
+            contact("h", email=mail, named="Lea Pires"),
+            contact("p", PIPEDRIVE, email=mail, named="Lia Pires"),
+            form("form", named, email=mail),
+        ]
+        result = partition(nodes)
+        assert len(persons(result)) == 3
+        assert result.candidates["form"] == ("h", "p")
+
+
 def test_a_handle_on_more_contacts_than_one_person_has_links_nobody() -> None:
     mail = "rui@gmail.com"
     nodes = [contact(f"c{number}", email=mail) for number in range(4)]

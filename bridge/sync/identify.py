@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -193,28 +193,32 @@ def _tell(change: IdentityChange, component: Mapping[str, StoredNode], found: Pa
         if stored.person_id:
             went[stored.person_id].add(change.person_of[key])
             came[change.person_of[key]].add(stored.person_id)
-    for after, before in came.items():
-        if len(before) > 1:
-            change.events.append(_event("merged", before, {after}, change, found))
-    for before_id, into in went.items():
-        if len(into) > 1:
-            change.events.append(_event("split", {before_id}, into, change, found))
+    merged = {after: before for after, before in came.items() if len(before) > 1}
+    split = {before: after for before, after in went.items() if len(after) > 1}
+    joins: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for applied in found.applied if merged else ():
+        joins[found.person_of[applied.nodes[0]]].append((applied.tier, applied.handle))
+    parts: defaultdict[str, dict[tuple[str, str], set[str]]] = defaultdict(dict)
+    for held in found.withheld if split else ():
+        between = {found.person_of[key] for key in held.nodes if key in found.person_of}
+        for person_id in between:
+            parts[person_id][held.reason, held.handle] = between
+    for after, before in merged.items():
+        change.events.append(_event("merged", before, {after}, joins[after]))
+    for person_id, into in split.items():
+        evidence = {one for after in into for one, between in parts[after].items() if len(between & into) > 1}
+        change.events.append(_event("split", {person_id}, into, evidence))
 
 
 def _event(
-    kind: str, before: set[str], after: set[str], change: IdentityChange, found: Partition
+    kind: str, before: set[str], after: set[str], evidence: Iterable[tuple[str, str]]
 ) -> dict[str, Any]:
-    """Return an event with the evidence that joins the persons, or the one that was withheld between them."""
-
-    def meets(nodes: Sequence[str]) -> int:
-        return len({change.person_of[key] for key in nodes if key in change.person_of} & after)
-
-    evidence: list[tuple[str, str]]
-    if kind == "merged":
-        evidence = [(one.tier, one.handle) for one in found.applied if meets(one.nodes)]
-    else:
-        evidence = [(one.reason, one.handle) for one in found.withheld if meets(one.nodes) > 1]
-    return {"kind": kind, "before": sorted(before), "after": sorted(after), "evidence": evidence}
+    return {
+        "kind": kind,
+        "before": sorted(before),
+        "after": sorted(after),
+        "evidence": sorted(map(list, evidence)),
+    }
 
 
 def merge(before: StoredNode | None, item: Incoming, change: IdentityChange) -> StoredNode:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from bridge.journey.folding import fold
 from bridge.journey.handles import Handle
 from bridge.journey.identity.evidence import Node, Reason, Rules
-from bridge.journey.names import agree
+from bridge.journey.names import agree, split
 
 _NAMES = 20
 """Names on one handle beyond which nobody is told apart by name any more."""
@@ -53,12 +53,14 @@ def judge(
         if len(vouched) < len(carriers):
             reason = "claimed"
             carriers = vouched
-    clusters = _clusters(carriers)
+    names = _names(carriers)
     if guarded:
-        if len(clusters) == 1 and all(node.legal for node in carriers):
+        alike = all(agree(one, other) == "yes" for one in names.values() for other in names.values())
+        if alike and all(node.legal and node.name and fold(node.name) in names for node in carriers):
             return Eligible(links=_links([carriers]), reason=reason)
         return Eligible(reason="unnamed")
-    if len(clusters) <= 1:
+    clusters = _clusters(list(names.values()))
+    if clusters is None:
         return Eligible(links=_links([carriers]), reason=reason)
     return _told_apart(carriers, clusters)
 
@@ -74,21 +76,33 @@ def _links(groups: Sequence[Sequence[Node]]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(node.key for node in group) for group in groups if len(group) > 1)
 
 
-def _clusters(carriers: Sequence[Node]) -> list[list[str]]:
-    """Return the legal names that carriers have, those together between which no name says no."""
-    spelled: dict[str, str] = {}
+def _names(carriers: Sequence[Node]) -> dict[str, str]:
+    """Return the legal names that carriers have, each spelling once, by what it reads without accents."""
+    found: dict[str, str] = {}
     for node in carriers:
-        if node.legal and node.name:
-            spelled.setdefault(fold(node.name), node.name)
-    names = [spelled[key] for key in sorted(spelled)]
+        if node.legal and node.name and split(node.name)[0]:
+            found.setdefault(fold(node.name), node.name)
+    return {key: found[key] for key in sorted(found)}
+
+
+def _clusters(names: Sequence[str]) -> list[list[str]] | None:
+    """Return the names in clusters between which every name says no to every other; None where none says so."""
+    if len(names) < 2:
+        return None
     if len(names) > _NAMES:
         return [[name] for name in names]
+    contested = False
     clusters: list[list[str]] = []
     for name in names:
-        near = [cluster for cluster in clusters if any(agree(name, other) != "no" for other in cluster)]
+        near: list[list[str]] = []
+        for cluster in clusters:
+            answers = {agree(name, other) for other in cluster}
+            contested |= "no" in answers
+            if answers != {"no"}:
+                near.append(cluster)
         clusters = [cluster for cluster in clusters if cluster not in near]
         clusters.append([name, *(other for cluster in near for other in cluster)])
-    return clusters
+    return clusters if contested else None
 
 
 def _told_apart(carriers: Sequence[Node], clusters: Sequence[Sequence[str]]) -> Eligible:

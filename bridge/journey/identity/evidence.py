@@ -69,7 +69,11 @@ class Node:
     @property
     def platforms(self) -> set[str]:
         """Return the platforms on which it has an id, where a person has one."""
-        return {f"{handle.kind}:{handle.scope}" for handle in self.handles if handle.kind in _EXCLUSIVE_KINDS}
+        found: set[str] = set()
+        for handle in self.handles:
+            if handle.kind in _EXCLUSIVE_KINDS:
+                found.add(f"{handle.kind}:{handle.scope}")
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -225,15 +225,24 @@ class _Resolution:
         if tier == "merged":
             return apart, "kept_apart"
         known_by = {
-            group: group.accounts if tier == "certain" else group.accounts | group.platforms
+            group: group.accounts
+            if tier == "certain" or not group.platforms
+            else group.accounts | group.platforms
             for group in groups
         }
-        held = Counter(space for spaces in known_by.values() for space in spaces)
-        rivals = {group for group, spaces in known_by.items() if any(held[space] > 1 for space in spaces)}
+        seen: set[str] = set()
+        twice: set[str] = set()
+        for spaces in known_by.values():
+            twice |= seen & spaces
+            seen |= spaces
+        rivals = {group for group, spaces in known_by.items() if twice & spaces} if twice else set()
         return apart | rivals, "two_records" if rivals else "kept_apart"
 
     def _is_oversize(self, groups: set[_Group]) -> bool:
         rules = self._rules
+        total = sum(len(self._nodes[key].handles) for group in groups for key in group.members)
+        if total <= min(rules.emails, rules.phones, rules.platform_ids):
+            return False
         counted: dict[str, set[str]] = {"email": set(), "phone": set(), "platform": set()}
         for group in groups:
             for key in group.members:
