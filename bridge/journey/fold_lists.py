@@ -6,10 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_ROLES = (
-    *("from", "author", "caller", "organizer", "to", "callee", "attendee"),
-    *("cc", "bcc", "reply_to", "mentioned"),
-)
+_ROLES = {
+    role: place
+    for place, role in enumerate(
+        (
+            *("from", "author", "caller", "organizer", "to", "callee", "attendee"),
+            *("cc", "bcc", "reply_to", "mentioned"),
+        )
+    )
+}
 _FILE_STATES = ("unknown", "skipped", "failed", "pending", "available")
 
 
@@ -65,7 +70,7 @@ def _comparable(kind: str, value: str) -> str:
 def _place(person: Mapping[str, Any]) -> tuple[int, str, str]:
     handles = person.get("handles")
     return (
-        _ROLES.index(person["role"]),
+        _ROLES[person["role"]],
         handles[0]["value"] if handles else "",
         person.get("display_name", ""),
     )

@@ -86,16 +86,17 @@ def record_rows(
 
 def unseen(c: Connection, account_pk: int, records: Sequence[Record | Skip]) -> list[Record | Skip]:
     """Return those of the records whose version is not stored yet: none where nothing changed."""
+    keyed = [((one.stream, key_text(one.id), key_text(one.version)), one) for one in records]
     ids_of: dict[str, list[str]] = {}
-    for one in records:
-        ids_of.setdefault(one.stream, []).append(key_text(one.id))
+    for (stream, ext_id, _), _ in keyed:
+        ids_of.setdefault(stream, []).append(ext_id)
     known: set[tuple[str, str, str]] = set()
     for stream, ids in ids_of.items():
         query = select(record.c.ext_id, record.c.version).where(
             record.c.account_pk == account_pk, record.c.stream == stream, among(record.c.ext_id, ids)
         )
         known.update((stream, ext_id, version) for ext_id, version in c.execute(query).all())
-    return [one for one in records if (one.stream, key_text(one.id), key_text(one.version)) not in known]
+    return [one for key, one in keyed if key not in known]
 
 
 def insert_records(c: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
