@@ -26,7 +26,7 @@ from bridge.engine import commands, cycle, opening
 from bridge.errors import BridgeError, Rejected
 from bridge.http import Session
 from bridge.model import Json, Receipt, Write
-from bridge.store import runs
+from bridge.store import database, runs
 from bridge.store.intents import intent_counts
 from bridge.store.tables import entity, ledger, member
 from bridge.store.writer import Priority
@@ -34,6 +34,7 @@ from bridge.sync.runtime import Connection, Runtime
 from bridge.testing.context import Clock
 from bridge_memory import SPEC as MEMORY
 from bridge_memory.client import Folder
+from tests.stores import create_engine
 from tests.sync_world import MAPPING, START, Crash, party
 
 DAY = "2026-11-{day:02}T{hour:02}:{minute:02}:00Z"
@@ -68,6 +69,7 @@ class Company:
             (home / "crm.yaml").write_text(MAPPING)
         self.crm: Crm = CRMS[crm](home, self.clock)
         self.config = self._config(crm)
+        self._mappings = opening.load_mappings(self.config)
 
     def _config(self, crm: str) -> Config:
         rules = {"whatsapp": "first_message", "email": "first_message"}
@@ -126,6 +128,8 @@ class Company:
         self.stop()
         sleeping = {"sleep": self.clock.sleep}
         with (
+            mock.patch.object(database, "create_engine", create_engine),
+            mock.patch.object(opening, "load_mappings", lambda config: self._mappings),
             mock.patch.object(opening, "Session", partial(Session, timeouts=(3.0, 3.0), **sleeping)),
             mock.patch.object(opening, "Budgets", partial(Budgets, now=self.clock.seconds, **sleeping)),
         ):

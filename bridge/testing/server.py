@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import uvicorn
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -123,5 +124,7 @@ class LocalServer:
             send.__self__.transport.abort()  # type: ignore[attr-defined]
             while (await receive())["type"] != "http.disconnect":
                 pass
+        except ClientDisconnect:  # whoever called was killed in the middle of it; that is no fault of the app
+            self.calls.append(Call(scope["method"], scope["path"], 0))
         except Exception as error:
             self._crash = self._crash or error
