@@ -413,6 +413,52 @@ def test_a_succession_of_ids_joins_what_would_else_be_two() -> None:
     assert all(together(*order) == {"event new old"} for order in permutations(nodes))
 
 
+def test_a_sender_without_a_number_is_joined_by_the_message_that_shows_one() -> None:
+    only_id = Node(key="bsuid", handles=handles(whatsapp_bsuid="BR.1"))
+    both = Node(key="bsuid", handles=handles(whatsapp_bsuid="BR.1") + handles(whatsapp_id="5511973914862"))
+    assert together(contact("ana", phone=ANA), only_id) == {"ana", "bsuid"}
+    assert together(contact("ana", phone=ANA), both) == {"ana bsuid"}
+
+
+def test_who_is_split_off_the_founder_gets_another_id_and_the_founder_keeps_the_old_one() -> None:
+    nodes = [
+        Node(key="founder", handles=handles(email="ana@padaria.com"), since=JANUARY),
+        Node(key="later", handles=handles(email="ana@padaria.com"), since=JANUARY + DAY),
+        Node(key="last", handles=handles(email="ana@padaria.com"), since=JANUARY + 2 * DAY),
+    ]
+    assert set(partition(nodes).person_of.values()) == {person_id("founder")}
+    parted = Decision(
+        id="d1", kind="split", records=frozenset({"founder"}), others=frozenset({"later", "last"}), at=1
+    )
+    assert partition(nodes, [parted]).person_of["founder"] == person_id("founder")
+    assert partition(nodes, [parted]).person_of["later"] == person_id("later")
+
+
+def test_addresses_that_look_alike_are_not_the_same() -> None:
+    for one, other in (
+        ({"email": "ana+a@acme.com"}, {"email": "ana+b@acme.com"}),
+        ({"email": "ana@acme.com"}, {"email": "ana@\u0430cme.com"}),
+        ({"phone": "+55 11 4000-1001 ext. 12"}, {"phone": "+55 11 4000-1001 ext. 13"}),
+        ({"phone": "97391-4862"}, {"phone": "97391-4862"}),
+    ):
+        assert together(record("a", **one), record("b", **other)) == {"a", "b"}
+
+
+def test_one_mailbox_written_in_eight_ways_is_one() -> None:
+    ways = (
+        "ana.lima@gmail.com",
+        "AnaLima@gmail.com",
+        "analima+promo@googlemail.com",
+        "analima@gmail.com.",
+        "\u200banalima@gmail.com",
+        "analima＠gmail.com",
+        "Ana Lima <analima@gmail.com>",
+        "mailto:analima@gmail.com",
+    )
+    nodes = [record(f"r{number}", email=way) for number, way in enumerate(ways)]
+    assert together(*nodes) == {" ".join(sorted(node.key for node in nodes))}
+
+
 def test_a_blocked_handle_joins_nobody_and_unblocking_it_joins_again() -> None:
     nodes = [contact("ana", email="ana@padaria.com"), sender("mail", email="ana@padaria.com")]
     for blocked in ("email:ana@padaria.com", "@padaria.com"):
