@@ -17,7 +17,7 @@ from bridge.config import load_config
 from bridge.engine.opening import learn_account, open_runtime
 from bridge.store.budgets import StoreBook
 from bridge.store.database import micros
-from bridge.store.entities import touch
+from bridge.store.looks import touch
 from bridge.store.tables import receipt
 from bridge.store.writer import Priority
 from bridge.sync.runtime import Runtime

@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from bridge.engine import commands
 from bridge.errors import Rejected, Unavailable
 from bridge.model import Json, Location, Page, Phase, Receipt, Record, Unknown, Write
-from bridge.store import entities
+from bridge.store import looks
 from bridge.store.tables import ledger, member, touched
 from bridge.store.writer import Priority
 from bridge_hubspot.sandbox import HubSpotSandbox
@@ -337,7 +337,7 @@ def test_a_stream_that_cannot_be_listed_and_a_crm_that_is_away_are_told(small: W
 def test_people_of_current_ids_only_are_queued(small: World) -> None:
     three(small)
     with small.runtime.database.read() as c:
-        assert entities.next_touched(c, 0, 10) == {}
+        assert looks.next_touched(c, 0, 10) == {}
     assert compare(small, repair=True)["repaired"] == []
 
 

@@ -16,7 +16,7 @@ from bridge.engine import undo
 from bridge.engine.opening import fault_of, own_of
 from bridge.errors import AuthError, BridgeError, CursorExpired, StoreError
 from bridge.model import Phase
-from bridge.store import collected, cursors, entities, ledger, runs
+from bridge.store import collected, cursors, ledger, looks, runs
 from bridge.store.intents import intent_counts
 from bridge.store.tables import cursor
 from bridge.store.writer import Priority
@@ -368,7 +368,7 @@ def _write_all(
         if stopping() or troubled:
             return
         with runtime.database.read() as c:
-            found = entities.next_touched(c, connection.account_pk, PEOPLE + len(resting))
+            found = looks.next_touched(c, connection.account_pk, PEOPLE + len(resting))
         wishes = {person: seq for person, seq in found.items() if person not in resting}
         if not wishes:
             guard.settled()

@@ -21,7 +21,6 @@ from bridge.store.tables import (
     node,
     participation,
     reference,
-    touched,
     unknown_word,
 )
 
@@ -363,40 +362,6 @@ def _folded(entity_id: str, rows: Sequence[Any], node_keys: Sequence[str]) -> In
 def record_key(row: Any) -> str:
     """Return `connector:account:stream:id:part`, the same in every store that holds this account."""
     return f"{row.connector}:{row.vendor_id}:{row.stream}:{row.ext_id}:{row.part}"
-
-
-def touch(c: Connection, target: int, person_ids: Iterable[str], seq: int) -> None:
-    """Ask for another look at these people; `seq` tells this wish from an earlier one that is being carried out."""
-    upsert(
-        c,
-        touched,
-        [{"target": target, "person_id": person_id, "seq": seq} for person_id in sorted(person_ids)],
-        conflict=["target", "person_id"],
-        update=["seq"],
-    )
-
-
-def next_touched(c: Connection, target: int, limit: int) -> dict[str, int]:
-    """Return up to `limit` people of a target's queue, longest waiting first, each with the wish's seq."""
-    query = (
-        select(touched.c.person_id, touched.c.seq)
-        .where(touched.c.target == target)
-        .order_by(touched.c.seq)
-        .limit(limit)
-    )
-    return {row.person_id: row.seq for row in c.execute(query)}
-
-
-def untouch(c: Connection, target: int, wishes: Mapping[str, int]) -> None:
-    """Take wishes off a queue, exactly those that were read: a newer one for the same person stays."""
-    if wishes:
-        rows = [{"t": target, "p": person_id, "s": seq} for person_id, seq in wishes.items()]
-        c.execute(_UNTOUCH, rows)
-
-
-_UNTOUCH = delete(touched).where(
-    touched.c.target == bindparam("t"), touched.c.person_id == bindparam("p"), touched.c.seq == bindparam("s")
-)
 
 
 def count_unknown_words(

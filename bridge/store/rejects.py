@@ -14,8 +14,8 @@ from sqlalchemy import Connection, and_, func, select, update
 
 from bridge.store.among import among
 from bridge.store.database import instant, micros
-from bridge.store.entities import touch
 from bridge.store.intents import ENTRY_SLOT, UPDATE_SLOTS, drop_intents
+from bridge.store.looks import touch
 from bridge.store.people import current_people
 from bridge.store.tables import WAITING, account, delivery, intent, ledger, record, reject
 

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import delete, select, update
 
-from bridge.store import entities, people
+from bridge.store import entities, looks, people
 from bridge.store import ledger as books
 from bridge.store.among import among
 from bridge.store.members import save_members
@@ -86,7 +86,7 @@ def take_over(c: Transaction, runtime: Runtime, connection: Connection, action: 
             now=runtime.clock(),
         )
     nodes = entities.partners(c, [left.entity_id]).get(left.entity_id, set())
-    entities.touch(c, JOURNEY, set(people.persons_at(c, nodes).values()), runtime.sequence())
+    looks.touch(c, JOURNEY, set(people.persons_at(c, nodes).values()), runtime.sequence())
     c.execute(delete(participation).where(participation.c.entity_id == left.entity_id))
     for table, values in ((entity, {"deleted": True}), (record, {"state": SKIPPED, "rule": OURS})):
         same = (

@@ -9,7 +9,7 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import select
 
 from bridge.config import HoldAbove, Push
-from bridge.store import entities
+from bridge.store import looks
 from bridge.store.database import upsert
 from bridge.store.tables import journey, meta
 from bridge.store.writer import Priority
@@ -22,7 +22,7 @@ def people_due(c: Transaction, connection: Connection) -> list[str]:
     assert connection.account_pk is not None
     rules = rules_of(connection)
     if _carried_out(c, connection) == rules:
-        return list(entities.next_touched(c, connection.account_pk, 1_000_000))
+        return list(looks.next_touched(c, connection.account_pk, 1_000_000))
     return list(c.execute(select(journey.c.person_id).order_by(journey.c.person_id)).scalars())
 
 
@@ -37,7 +37,7 @@ def queue_everybody(runtime: Runtime, connection: Connection) -> None:
 
     def work(c: Transaction) -> None:
         people = c.execute(select(journey.c.person_id)).scalars()
-        entities.touch(c, account_pk, people, runtime.sequence())
+        looks.touch(c, account_pk, people, runtime.sequence())
         upsert(c, meta, [{"key": _key(connection), "value": rules}], conflict=["key"], update=["value"])
 
     runtime.writer.run(work, priority=Priority.RESOLVE)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection as Transaction
 
 from bridge.errors import ConfigError
 from bridge.journey.identity import Decision
-from bridge.store import entities, people
+from bridge.store import looks, people
 from bridge.store.database import micros
 from bridge.store.decisions import Stated, add_decision, all_decisions, revoke_decision
 from bridge.store.writer import Priority
@@ -77,5 +77,5 @@ def _divide_anew(
     touched = set(change.touched)
     if change.events:
         touched |= set(people.persons_at(c, change.person_of).values())
-    entities.touch(c, JOURNEY, touched, runtime.sequence())
+    looks.touch(c, JOURNEY, touched, runtime.sequence())
     return change

@@ -12,8 +12,8 @@ from sqlalchemy import Connection as Transaction
 from bridge.connector import Sink
 from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
 from bridge.model import Found, Receipt, Unknown, Write
-from bridge.store import entities, rejects
 from bridge.store import ledger as books
+from bridge.store import looks, rejects
 from bridge.store.holds import ROUNDS, add_holds
 from bridge.store.intents import (
     CONTACT_SLOT,
@@ -112,9 +112,9 @@ def commit(
                 now=now,
             )
         add_intents(c, account_pk, intents, now)
-        entities.untouch(c, account_pk, done)
+        looks.untouch(c, account_pk, done)
         again = {action.person_id for action in (*seen, *stopped)}
-        entities.touch(c, account_pk, again, runtime.sequence())
+        looks.touch(c, account_pk, again, runtime.sequence())
 
     if intents or done or found or moved or kept or seen:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=bool(intents))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import select, update
 
 from bridge.journey.handles import Handle
-from bridge.store import collected, entities, people, rejects
+from bridge.store import collected, entities, looks, people, rejects
 from bridge.store import ledger as books
 from bridge.store.collected import Stored
 from bridge.store.decisions import hand_on_decisions
@@ -65,7 +65,7 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     for pk, named in change.named.items():
         add_mentions(c, named, "record", [pk])
     _close_rejects(c, change)
-    entities.touch(c, JOURNEY, entities.with_journeys(c, change.touched), runtime.sequence())
+    looks.touch(c, JOURNEY, entities.with_journeys(c, change.touched), runtime.sequence())
     entities.count_unknown_words(c, connection.spec.name, "", change.words)
 
 
@@ -156,7 +156,7 @@ def _go_on_using(c: Transaction, runtime: Runtime, used: Mapping[str, set[str]])
         nodes = [contact, *(one for one in senders.values() if one.contact_of is None)]
         found = identify(c, {one.key: tied(one, ties) for one in nodes}, runtime.rules)
         found.save(c, runtime.clock())
-        entities.touch(c, JOURNEY, found.touched, runtime.sequence())
+        looks.touch(c, JOURNEY, found.touched, runtime.sequence())
 
 
 def _reject(connection: Connection, stored: Stored, refused: Refused) -> rejects.Reject:

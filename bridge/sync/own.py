@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy import Connection as Transaction
 
 from bridge.journey.handles import Own
-from bridge.store import entities, people
+from bridge.store import entities, looks, people
 from bridge.store.writer import Priority
 from bridge.sync.identify import identify, tied
 from bridge.sync.runtime import JOURNEY, Runtime
@@ -47,6 +47,6 @@ def forget_own(runtime: Runtime, before: Own) -> None:
                 people.remove_node(c, key)
             entities.forget_nodes(c, gone)
             change.save(c, runtime.clock())
-            entities.touch(c, JOURNEY, change.touched, runtime.sequence())
+            looks.touch(c, JOURNEY, change.touched, runtime.sequence())
 
         runtime.writer.run(work, priority=Priority.RESOLVE)

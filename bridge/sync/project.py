@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from bridge.journey.interaction import Interaction as Body
 from bridge.journey.text_format import one_line
 from bridge.journey.waiting import touch_of, waiting
-from bridge.store import entities, people
+from bridge.store import entities, looks, people
 from bridge.store.among import among
 from bridge.store.database import dumps, micros, upsert
 from bridge.store.entities import Interaction
@@ -28,7 +28,7 @@ TEXT_LENGTH = 120
 def project(runtime: Runtime, *, limit: int) -> int:
     """Summarise the people that were touched and queue them for every CRM; returns how many."""
     with runtime.database.read() as c:
-        wishes = entities.next_touched(c, JOURNEY, limit)
+        wishes = looks.next_touched(c, JOURNEY, limit)
         if not wishes:
             return 0
         nodes = people.nodes_of(c, entities.active_among(c, wishes))
@@ -49,8 +49,8 @@ def project(runtime: Runtime, *, limit: int) -> int:
         if silent:
             c.execute(delete(journey).where(among(journey.c.person_id, silent)))
         for target in crms:
-            entities.touch(c, target, mine, runtime.sequence())
-        entities.untouch(c, JOURNEY, wishes)
+            looks.touch(c, target, mine, runtime.sequence())
+        looks.untouch(c, JOURNEY, wishes)
 
     runtime.writer.run(work, priority=Priority.RESOLVE)
     if mine:

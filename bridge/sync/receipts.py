@@ -11,7 +11,7 @@ from sqlalchemy import Connection as Transaction
 from bridge.errors import AuthError, BridgeError, RateLimited, Rejected, Unavailable
 from bridge.journey.handles import Handle
 from bridge.model import Receipt
-from bridge.store import collected, entities, people, rejects
+from bridge.store import collected, entities, looks, people, rejects
 from bridge.store import ledger as books
 from bridge.store.holds import DELETED, add_holds
 from bridge.store.intents import (
@@ -163,7 +163,7 @@ def _plan_anew(c: Transaction, runtime: Runtime, connection: Connection, items: 
     assert account_pk is not None
     updates = [item for item in items if item.slot in UPDATE_SLOTS]
     drop_intents(c, account_pk, [item.write.key for item in updates])
-    entities.touch(
+    looks.touch(
         c, account_pk, people.current_people(c, {item.person_id for item in updates}), runtime.sequence()
     )
 
@@ -242,7 +242,7 @@ def _stand(
         if item.slot in (GROWTH_SLOT, LINK_SLOT) or (item.slot == ENTRY_SLOT and item.attempts)
     }
     if again:
-        entities.touch(c, account_pk, people.current_people(c, again), runtime.sequence())
+        looks.touch(c, account_pk, people.current_people(c, again), runtime.sequence())
 
 
 def _as_filed(connection: Connection, item: Intent, receipt: Receipt) -> Stands:
@@ -350,7 +350,7 @@ def _know_contact(
             incoming[node.key] = tied(node, (ours,))
     change = identify(c, incoming, runtime.rules)
     change.save(c, runtime.clock())
-    entities.touch(c, JOURNEY, change.touched, runtime.sequence())
+    looks.touch(c, JOURNEY, change.touched, runtime.sequence())
 
 
 def _tell_others(
@@ -359,4 +359,4 @@ def _tell_others(
     """Look again at whoever else took part in what now stands: their contacts may belong on it too."""
     assert connection.account_pk is not None
     others = entities.people_in(c, connection.account_pk, keys) - known
-    entities.touch(c, connection.account_pk, others, runtime.sequence())
+    looks.touch(c, connection.account_pk, others, runtime.sequence())

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from bridge.journey.handles import Handle, Own, normalise
 from bridge.journey.identity import LINKING, Rules
-from bridge.store import entities
+from bridge.store import looks
 from bridge.store.database import upsert
 from bridge.store.decisions import all_decisions, decisions_on
 from bridge.store.people import StoredNode, load_nodes
@@ -111,7 +111,7 @@ def is_carried_out(c: Transaction, runtime: Runtime) -> bool:
 
 def _enter(c: Transaction, runtime: Runtime, change: IdentityChange) -> None:
     change.save(c, runtime.clock())
-    entities.touch(c, JOURNEY, change.touched, runtime.sequence())
+    looks.touch(c, JOURNEY, change.touched, runtime.sequence())
 
 
 def changes(c: Transaction, rules: Rules, region_of: Region) -> Iterator[IdentityChange]:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection as Transaction
 
 from bridge.connector import Sink
 from bridge.model import Absent, Found, Link, Write
-from bridge.store import counted, entities, people
+from bridge.store import counted, entities, looks, people
 from bridge.store import ledger as books
 from bridge.store.intents import ENTRY_SLOT
 from bridge.store.writer import Priority
@@ -49,7 +49,7 @@ def repair(runtime: Runtime, connection: Connection, findings: Findings) -> None
         counted.release_members(c, account_pk, gone)
         lost = {entity_id for ids in gone.values() for entity_id in ids}
         again = entities.people_of(c, lost) | people.current_people(c, found.unplanned)
-        entities.touch(c, account_pk, again, runtime.sequence())
+        looks.touch(c, account_pk, again, runtime.sequence())
 
     if merged or placed or found.unplanned:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)

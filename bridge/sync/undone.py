@@ -10,7 +10,7 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import delete, select, update
 
 from bridge.model import Json
-from bridge.store import entities, people, receipts, rejects
+from bridge.store import entities, looks, people, receipts, rejects
 from bridge.store import ledger as books
 from bridge.store.among import among
 from bridge.store.database import dumps, micros, upsert
@@ -147,7 +147,7 @@ def let_go(
     c.execute(delete(member).where(member.c.account_pk == account_pk, among(member.c.key, free)))
     release(c, account_pk, keys | parked)
     note_released(c, account_pk, [one.key for one in found if one.reason == ROUNDS], runtime.clock())
-    entities.touch(c, account_pk, people.current_people(c, wishes), runtime.sequence())
+    looks.touch(c, account_pk, people.current_people(c, wishes), runtime.sequence())
 
 
 def holds_of(c: Transaction, account_pk: int, keys: Collection[str]) -> list[Hold]:
@@ -328,4 +328,4 @@ def _forget_contact(c: Transaction, runtime: Runtime, connection: Connection, pl
         entity.c.ext_id == place[1],
     )
     c.execute(update(entity).where(*same).values(deleted=True))
-    entities.touch(c, JOURNEY, entities.with_journeys(c, change.touched), runtime.sequence())
+    looks.touch(c, JOURNEY, entities.with_journeys(c, change.touched), runtime.sequence())
