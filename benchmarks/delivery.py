@@ -40,7 +40,7 @@ from bridge.engine import cycle
 from bridge.engine.lend import Lent
 from bridge.engine.opening import learn_account, open_runtime
 from bridge.http import MemoryTokens, Session
-from bridge.store import entities
+from bridge.store import looks
 from bridge.store.deliveries import delivery_row, insert_deliveries
 from bridge.store.tables import journey
 from bridge.store.writer import Priority
@@ -218,7 +218,7 @@ def speed(folder: Path, *, messages: int, contacts: int) -> Speed:
         with runtime.database.read() as c:
             everybody = set(c.execute(select(journey.c.person_id)).scalars())
         runtime.writer.run(
-            entities.touch, crm.account_pk, everybody, runtime.sequence(), priority=Priority.DELIVERY
+            looks.touch, crm.account_pk, everybody, runtime.sequence(), priority=Priority.DELIVERY
         )
         full = _seconds(lambda: plan_all(runtime, crm))
         counted = _seconds(lambda: Guard(runtime, crm).holds())
