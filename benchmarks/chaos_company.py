@@ -129,7 +129,7 @@ class Company:
         sleeping = {"sleep": self.clock.sleep}
         with (
             mock.patch.object(database, "create_engine", create_engine),
-            mock.patch.object(opening, "load_mappings", lambda config: self._mappings),
+            mock.patch.object(opening, "load_mappings", return_value=self._mappings),
             mock.patch.object(opening, "Session", partial(Session, timeouts=(3.0, 3.0), **sleeping)),
             mock.patch.object(opening, "Budgets", partial(Budgets, now=self.clock.seconds, **sleeping)),
         ):

@@ -8,21 +8,25 @@ import pytest
 
 from benchmarks.chaos import chaos
 
-SIZE = {"memory": (24, 6), "hubspot": (15, 5)}
-"""Interactions and people of a run: `python -m benchmarks.chaos` does the same with many."""
+SIZE = {"memory": (20, 5), "hubspot": (12, 4), "pipedrive": (12, 4)}
+"""Interactions and people of a run: `python -m benchmarks chaos` does the same with many, and kills real processes."""
+
+RUNS = [
+    *((1, "memory", "sqlite"), (2, "memory", "postgresql"), (3, "memory", "sqlite"), (4, "memory", "sqlite")),
+    *((5, "hubspot", "sqlite"), (6, "hubspot", "postgresql"), (7, "hubspot", "sqlite")),
+    *((8, "pipedrive", "sqlite"), (9, "pipedrive", "postgresql"), (10, "pipedrive", "sqlite")),
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("crm", "seed"),
-    [
-        *(("memory", seed) for seed in range(1, 6)),
-        *(("hubspot", seed) for seed in range(1, 3)),
-    ],
-)
-def test_chaos_leaves_everything_once_and_in_its_place(tmp_path: Path, crm: str, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "crm", "store"), RUNS)
+def test_chaos_leaves_everything_once_and_in_its_place(
+    request: pytest.FixtureRequest, tmp_path: Path, seed: int, crm: str, store: str
+) -> None:
     interactions, contacts = SIZE[crm]
-    store = f"sqlite:///{tmp_path / 'store.db'}"
-    found = chaos(tmp_path, store, crm=crm, seed=seed, interactions=interactions, contacts=contacts)
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    if store == "postgresql":
+        url = request.getfixturevalue("postgres_server").new_store()
+    found = chaos(tmp_path, url, crm=crm, seed=seed, interactions=interactions, contacts=contacts)
     assert found.faults == [], "\n".join(found.trail)
     assert found.kills

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.engine import cycle
-from bridge.model import Receipt, Write
+from bridge.engine import commands, cycle
+from bridge.errors import Rejected
+from bridge.model import Found, Receipt, Write
 from bridge.store.tables import hold, ledger
 from bridge_memory import Memory
 from bridge_memory.client import Thing
@@ -264,3 +265,41 @@ def test_more_contacts_on_an_entry_are_no_move(world: World) -> None:
     world.change("crm", "contacts", second, phone=f"+{ANA}")
     world.settled()
     assert places(world) == {"m1": [second, third]}
+
+
+def test_an_entry_that_was_refused_goes_to_the_contact_into_which_ours_was_merged(world: World) -> None:
+    def refuse_entries(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        for write in writes:
+            if write.stream == "entries":
+                yield Receipt(key=write.key, error=Rejected("this row is not valid", code="ROW"))
+            else:
+                yield from Memory.push(memory, [write])
+
+    known = world.contact(name="Ana Lima", email=MAIL)
+    world.message("m1", ANA, name="Ana")
+    world.acts["crm"]["push"] = refuse_entries
+    world.sync()
+    del world.acts["crm"]["push"]
+    (made,) = [one["id"] for one in world.there("contacts") if one["id"] != known]
+    world.change("crm", "contacts", known, phone=f"+{ANA}", merged=[made])
+    world.change("crm", "contacts", made, deleted=True)
+    world.sync()
+    commands.replay(world.runtime, {"group": None})
+    world.settled()
+    assert places(world) == {"m1": [known]}
+
+
+def test_an_entry_that_was_deleted_before_its_receipt_came_is_a_persons_decision(world: World) -> None:
+    world.contact(name="Ana", phone=f"+{ANA}")
+    world.message("m1", ANA)
+    assert world.collect() == []
+    world.resolve()
+    world.levers["crm"].lose = 1
+    world.deliver()
+    (entry,) = world.there("entries")
+    found = Found(key=str(entry["key"]), id=entry["id"])
+    world.change("crm", "entries", entry["id"], deleted=True)
+    world.acts["crm"]["locate"] = lambda memory, writes: iter([found])
+    world.settled()
+    assert [row.reason for row in world.rows(hold)] == ["deleted"]
+    assert world.told() == {}
