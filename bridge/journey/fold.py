@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from bridge.journey.fold_lists import fold_attachments, fold_participants, fold_reactions
+from bridge.journey.fold_lists import are_folded, fold_attachments, fold_participants, fold_reactions
 from bridge.journey.interaction import Interaction
 
 _TELLS = {"whole": 0, "edit": 1, "status": 2, "reaction": 3, "removal": 4}
@@ -37,9 +37,8 @@ _RULED = frozenset(
 _ABOUT = frozenset({"kind", "channel", "channel_account", "direction", "thread_id"})
 """What a status, edit, removal or reaction says of the message it speaks of, rather than of itself."""
 
-_LISTS = (*_UNIONS, "participants")
 _SEVERAL = frozenset({"reactions", "attachments", "custom"})
-"""Lists that are put in order, and those that are united in other ways."""
+"""What is never taken as it comes."""
 
 _Entities = Sequence[Mapping[str, Any]]
 
@@ -103,7 +102,8 @@ def _is_plain(entity: Mapping[str, Any]) -> bool:
         and bool(entity.get("body_text"))
         and entity.get("automated_by") != "template"
         and _SEVERAL.isdisjoint(entity)
-        and all(len(entity[field]) == 1 for field in _LISTS if field in entity)
+        and all(len(entity[field]) == 1 for field in _UNIONS if field in entity)
+        and ("participants" not in entity or are_folded(entity["participants"]))
         and ("deleted_at" not in entity or bool(entity["deleted_at"]))
         and ("edited_at" not in entity or bool(entity["edited_at"]))
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 _ROLES = {
@@ -50,6 +51,12 @@ def fold_participants(people: Iterable[Mapping[str, Any]]) -> list[dict[str, Any
         if someone.handles:
             someone.fields["handles"] = someone.handles
     return sorted((someone.fields for someone in merged), key=_place)
+
+
+def are_folded(people: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether participants stand as they would when folded, since each has another role and these in order."""
+    places = [_ROLES.index(person["role"]) for person in people]
+    return bool(places) and all(one < other for one, other in pairwise(places))
 
 
 def _keys(person: Mapping[str, Any]) -> set[tuple[str, ...]]:

@@ -35,7 +35,8 @@ def placed(state: PersonState, destination: Destination) -> list[Action]:
     if len(state.contacts) != 1:
         return actions
     for key, filed in sorted(state.filed.items()):
-        if filed.contacts and _may_move(state, key) and key not in doubles:
+        as_it_should = _is_in_place(state, filed) and key not in state.shown
+        if filed.contacts and not as_it_should and _may_move(state, key) and key not in doubles:
             actions += _onto_and_off(state, destination, key, filed)
     return actions
 
@@ -65,10 +66,15 @@ def moving(state: PersonState) -> Iterator[Filed]:
     """Yield the entries that are about to move, whose contacts the plan must know."""
     if len(state.contacts) == 1:
         for key, filed in state.filed.items():
-            if filed.contacts and _may_move(state, key):
+            if filed.contacts and not _is_in_place(state, filed) and _may_move(state, key):
                 strangers = filed.contacts - _parties(state, key)
                 if strangers or state.contacts[0] not in filed.contacts:
                     yield filed
+
+
+def _is_in_place(state: PersonState, filed: Filed) -> bool:
+    """Tell whether an entry stands on the person's only contact and nowhere else: most do."""
+    return filed.contacts == frozenset(state.contacts)
 
 
 def _may_move(state: PersonState, key: str) -> bool:
