@@ -203,7 +203,8 @@ def test_what_cannot_be_meant_is_refused_and_changes_nothing(office: Office) -> 
 
 
 def test_the_review_lists_what_people_should_look_at(office: Office) -> None:
-    told = office.run("review", "--json").json
+    assert "Whom only their names suggest: crmbridge review --kind weak" in office.run("review").out
+    told = office.run("review", "--json", *(word for kind in KINDS for word in ("--kind", kind))).json
     assert told["more"] == []
     found = {kind: [one for one in told["suggestions"] if one["kind"] == kind] for kind in KINDS}
     ana, carla = found["undecided"]

@@ -23,9 +23,9 @@ from bridge.sync.review import spokesman
 from bridge.sync.runtime import Runtime
 from bridge.sync.who import all_decisions_json
 
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the decision and shown.")]
+Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the decision and shown.")]
 Author = Annotated[
-    str | None, typer.Option("--author", help="Who decides.", show_default="the user of this machine")
+    str | None, typer.Option("--author", help="Who decides; unless told, the user of this machine.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -51,7 +51,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(link)
     app.command()(split)
-    group = typer.Typer(help="What people decided of who is who.", invoke_without_command=True)
+    group = typer.Typer(invoke_without_command=True)
     group.callback()(listing)
     group.command()(revoke)
     app.add_typer(group, name="decisions")
@@ -62,7 +62,7 @@ def link(
     b: Others,
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
-    reason: Reason = "",
+    reason: Reason = None,
     author: Author = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -99,7 +99,7 @@ def split(
     together: Annotated[
         list[str] | None, typer.Option("--with", help="A further record that goes with the first.")
     ] = None,
-    reason: Reason = "",
+    reason: Reason = None,
     author: Author = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -159,7 +159,7 @@ def stated(
     kind: Literal["link", "split"],
     records: Iterable[StoredNode],
     others: Iterable[StoredNode],
-    reason: str,
+    reason: str | None,
     author: str | None,
 ) -> Decision:
     """Return the decision that a command states, as of now."""
@@ -171,7 +171,7 @@ def stated(
         (stored.key for stored in others),
         at=at,
         author=author_of(author),
-        reason=text(reason).strip(),
+        reason=text(reason or "").strip(),
     )
 
 

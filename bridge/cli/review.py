@@ -30,6 +30,9 @@ from bridge.sync.runtime import Runtime
 LISTED = 20
 """Suggestions of each kind that are listed unless more are asked for."""
 
+WEAK: Kind = "weak"
+"""The kind that is listed only when it is asked for: names are compared with names, which takes a while."""
+
 TITLES: Mapping[Kind, str] = {
     "undecided": "FOR YOU TO DECIDE",
     "crm_duplicate": "TWICE IN A CRM",
@@ -42,7 +45,7 @@ Key = Annotated[str, typer.Argument(help="The suggestion; see: crmbridge review"
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    group = typer.Typer(help="What people should look at.", invoke_without_command=True)
+    group = typer.Typer(invoke_without_command=True)
     group.callback()(listing)
     group.command()(accept)
     group.command(name="dismiss")(dismiss)
@@ -55,14 +58,19 @@ def listing(
     as_json: AsJson = False,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", help=f"Only these: {', '.join(KINDS)}. May be given again."),
+        typer.Option(
+            "--kind",
+            help=f"Only these: {', '.join(KINDS)}. May be given again; left out, all but weak.",
+            show_default=False,
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many of each kind.", min=1)] = LISTED,
 ) -> None:
     """
     List what people should look at: who is undecided, what a CRM has twice, who may or may not be one person.
 
-    Each has a key, to accept it or to dismiss it. What was dismissed comes back only if its evidence changes.
+    Each has a key, to accept it or to dismiss it. What was dismissed comes back only if its evidence changes. Whom
+    only their names and companies suggest, or variants of an address, is of the kind weak, and takes a while.
     """
     if context.invoked_subcommand is not None:
         refuse_before(context)
@@ -72,7 +80,7 @@ def listing(
     found: dict[Kind, list[Suggestion]] = {}
     with opened(config, secrets=False) as runtime:
         for one in KINDS:
-            if not kind or one in kind:
+            if one in kind if kind else one != WEAK:
                 found[one] = list(islice(suggestions(runtime, one), limit + 1))
     more = [one for one, some in found.items() if len(some) > limit]
     if as_json:
@@ -81,7 +89,6 @@ def listing(
         return
     if not any(found.values()):
         output.say("There is nothing to look at.")
-        return
     for one, some in found.items():
         if some:
             output.say(TITLES[one])
@@ -89,8 +96,11 @@ def listing(
                 _show(suggestion)
         if one in more:
             output.say(f"  There are more: crmbridge review --kind {one} --limit {limit * 5}")
-    output.say("Right: crmbridge review accept KEY, for who is undecided with --as CONTACT.")
-    output.say("Wrong: crmbridge review dismiss KEY, or if they were joined: crmbridge split RECORD")
+    if any(found.values()):
+        output.say("Right: crmbridge review accept KEY, for who is undecided with --as CONTACT.")
+        output.say("Wrong: crmbridge review dismiss KEY, or if they were joined: crmbridge split RECORD")
+    if WEAK not in found and not kind:
+        output.say("Whom only their names suggest: crmbridge review --kind weak")
 
 
 def _show(one: Suggestion) -> None:
@@ -107,7 +117,7 @@ def accept(
         str | None,
         typer.Option("--as", help="Which contact an undecided sender is: its id, as 7 or hubspot:7, or key."),
     ] = None,
-    reason: Reason = "",
+    reason: Reason = None,
     author: Author = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -168,7 +178,7 @@ def dismiss(
     key: Key,
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
-    reason: Reason = "",
+    reason: Reason = None,
     author: Author = None,
 ) -> None:
     """Decide that a suggestion is none; it is not listed again until its evidence changes."""
@@ -176,7 +186,9 @@ def dismiss(
     with opened(config) as runtime:
         found = _found(runtime, key)
     arguments: dict[str, Any] = {"key": found.key, "evidence": found.digest, "author": by}
-    result, by_daemon = carry_out(config, "dismiss", {**arguments, "reason": text(reason)}, connections=())
+    result, by_daemon = carry_out(
+        config, "dismiss", {**arguments, "reason": text(reason or "")}, connections=()
+    )
     if as_json:
         output.emit({**result, "by_daemon": by_daemon})
         return

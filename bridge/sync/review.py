@@ -57,8 +57,8 @@ class Suggestion:
 
     @property
     def key(self) -> str:
-        """Return its name, the same as long as it is about the same records."""
-        return f"s_{_digest([self.kind, *sorted(self.records)], 5)}"
+        """Return its name, the same as long as it is about the same records; its first letter is its kind's."""
+        return f"{self.kind[0]}_{_digest(sorted(self.records), 5)}"
 
     @property
     def digest(self) -> str:
@@ -97,8 +97,9 @@ def suggestions(runtime: Runtime, kind: Kind) -> Iterator[Suggestion]:
 
 def find_suggestion(runtime: Runtime, key: str) -> Suggestion | None:
     """Return the suggestion of that name, dismissed or not, as its evidence is now."""
+    kinds = [kind for kind in KINDS if key.startswith(f"{kind[0]}_")]
     with runtime.database.read() as c:
-        return next((one for kind in KINDS for one in _FOUND[kind](c, runtime) if one.key == key), None)
+        return next((one for kind in kinds for one in _FOUND[kind](c, runtime) if one.key == key), None)
 
 
 def spokesman(found: Sequence[StoredNode]) -> StoredNode:
@@ -265,22 +266,39 @@ def _divides(
 
 
 def _weak(c: Transaction, runtime: Runtime) -> Iterator[Suggestion]:
-    pairs = list(weak_pairs(c, runtime))
-    people = sorted({stored.person_id for pair in pairs for stored in (pair.one, pair.other)})
-    evidence = evidence_on(c, runtime.rules, people)
-    words = Words(c, runtime, evidence)
-    apart = [(split.records, split.others) for split in words.standing()]
-    for pair in pairs:
-        if any(_divides(sides, evidence, pair.one, pair.other) for sides in apart):
-            continue
-        yield Suggestion(
-            kind="weak",
-            records=(pair.one.key, pair.other.key),
-            people=frozenset({pair.one.person_id, pair.other.person_id}),
-            title=f"{words.record(pair.one.key)} and {words.record(pair.other.key)}",
-            evidence=pair.evidence,
-            says=pair.says,
-        )
+    pairs = list(weak_pairs(c))
+    for start in range(0, len(pairs), _AT_ONCE):
+        some = pairs[start : start + _AT_ONCE]
+        people = sorted({stored.person_id for pair in some for stored in (pair.one, pair.other)})
+        evidence = evidence_on(c, runtime.rules, people)
+        words = Words(c, runtime, evidence)
+        apart = [(split.records, split.others) for split in words.standing()]
+        doubled = {frozenset(_people(evidence, pair)) for pair in _doubled(evidence, words)}
+        for pair in some:
+            both = frozenset({pair.one.person_id, pair.other.person_id})
+            if both in doubled or _is_candidate(evidence, pair.one, pair.other):
+                continue
+            if any(_divides(sides, evidence, pair.one, pair.other) for sides in apart):
+                continue
+            yield Suggestion(
+                kind="weak",
+                records=(pair.one.key, pair.other.key),
+                people=both,
+                title=f"{words.record(pair.one.key)} and {words.record(pair.other.key)}",
+                evidence=pair.evidence,
+                says=pair.says,
+            )
+
+
+def _people(evidence: Evidence, keys: Iterable[str]) -> set[str]:
+    return {evidence.nodes[key].person_id for key in keys}
+
+
+def _is_candidate(evidence: Evidence, one: StoredNode, other: StoredNode) -> bool:
+    """Tell whether one of two could be the other by withheld evidence, which is told where they are undecided."""
+    mine, theirs = evidence.members(one.person_id), evidence.members(other.person_id)
+    could_be = {key for stored in (*mine, *theirs) for key in stored.candidates}
+    return any(stored.key in could_be for stored in (*mine, *theirs))
 
 
 _FOUND = {

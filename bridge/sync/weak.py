@@ -1,18 +1,24 @@
-"""Pairs of people who may be one though nothing proves it: variants of one address."""
+"""Pairs of people who may be one though nothing proves it: by name and company, or variants of one address."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, groupby
+from operator import itemgetter
 
+import orjson
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import select
 
+from bridge.journey.companies import domain
+from bridge.journey.names import split
+from bridge.journey.similar import suggest
+from bridge.journey.similar_fields import PERSON, read
+from bridge.journey.similar_score import Pair
 from bridge.store.among import among
 from bridge.store.people import StoredNode, load_nodes
-from bridge.store.tables import node_handle
-from bridge.sync.runtime import Runtime
+from bridge.store.tables import entity, node, node_handle
 
 MOST_VARIANTS = 10
 """Variants of an address beyond which it is a mailbox that sorts its mail by them, and tells nothing of people."""
@@ -28,9 +34,10 @@ class WeakPair:
     says: tuple[str, ...]
 
 
-def weak_pairs(c: Transaction, runtime: Runtime) -> Iterator[WeakPair]:
-    """Yield each pair of people once, by the records that suggest it."""
+def weak_pairs(c: Transaction) -> Iterator[WeakPair]:
+    """Yield pairs of people by records that suggest it: variants of an address, then by name, the likeliest first."""
     yield from _plus_variants(c)
+    yield from _namesakes(c)
 
 
 def _plus_variants(c: Transaction) -> Iterator[WeakPair]:
@@ -64,3 +71,79 @@ def _plus_variants(c: Transaction) -> Iterator[WeakPair]:
 def _without_tag(address: str) -> str:
     local, _, domain = address.rpartition("@")
     return f"{local.partition('+')[0]}@{domain}"
+
+
+def _namesakes(c: Transaction) -> Iterator[WeakPair]:
+    """Yield who is called and employed so alike that they may be one."""
+    companies = _companies(c)
+    domains = _domains(c)
+    query = select(node.c.person_id, node.c.key, node.c.name).where(node.c.name.is_not(None))
+    query = query.order_by(node.c.person_id, node.c.legal.desc(), node.c.contact_of.is_(None), node.c.key)
+    records = []
+    for person_id, rows in groupby(c.execute(query), key=itemgetter(0)):
+        named = list(rows)
+        _, key, name = named[0]
+        given, family = split(name)
+        company = next((companies[row[1]] for row in named if row[1] in companies), None)
+        raw = {
+            "given_name": given,
+            "family_name": family,
+            "company": company,
+            "domain": domains.get(person_id),
+        }
+        if given:
+            records.append(read(key, raw, PERSON))
+    pairs = suggest(records, PERSON).pairs
+    nodes = load_nodes(c, {key for pair in pairs for key in (pair.a, pair.b)})
+    for pair in pairs:
+        yield WeakPair(
+            one=nodes[pair.a],
+            other=nodes[pair.b],
+            evidence=tuple(
+                f"{one.field}:{one.level}:{one.a}:{one.b}" for one in pair.evidence if one.level != "unknown"
+            ),
+            says=_lines(pair),
+        )
+
+
+def _lines(pair: Pair) -> tuple[str, ...]:
+    likely = f"{pair.probability:.0%} likely, as their names and companies go"
+    return likely, *(str(one) for one in pair.evidence if one.level != "unknown")
+
+
+def _companies(c: Transaction) -> Mapping[str, str]:
+    """Return the name of the first company of each contact that has one, by record key."""
+    query = select(entity.c.account_pk, entity.c.stream, entity.c.ext_id, entity.c.body)
+    current = entity.c.deleted.is_(False)
+    called = {
+        (row.account_pk, f"{row.stream}/{row.ext_id}"): orjson.loads(row.body).get("name")
+        for row in c.execute(query.where(entity.c.type == "company", current))
+    }
+    if not called:
+        return {}
+    keys = {
+        (account_pk, contact_id): key
+        for key, account_pk, contact_id in c.execute(
+            select(node.c.key, node.c.contact_of, node.c.contact_id).where(node.c.contact_of.is_not(None))
+        )
+    }
+    found: dict[str, str] = {}
+    for row in c.execute(query.where(entity.c.type == "contact", current)):
+        key = keys.get((row.account_pk, row.ext_id))
+        names = (called.get((row.account_pk, ref)) for ref in orjson.loads(row.body).get("company_refs", ()))
+        name = next(filter(None, names), None)
+        if key is not None and name is not None:
+            found[key] = name
+    return found
+
+
+def _domains(c: Transaction) -> Mapping[str, str]:
+    """Return the first domain of each person's addresses that is a company's."""
+    query = select(node.c.person_id, node_handle.c.value).join(node, node.c.key == node_handle.c.node_key)
+    found: dict[str, str] = {}
+    for person_id, address in c.execute(
+        query.where(node_handle.c.kind == "email").order_by(node_handle.c.value)
+    ):
+        if person_id not in found and domain(address):
+            found[person_id] = address
+    return found
