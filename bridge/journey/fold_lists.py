@@ -55,7 +55,7 @@ def fold_participants(people: Iterable[Mapping[str, Any]]) -> list[dict[str, Any
 
 def are_folded(people: Sequence[Mapping[str, Any]]) -> bool:
     """Tell whether participants stand as they would when folded, since each has another role and these in order."""
-    places = [_ROLES.index(person["role"]) for person in people]
+    places = [_ROLES[person["role"]] for person in people]
     return bool(places) and all(one < other for one, other in pairwise(places))
 
 
