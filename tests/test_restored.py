@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.store.holds import all_holds
 from bridge.store.tables import hold, ledger
+from bridge.sync.held import told as held_told
+from bridge.sync.reconcile import reconcile
 from bridge_memory.client import Thing
 from tests.sync_world import World, party
 
@@ -132,6 +135,9 @@ def test_what_a_person_typed_into_an_entry_meanwhile_stays_and_is_shown_as_held(
     say(world, "m2", "20")
     world.settled()
     assert (world.told(), held(world)) == ({"m1": 1, "m2": 1}, ["edited"])
+    with world.runtime.database.read() as c:
+        (shown,) = held_told(c, world.runtime, all_holds(c))
+    assert shown["title"] == f"entries {world.there('entries')[0]['id']}, found after a backup"
     first, second = texts(world)
     assert "20k" in first and second.startswith("WhatsApp, Fri 20 Nov (2): 1 message")
 
@@ -182,4 +188,5 @@ def test_a_contact_of_our_making_is_known_as_ours_although_its_number_tells_whos
     known = world.contact(name="Ana Lima", phone=f"+{ANA}")
     world.settled()
     assert {row.ext_id for row in world.rows(ledger) if row.slot == "contact"} == {made}
+    assert reconcile(world.runtime, world.crm).sound
     assert entry(world)["contact"] == known

@@ -39,6 +39,7 @@ def told(c: Transaction, runtime: Runtime, found: Sequence[Hold]) -> list[dict[s
         if row is not None:
             line = first_line(orjson.loads(row.fields), one.key)
             title = f"{row.stream} {row.ext_id}" + (f", {line}" if line else "")
+            title += ", found after a backup" if row.run == 0 else ""
         elif one.field is not None:
             stream, ext_id, name = one.field
             title = f"{name} of {stream} {ext_id}"
