@@ -171,6 +171,8 @@ def test_a_mapping_is_copied_over_nothing_and_of_nothing_unknown(office: Office)
     assert again.code == 2
     assert again.err == "mine.yaml: exists already and was left alone. Move it away, or name another file.\n"
     assert (office.home / "mine.yaml").read_text() == "mine"
+    folder = office.run("mapping", "copy", "memory", "")
+    assert (folder.code, folder.err) == (2, ".: is a folder; name a file in it, such as memory.yaml\n")
     unknown = office.run("mapping", "copy", "memroy")
     assert (unknown.code, unknown.err) == (
         2,

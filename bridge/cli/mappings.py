@@ -51,6 +51,9 @@ def copy(
     for error in loaded.left_out:
         raise error
     target = path or Path(f"{connector}.yaml")
+    if target.is_dir():
+        output.warn(f"{target}: is a folder; name a file in it, such as {target / f'{connector}.yaml'}")
+        output.stop(output.USAGE)
     text = mapping_file(loaded.specs[connector]).read_text(encoding="utf-8")
     write_new(target, f"{SCHEMA_LINE}{SCHEMA_FILE}\n{_OLD_SCHEMA_LINE.sub('', text)}")
     output.say(
