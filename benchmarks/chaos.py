@@ -30,6 +30,7 @@ from benchmarks.chaos_company import Company, quiet_logs
 from benchmarks.chaos_crms import CRMS
 from benchmarks.chaos_people import People
 from benchmarks.measure import conditions, table
+from bridge.store.tables import intent
 from tests.stores import postgres, postgres_folder
 
 DAY = 90_000.0
@@ -163,7 +164,8 @@ def _settle(company: Company) -> None:
         if not written and not company.pending():
             return
         company.clock.sleep(settle + 1)
-    raise AssertionError(f"does not come to rest: {company.pending()}")
+    why = "; ".join(f"{row.op} {row.stream}, {row.state}: {row.reason}" for row in company.rows(intent))
+    raise AssertionError(f"does not come to rest: {why}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

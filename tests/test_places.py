@@ -303,3 +303,11 @@ def test_an_entry_that_was_deleted_before_its_receipt_came_is_a_persons_decision
     world.settled()
     assert [row.reason for row in world.rows(hold)] == ["deleted"]
     assert world.told() == {}
+
+
+def test_a_note_on_a_contact_that_was_not_read_yet_holds_up_nobody(small: World) -> None:
+    known = small.contact(name="Ana", phone=f"+{ANA}")
+    small.put("crm", "entries", text="met both", at="2026-11-20T10:00:00Z", contact=[known, "999"])
+    small.message("m1", ANA)
+    small.settled()
+    assert small.told() == {"m1": 1}

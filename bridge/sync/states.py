@@ -228,7 +228,7 @@ def _contacts_in(
     person_of = people.persons_at(c, {node for nodes in several.values() for node in nodes})
     contacts = people.contacts_of(c, account_pk, set(person_of.values()))
     return {
-        key: {person: contacts[person] for node in nodes if (person := person_of[node]) in contacts}
+        key: {person: contacts[person] for node in nodes if (person := person_of.get(node, "")) in contacts}
         for key, nodes in several.items()
     }
 
