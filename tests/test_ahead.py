@@ -87,7 +87,7 @@ def test_a_decoder_that_cannot_be_sent_is_not_sent(running: Ahead) -> None:
     assert running.take(range(len(MAILS))) == {}
 
 
-def test_when_the_second_process_dies_the_first_goes_on_alone() -> None:
+def test_when_the_second_process_dies_the_first_goes_on_alone(caplog: pytest.LogCaptureFixture) -> None:
     ahead = Ahead()
     until_it_answers(ahead)
     process = ahead._process
@@ -99,6 +99,7 @@ def test_when_the_second_process_dies_the_first_goes_on_alone() -> None:
     assert ahead.take(range(len(MAILS))) == {}
     assert not ahead.runs
     ahead.close()
+    assert [one.message for one in caplog.records if "this one does it alone" in one.message]
 
 
 def test_it_ends_with_the_process_that_started_it_even_when_that_is_killed() -> None:

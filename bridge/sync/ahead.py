@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from contextlib import suppress
 from typing import Any
 
 from bridge.model import Record
+
+log = logging.getLogger("crmbridge")
 
 AT_ONCE = 50
 """Records handed over together; of what was not begun when it is needed, nothing is waited for."""
@@ -33,6 +36,7 @@ class Ahead:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers = False
         self._broken = False
+        self._closed = False
         self._talk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode-ahead")
         self._under_way: dict[int, Future[Decoded]] = {}
 
@@ -72,6 +76,7 @@ class Ahead:
 
     def close(self) -> None:
         """End the second process."""
+        self._closed = True
         process = self._process
         if process is not None:
             process.kill()
@@ -83,8 +88,11 @@ class Ahead:
             return {}
         try:
             if self._process is None:
-                self._process = subprocess.Popen(  # noqa: S603 ourselves
-                    [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                self._process = subprocess.Popen(  # noqa: S603 ourselves, and nothing of the folder we are in
+                    [sys.executable, "-P", "-m", __name__],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
                 )
             assert self._process.stdin is not None and self._process.stdout is not None
             self._process.stdin.write(request)
@@ -92,7 +100,12 @@ class Ahead:
             found: Decoded = pickle.load(self._process.stdout)  # noqa: S301 from our own process
             self._answers = True
             return found
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            if not self._closed:
+                log.warning(
+                    "the process that decodes ahead is gone (%s); this one does it alone",
+                    str(error) or "ended",
+                )
             self._broken = True
             self._end()
             return {}
