@@ -23,7 +23,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "contacts": ("--records", "10000", "--rounds", "1"),
     "webhooks": ("--requests", "5000", "--rounds", "1"),
     "latency": ("--records", "10000"),
-    "delivery": (),
+    "delivery": ("--many", "2000", "--of", "400"),
     "mapping": (),
     "validation": (),
     "mail_parse": ("500", "3"),
