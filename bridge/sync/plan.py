@@ -22,7 +22,7 @@ from bridge.sync.plan_contact import field_changes, target_of
 from bridge.sync.plan_deals import deal_at
 from bridge.sync.plan_found import found_contact, taken_over
 from bridge.sync.plan_growth import find_growths, grow, parts_told, rests
-from bridge.sync.plan_places import doubled, is_logged, placed
+from bridge.sync.plan_places import doubled, is_logged, may_move, placed
 from bridge.sync.plan_values import Action, Destination, PersonState, no_write
 
 MAIL_GRACE = timedelta(minutes=2)
@@ -64,7 +64,7 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
     if destination.push.timeline and rules is not None:
         for interaction in sorted(state.interactions, key=_order):
             if interaction.entity_id in state.entry_of:
-                if _is_elsewhere(state, interaction):
+                if _is_elsewhere(state, interaction) or _is_apart(state, interaction):
                     elsewhere.append(interaction)
                 continue
             reason = _why_not(interaction, destination)
@@ -106,6 +106,13 @@ def _is_elsewhere(state: PersonState, interaction: Interaction) -> bool:
     filed = state.filed.get(state.entry_of[interaction.entity_id])
     others = set(state.shared.get(interaction.entity_id, ()))
     return filed is not None and bool(filed.contacts & others) and not filed.contacts & set(state.contacts)
+
+
+def _is_apart(state: PersonState, interaction: Interaction) -> bool:
+    """Tell whether the entry of an interaction stands on a contact that somebody decided is not theirs."""
+    key = state.entry_of[interaction.entity_id]
+    filed = state.filed.get(key)
+    return filed is not None and bool(filed.contacts & state.apart) and may_move(state, key)
 
 
 def _order(interaction: Interaction) -> tuple[str, str]:

@@ -50,6 +50,8 @@ def target_of(
     if because:
         return "", None, because
     key = contact_markers(interactions[0], destination.account_key, state.nodes)[0]
+    if key in state.spent:
+        key = marker(destination.account_key, f"{key}/{','.join(sorted(state.apart))}", CONTACT_SLOT)
     values = {
         name: owned.value for name, owned in _owned(state, destination).items() if owned.value not in EMPTY
     }

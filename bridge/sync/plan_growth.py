@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -100,9 +100,19 @@ def grow(state: PersonState, destination: Destination, new: Sequence[Interaction
     """
     actions: list[Action] = []
     rest: list[Entry] = []
-    taken = _waiting(state, destination, new)
+    busy = {key for key, now in state.changing.items() if now in UNDER_WAY}
+    taken = _waiting(state, destination, new, busy)
     if taken:
         actions.append(no_write("later", state, (), "an entry of the same day is being written"))
+    theirs = {key for key, filed in state.filed.items() if filed.contacts & state.apart}
+    moving = [one for one in new if one.entity_id in _waiting(state, destination, new, theirs - busy) - taken]
+    if moving:
+        there = ", ".join(sorted(state.apart))
+        said = (
+            f"its entry stands on contact {there}, which is somebody else; it moves once they have their own"
+        )
+        actions.append(no_write("hold", state, moving, said))
+        taken |= {one.entity_id for one in moving}
     for growth in find_growths(state, destination, [one for one in new if one.entity_id not in taken]):
         joining = {entity_id for entry in (growth.entry, *growth.rest) for entity_id in entry.entity_ids}
         if rests(growth.filed, destination):
@@ -171,10 +181,11 @@ def _joining(
     return tuple(one for one in new if group_of(one, rules, destination.style) == name)
 
 
-def _waiting(state: PersonState, destination: Destination, new: Sequence[Interaction]) -> set[str]:
-    """Return what belongs to the group of an entry that is being changed right now."""
+def _waiting(
+    state: PersonState, destination: Destination, new: Sequence[Interaction], busy: Collection[str]
+) -> set[str]:
+    """Return what belongs to the group of an entry that can take nothing in right now."""
     rules = destination.mapping.push_interaction
-    busy = {key for key, now in state.changing.items() if now in UNDER_WAY}
     if rules is None or not busy:
         return set()
     names = {

@@ -36,7 +36,7 @@ def placed(state: PersonState, destination: Destination) -> list[Action]:
         return actions
     for key, filed in sorted(state.filed.items()):
         as_it_should = _is_in_place(state, filed) and key not in state.shown
-        if filed.contacts and not as_it_should and _may_move(state, key) and key not in doubles:
+        if filed.contacts and not as_it_should and may_move(state, key) and key not in doubles:
             actions += _onto_and_off(state, destination, key, filed)
     return actions
 
@@ -66,7 +66,7 @@ def moving(state: PersonState) -> Iterator[Filed]:
     """Yield the entries that are about to move, whose contacts the plan must know."""
     if len(state.contacts) == 1:
         for key, filed in state.filed.items():
-            if filed.contacts and not _is_in_place(state, filed) and _may_move(state, key):
+            if filed.contacts and not _is_in_place(state, filed) and may_move(state, key):
                 strangers = filed.contacts - _parties(state, key)
                 if strangers or state.contacts[0] not in filed.contacts:
                     yield filed
@@ -77,7 +77,7 @@ def _is_in_place(state: PersonState, filed: Filed) -> bool:
     return filed.contacts == frozenset(state.contacts)
 
 
-def _may_move(state: PersonState, key: str) -> bool:
+def may_move(state: PersonState, key: str) -> bool:
     """Tell whether an entry goes with its people; one whose text a person edited does."""
     return state.held.get(key) in (None, EDITED) and key not in state.changing
 

@@ -103,7 +103,9 @@ class PersonState:
     People: `nodes` are the keys of their records and senders, `handles` their addresses, numbers and ids in
     channels, `contacts` the ids of their contacts there, `candidates` those they might be when nothing
     decides, `yielding` contacts of our making beside their own one, `pending` the key of a contact being
-    created, `taken_back` that of one that an undo archived, `deals` those of their only contact.
+    created, `taken_back` that of one that an undo archived, `deals` those of their only contact. `apart` are
+    contacts that were used for somebody who has none now, because a decision says that they are not theirs;
+    `spent` the keys that those, or others, were used under.
 
     Interactions: `carried` says which of several contacts carried one, `shared` the contacts of the others in
     one, `parties` the contacts of everybody in one.
@@ -132,6 +134,8 @@ class PersonState:
     changing: Mapping[str, str] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
     taken_back: str = ""
+    apart: frozenset[str] = frozenset()
+    spent: frozenset[str] = frozenset()
     shown: Mapping[str, Shown] = field(default_factory=dict)
     standing: Mapping[str, Standing] = field(default_factory=dict)
     doubles: tuple[str, ...] = ()

@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection as Transaction
 
 from bridge.errors import AuthError, BridgeError, RateLimited, Rejected, Unavailable
-from bridge.journey.handles import Handle
 from bridge.model import Receipt
 from bridge.store import collected, entities, looks, people, rejects
 from bridge.store import ledger as books
 from bridge.store.holds import DELETED, add_holds
 from bridge.store.intents import (
-    ADOPTED_SLOT,
     CONTACT_SLOT,
     ENTRY_SLOT,
     GROWTH_SLOT,
@@ -28,11 +26,12 @@ from bridge.store.intents import (
 )
 from bridge.store.ledger import Stands
 from bridge.store.writer import Priority
+from bridge.sync.apart import Apart, kept_apart
 from bridge.sync.entries import link_key
-from bridge.sync.identify import USED, Incoming, identify, tied
 from bridge.sync.refused import field_named, hint_of, place_of
-from bridge.sync.runtime import JOURNEY, Connection, Runtime
+from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.undone import file_undone
+from bridge.sync.used_contacts import enter_adopted, know_contact
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,8 +111,14 @@ def _file(
         delivered.written += 1
         delivered.counts[item.slot] += 1
     elif item.slot == CONTACT_SLOT and isinstance(error, Rejected) and error.existing_id:
-        _adopt(c, runtime, connection, item.person_id, key, error.existing_id)
-        delivered.counts["adopted"] += 1
+        apart = _apart(c, connection, item.person_id, error.existing_id)
+        if apart is None:
+            enter_adopted(c, runtime, connection, item.person_id, key, error.existing_id)
+            delivered.counts["adopted"] += 1
+        else:
+            message = f"{apart.reason}. The CRM makes no second contact: {runtime.message(error)}"
+            refuse(c, runtime, connection, item, "rejected", "kept apart", message)
+            delivered.counts["rejected"] += 1
     elif isinstance(error, RateLimited):
         _put_back(c, runtime, connection, [item], error)
         delivered.wait = max(delivered.wait or 0.0, error.wait)
@@ -134,6 +139,12 @@ def _file(
         code = error.code if isinstance(error, Rejected) else type(error).__name__
         refuse(c, runtime, connection, item, "rejected", code or "rejected", runtime.message(error))
         delivered.counts["rejected"] += 1
+
+
+def _apart(c: Transaction, connection: Connection, person_id: str, contact_id: str) -> Apart | None:
+    """Return why a contact is not used for a person though the CRM names it as theirs; None where it may be."""
+    now = people.current_person(c, person_id) or person_id
+    return kept_apart(c, connection, {now: [contact_id]}).get(now, {}).get(contact_id)
 
 
 def put_back(runtime: Runtime, connection: Connection, items: Iterable[Intent], error: BridgeError) -> None:
@@ -234,7 +245,7 @@ def _stand(
     rejects.close_for_intents(c, account_pk, [item.write.key for item, _ in found])
     for one in stands:
         if one.item.slot == CONTACT_SLOT:
-            _know_contact(c, runtime, connection, one.item.person_id, one.item.write.key, one.ext_id)
+            know_contact(c, runtime, connection, one.item.person_id, one.item.write.key, one.ext_id)
     # What was said while nobody knew whether an entry stands could not be told in it.
     again = {
         item.person_id
@@ -258,99 +269,6 @@ def _as_filed(connection: Connection, item: Intent, receipt: Receipt) -> Stands:
         linked={link_key(connection.account_key, write.key, one): one for one in contacts[1:]},
         as_read=receipt.as_read,
     )
-
-
-def adopt(
-    runtime: Runtime,
-    connection: Connection,
-    person_id: str,
-    key: str,
-    contact_id: str,
-    *,
-    ours: bool = False,
-) -> None:
-    """
-    Take a contact that the CRM already has for a person instead of making one under `key`.
-
-    `ours` says that it was made by us, in a time of which the store does not know.
-    """
-    with runtime.identity_lock:
-        runtime.writer.run(
-            lambda c: _adopt(c, runtime, connection, person_id, key, contact_id, ours=ours),
-            priority=Priority.DELIVERY,
-        )
-
-
-def _adopt(
-    c: Transaction,
-    runtime: Runtime,
-    connection: Connection,
-    person_id: str,
-    key: str,
-    contact_id: str,
-    *,
-    ours: bool = False,
-) -> None:
-    """
-    Use a contact as if it had been made under this key.
-
-    Nothing was written to it: its fields are planned as any contact's, and undo leaves it alone.
-    """
-    account_pk = connection.account_pk
-    assert account_pk is not None
-    books.file_found(
-        c,
-        account_pk,
-        key=key,
-        slot=CONTACT_SLOT if ours else ADOPTED_SLOT,
-        stream=connection.spec.contact_stream,
-        ext_id=contact_id,
-        contact_ids=[contact_id],
-        linked={},
-        person_id=person_id,
-        mapping=connection.mapping.digest,
-        now=runtime.clock(),
-    )
-    rejects.close_for_intents(c, account_pk, [key])
-    _know_contact(c, runtime, connection, person_id, key, contact_id, made=ours)
-
-
-def _know_contact(
-    c: Transaction,
-    runtime: Runtime,
-    connection: Connection,
-    person_id: str,
-    mark: str,
-    contact_id: str,
-    *,
-    made: bool = True,
-) -> None:
-    """
-    Tell identity about a contact of ours: a handle of our own ties it to the person it was made for.
-
-    One that was not `made` by us but stood there already is nobody else's, unlike ours.
-
-    What the CRM makes of the contact arrives by its own stream later and replaces the rest.
-    """
-    key = connection.node_key(connection.spec.contact_stream, contact_id)
-    ours = Handle(
-        kind="external" if made else USED,
-        value=mark,
-        scope=f"crmbridge:{connection.account_key}",
-        strength="certain",
-    )
-    known = people.load_nodes(c, [key]).get(key)
-    fresh = Incoming(
-        key=key, handles=(), contact_of=connection.account_pk, contact_id=contact_id, made=(ours,)
-    )
-    incoming = {key: fresh if known is None else tied(known, (ours,))}
-    now = people.current_person(c, person_id) or person_id
-    for node in people.nodes_of(c, [now]).get(now, []):
-        if node.contact_of is None:
-            incoming[node.key] = tied(node, (ours,))
-    change = identify(c, incoming, runtime.rules)
-    change.save(c, runtime.clock())
-    looks.touch(c, JOURNEY, change.touched, runtime.sequence())
 
 
 def _tell_others(

@@ -18,6 +18,7 @@ from bridge.store.members import entries_of, members_of
 from bridge.store.people import StoredNode
 from bridge.store.tables import journey
 from bridge.sync.adopted import any_standing, standing
+from bridge.sync.apart import with_apart
 from bridge.sync.names import contact_markers, ids_of, markers_of
 from bridge.sync.plan_places import moving
 from bridge.sync.plan_values import Deal, PersonState, Standing
@@ -119,7 +120,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 deals=deals.get(ids[0], ()) if len(ids) == 1 and own else (),
             )
         )
-    return states
+    return with_apart(c, connection, states)
 
 
 def with_deals(c: Transaction, connection: Connection, states: Sequence[PersonState]) -> list[PersonState]:

@@ -16,15 +16,16 @@ from bridge.store import entities, people
 from bridge.store.intents import CONTACT_SLOT
 from bridge.store.ledger import Filed
 from bridge.store.people import StoredNode
+from bridge.sync.apart import kept_apart
 from bridge.sync.plan import entries_to_read, plan_person
 from bridge.sync.plan_contact import fields_to_read
 from bridge.sync.plan_found import found_to_read
 from bridge.sync.plan_places import moving
 from bridge.sync.plan_values import Action, Destination, PersonState, Shown, Standing
-from bridge.sync.receipts import adopt
 from bridge.sync.rounds import stop_rounds
 from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.states import DEALS, load_states, with_deals
+from bridge.sync.used_contacts import adopt, use_instead
 
 PREVIEW = Push(timeline=True)
 """What a plan shows for a CRM that may not be written to yet."""
@@ -113,6 +114,8 @@ def plan_people(
     sink = connection.connector
     assert isinstance(sink, Sink)
     planned = Planned()
+    if not dry:
+        use_instead(runtime, connection, states)
     states = _read_entries(sink, destination, _read_present(sink, destination, states))
     claimed: dict[str, str] = {}
     for state in sorted(states, key=lambda state: len(state.contacts) != 1):
@@ -256,9 +259,13 @@ def _look_up(runtime: Runtime, connection: Connection, sink: Sink, planned: Plan
     asked = [_person(person_id, nodes.get(person_id, [])) for person_id in creations]
     asked = [person for person in asked if person.emails or person.phones]
     unanswered = {person.key for person in asked}
-    for match in sink.find(asked) if asked else ():
+    found = list(sink.find(asked)) if asked else []
+    with runtime.database.read() as c:
+        apart = kept_apart(c, connection, {match.key: match.ids for match in found if match.ids})
+    for match in found:
         creation = creations.get(match.key)
         unanswered.discard(match.key)
+        match = replace(match, ids=[one for one in match.ids if one not in apart.get(match.key, ())])
         if creation is None or not match.ids:
             continue
         others = [action for action in planned.actions if action.person_id != match.key]
