@@ -105,14 +105,14 @@ def grow(state: PersonState, destination: Destination, new: Sequence[Interaction
     if taken:
         actions.append(no_write("later", state, (), "an entry of the same day is being written"))
     theirs = {key for key, filed in state.filed.items() if filed.contacts & state.apart}
-    moving = [one for one in new if one.entity_id in _waiting(state, destination, new, theirs - busy) - taken]
-    if moving:
+    stays = [one for one in new if one.entity_id in _waiting(state, destination, new, theirs - busy) - taken]
+    if stays:
         there = ", ".join(sorted(state.apart))
         said = (
             f"its entry stands on contact {there}, which is somebody else; it moves once they have their own"
         )
-        actions.append(no_write("hold", state, moving, said))
-        taken |= {one.entity_id for one in moving}
+        actions.append(no_write("hold", state, stays, said))
+        taken |= {one.entity_id for one in stays}
     for growth in find_growths(state, destination, [one for one in new if one.entity_id not in taken]):
         joining = {entity_id for entry in (growth.entry, *growth.rest) for entity_id in entry.entity_ids}
         if rests(growth.filed, destination):
