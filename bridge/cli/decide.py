@@ -97,7 +97,7 @@ def split(
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
     together: Annotated[
-        list[str] | None, typer.Option("--with", help="A further record that goes with the first.")
+        list[str] | None, typer.Option("--with", help="A further record to part from them.")
     ] = None,
     reason: Reason = None,
     author: Author = None,

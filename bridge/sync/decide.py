@@ -72,7 +72,7 @@ def _divide_anew(
     """Divide anew whom a decision concerns; what becomes of persons is told with it, before all evidence."""
     change = identify(c, {}, runtime.rules, decided=keys)
     for event in change.events:
-        event["evidence"] = [because, *(one for one in event["evidence"] if one != because)]
+        event["evidence"] = [because, *(one for one in event["evidence"] if tuple(one) != because)]
     change.save(c, runtime.clock())
     touched = set(change.touched)
     if change.events:

@@ -155,5 +155,9 @@ def _lines(runtime: Runtime, connection: Connection, states: Sequence[PersonStat
         for action in actions
         if action.kind in MOVES
     ]
-    lost = [state for state in states if len(state.contacts) != 1]
-    return lines + [(STAYS, key) for state in lost for key, filed in state.filed.items() if filed.contacts]
+    return lines + [
+        (STAYS, key)
+        for state in states
+        for key, filed in state.filed.items()
+        if filed.contacts and not state.contacts
+    ]

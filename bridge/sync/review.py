@@ -57,8 +57,8 @@ class Suggestion:
 
     @property
     def key(self) -> str:
-        """Return its name, the same as long as it is about the same records; its first letter is its kind's."""
-        return f"{self.kind[0]}_{_digest(sorted(self.records), 5)}"
+        """Return its name, the same as long as it is about the same records; its second letter is its kind's."""
+        return f"s{self.kind[0]}_{_digest(sorted(self.records), 5)}"
 
     @property
     def digest(self) -> str:
@@ -97,7 +97,7 @@ def suggestions(runtime: Runtime, kind: Kind) -> Iterator[Suggestion]:
 
 def find_suggestion(runtime: Runtime, key: str) -> Suggestion | None:
     """Return the suggestion of that name, dismissed or not, as its evidence is now."""
-    kinds = [kind for kind in KINDS if key.startswith(f"{kind[0]}_")]
+    kinds = [kind for kind in KINDS if key.startswith(f"s{kind[0]}_")]
     with runtime.database.read() as c:
         return next((one for kind in kinds for one in _FOUND[kind](c, runtime) if one.key == key), None)
 
