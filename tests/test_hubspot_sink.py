@@ -204,6 +204,25 @@ def test_where_some_of_many_batches_meet_too_many_calls_each_write_has_its_own_r
     assert 10 <= len(stand) < 60
 
 
+def test_answers_lost_on_several_batches_at_once_leave_nothing_twice(
+    portal: World, lanes: Callable[[int, int], None]
+) -> None:
+    lanes(4, 5)
+    contact = portal.contact()
+    writes = [note(number, contact) for number in range(60)]
+    portal.hub.levers.drop(path="/batch/create", nth=2, times=2, commits=0.0)
+    portal.hub.levers.drop(path="/batch/create", nth=4)
+    errors = {name: receipt.error for name, receipt in portal.push(*writes).items()}
+    in_doubt = [write for write in writes if isinstance(errors[write.key], Unavailable)]
+    unsent = [write for write in writes if isinstance(errors[write.key], RateLimited)]
+    assert len(in_doubt) >= 10
+    assert len(unsent) >= 30
+    found = {one.key: isinstance(one, Found) for one in portal.connector.locate(in_doubt)}
+    again = portal.push(*unsent, *(write for write in in_doubt if not found[write.key]))
+    assert all(receipt.error is None for receipt in again.values())
+    assert len(portal.hub.timeline(contact)) == len(writes)
+
+
 def test_after_too_many_calls_nothing_more_is_sent(portal: World, lanes: Callable[[int, int], None]) -> None:
     lanes(1, 100)
     contact = portal.contact()
