@@ -7,15 +7,17 @@ from typing import Any
 import orjson
 
 from bridge.journey.identity import Decision, Rules
-from bridge.store import entities
+from bridge.store import entities, people
 from bridge.store.database import micros
 from bridge.store.tables import node
 from bridge.store.writer import Priority
 from bridge.sync.decide import decide, new_decision
 from bridge.sync.foresee import foresee
+from bridge.sync.history import find_people, find_records
 from bridge.sync.reidentify import reidentify
 from bridge.sync.review import Kind, Suggestion, find_suggestion, suggestions
 from bridge.sync.rules_effect import rules_effect
+from bridge.sync.who import all_decisions_json, between, who
 from tests.sync_world import World
 
 FORM = {"kind": "form_submission", "channel": "web_form"}
@@ -81,6 +83,20 @@ def test_contacts_that_a_form_connects_are_proposed_with_the_one_to_keep(world: 
     assert find_suggestion(world.runtime, twice.key) is None
 
 
+def test_a_contact_that_was_merged_away_leads_to_the_one_that_is_left(world: World) -> None:
+    lost = world.contact(name="Ana Lima", email="ana@x.example")
+    kept = world.contact(name="Ana Lima", phone="+5511973914862")
+    world.sync()
+    id = person(world, world.crm.node_key("contacts", lost))
+    world.change("crm", "contacts", kept, merged=[lost], email="ana@x.example")
+    world.sync()
+    now = person(world, world.crm.node_key("contacts", kept))
+    for asked in (f"crm:{lost}", world.crm.node_key("contacts", lost), f"memory:{kept}", id):
+        assert [one["person_id"] for one in find_people(world.runtime, asked)] == [now], asked
+    assert [stored.contact_id for stored in find_records(world.runtime, f"crm:{lost}")] == [kept]
+    assert id in [now, *who(world.runtime, now)["earlier_ids"]]
+
+
 def test_contacts_of_other_names_are_no_duplicates(world: World) -> None:
     for name in ("Ana Lima", "Rui Costa", "A. Lima", ""):
         world.contact(name=name, phone="+5511973914862")
@@ -130,6 +146,11 @@ def test_what_a_decision_would_do_is_what_it_does(world: World) -> None:
     assert [one["kind"] for one in undone["overrules"]] == ["split"]
     decide(world.runtime, stated(world, "link", [sender, there]))
     assert person(world, sender) == person(world, there) == told["after"][0]["person_id"]
+    assert [one["state"] for one in all_decisions_json(world.runtime)] == ["holds", "holds"]
+    with world.runtime.database.read() as c:
+        nodes = people.load_nodes(c, [sender, here])
+    told_apart = between(world.runtime, [nodes[sender]], [nodes[here]])
+    assert [one["kind"] for one in told_apart["decisions"]] == ["split"]
     world.settled()
     assert [entry["contact"] for entry in world.there("entries")] == [second]
     assert foresee(world.runtime, stated(world, "link", [sender, there]))["crms"]["crm"]["moved"] == 0

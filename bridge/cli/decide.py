@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -218,7 +217,7 @@ def carry_through(
         else:
             output.say("Nothing decided yet.")
         return
-    if not yes and not agreed("Decide this?"):
+    if not yes and not output.agreed("Decide this?"):
         output.say("Nothing was decided.")
         output.stop(output.PARTIAL)
     result, by_daemon = carry_out(config, "decide", arguments, connections=())
@@ -234,14 +233,6 @@ def carry_through(
 def then(by_daemon: bool) -> str:
     """Say when the CRMs follow."""
     return "The daemon writes what follows now." if by_daemon else "See what follows: crmbridge plan."
-
-
-def agreed(question: str) -> bool:
-    """Ask on the terminal; where nobody is there, say what to add and end."""
-    if not sys.stdin.isatty():
-        output.warn("Nobody is there to ask: add --yes to do it, or --dry-run to look.")
-        output.stop(output.USAGE)
-    return typer.confirm(question)
 
 
 def show_foreseen(found: Mapping[str, Any]) -> None:
@@ -306,7 +297,7 @@ def revoke(
         if as_json:
             output.emit({"decision": id, **foreseen})
         return
-    if not yes and not agreed("Take this decision back?"):
+    if not yes and not output.agreed("Take this decision back?"):
         output.say("Nothing was changed.")
         output.stop(output.PARTIAL)
     _, by_daemon = carry_out(config, "revoke", {"id": id, "by": by}, connections=())

@@ -98,6 +98,14 @@ def stop(code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+def agreed(question: str) -> bool:
+    """Ask on the terminal; where nobody is there, say what to add and end."""
+    if not sys.stdin.isatty():
+        warn("Nobody is there to ask: add --yes to do it, or --dry-run to look.")
+        stop(USAGE)
+    return typer.confirm(question)
+
+
 def local_time(text: str | None, zone: Any) -> str:
     """Return an instant as `Fri 09:12`, or with its date when it is more than six days old."""
     if not text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from bridge.cli import output
+from bridge.cli import meant, output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened
 from bridge.cli.report import CALL_SIZE
 from bridge.engine import undo as engine
@@ -151,7 +150,7 @@ def undo(
     with opened(config) as runtime:
         scope = Scope(
             run=run,
-            person=None if person is None else _person(runtime, person),
+            person=None if person is None else meant.person(runtime, person, code=output.USAGE),
             mapping=None if mapping is None else _version(runtime, mapping),
         )
         try:
@@ -181,7 +180,7 @@ def undo(
         output.say(_sum_line(steps))
     if dry_run or not any(step.kind != "leave" for step in steps):
         output.stop(output.OK if dry_run else output.PARTIAL)
-    if not yes and not _agreed():
+    if not yes and not output.agreed("Take this back?"):
         output.say("Nothing was changed.")
         output.stop(output.PARTIAL)
     arguments = {"run": run, "person": scope.person, "mapping": scope.mapping}
@@ -192,19 +191,6 @@ def undo(
         _show_result(result, scope)
     if result["left"] or not result["finished"]:
         output.stop(output.PARTIAL)
-
-
-def _person(runtime: Runtime, who: str) -> str:
-    found = find_people(runtime, who)
-    if not found:
-        output.warn(f"{who!r}: nobody is known by that name, address, number or id.")
-        output.stop(output.USAGE)
-    if len(found) > 1:
-        output.warn(f"{who!r} fits {len(found)} people; say which:")
-        for one in found:
-            output.warn(f"  {one['person_id']}  {one['name']}")
-        output.stop(output.USAGE)
-    return found[0]["person_id"]
 
 
 def _version(runtime: Runtime, what: str) -> str:
@@ -229,13 +215,6 @@ def _not_a_mapping(runtime: Runtime, what: str, known: Sequence[str]) -> NoRetur
         f" Connections that are written to: {names}. Versions that wrote, the latest first: {versions}"
     )
     output.stop(output.USAGE)
-
-
-def _agreed() -> bool:
-    if not sys.stdin.isatty():
-        output.warn("Nobody is there to ask: add --yes to do it, or --dry-run to look.")
-        output.stop(output.USAGE)
-    return typer.confirm("Take this back?")
 
 
 def _show(steps: Sequence[Step], *, again: bool) -> None:
