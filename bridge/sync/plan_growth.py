@@ -107,9 +107,9 @@ def grow(state: PersonState, destination: Destination, new: Sequence[Interaction
     theirs = {key for key, filed in state.filed.items() if filed.contacts & state.apart}
     stays = [one for one in new if one.entity_id in _waiting(state, destination, new, theirs - busy) - taken]
     if stays:
-        there = ", ".join(sorted(state.apart))
+        apart = ", ".join(sorted(state.apart))
         said = (
-            f"its entry stands on contact {there}, which is somebody else; it moves once they have their own"
+            f"its entry stands on contact {apart}, which is somebody else; it moves once they have their own"
         )
         actions.append(no_write("hold", state, stays, said))
         taken |= {one.entity_id for one in stays}
