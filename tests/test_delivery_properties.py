@@ -12,7 +12,10 @@ from pathlib import Path
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from bridge.journey.identity import Decision
 from bridge.model import Json
+from bridge.store.database import micros
+from bridge.sync.decide import decide, new_decision, revoke
 from tests.sync_world import World
 from tests.undo_world import synced, undone
 
@@ -160,6 +163,89 @@ def test_people_merged_or_split_after_delivery_stand_as_if_they_had_always_been_
         world.settled()
         fresh.settled()
         assert places(world) == places(fresh)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """What somebody decides of a sender and a contact: link, split, or that neither is said any more."""
+
+    who: int
+    contact: str
+    kind: str
+
+
+def stating(world: World, one: Stated, at: int) -> Decision:
+    records = [f"whatsapp_id:{NUMBERS[one.who]}"]
+    others = [world.crm.node_key("contacts", one.contact)]
+    decision = new_decision(one.kind, records, others, at=at, author="rui", reason="")
+    decide(world.runtime, decision)
+    world.resolve()
+    return decision
+
+
+def own_places(world: World) -> dict[str, list[str]]:
+    """Return for each message where it stands: on a contact of theirs, or on one we made for whom it names."""
+    names = {
+        one["id"]: one["id"] if one["id"] in KNOWN else f"made for {one['name']}"
+        for one in world.there("contacts")
+    }
+    found: dict[str, list[str]] = {}
+    for entry in world.there("entries"):
+        on = entry.get("contact")
+        for word in re.findall(r"\bm[0-9]+\b", entry["text"]):
+            found.setdefault(word, []).extend(names[one] for one in (on if isinstance(on, list) else [on]))
+    return found
+
+
+DECISIONS = st.lists(
+    st.builds(
+        Stated,
+        who=st.integers(0, 2),
+        contact=st.sampled_from(["Ana", "Bia"]),
+        kind=st.sampled_from(["link", "split", "revoke"]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@few
+@given(said=conversations(), stated=DECISIONS, data=st.data())
+def test_what_people_decide_after_delivery_stands_as_if_it_had_always_been_so(
+    said: Sequence[Said], stated: Sequence[Stated], data: st.DataObject
+) -> None:
+    """A sender is linked to one contact at a time: one who is two contacts of a CRM waits for their merge."""
+    before = data.draw(st.integers(0, len(said)))
+    with company(KNOWN) as world, company(KNOWN) as fresh:
+        for message in said[:before]:
+            message.put(world)
+        world.settled()
+        at = micros(world.clock())
+        assert at is not None
+        holds: dict[tuple[int, str], tuple[Stated, int, Decision]] = {}
+        for number, one in enumerate(stated):
+            name = one.who, "" if one.kind == "link" else one.contact
+            if one.kind == "revoke":
+                name = next((key for key in holds if key[0] == one.who), name)
+            if name in holds:
+                revoke(world.runtime, holds.pop(name)[2].id, by="rui")
+                world.resolve()
+            if one.kind != "revoke":
+                holds[name] = one, at + number, stating(world, one, at + number)
+            world.clock.sleep(60)
+            world.settled()
+        for message in said[before:]:
+            message.put(world)
+        world.clock.sleep(60)
+        world.settled()
+        for message in said:
+            message.put(fresh)
+        assert fresh.collect() == []
+        fresh.resolve()
+        for one, then, _ in holds.values():
+            stating(fresh, one, then)
+        fresh.settled()
+        assert own_places(world) == own_places(fresh)
 
 
 @few
