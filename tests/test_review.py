@@ -134,6 +134,8 @@ def test_what_a_decision_would_do_is_what_it_does(world: World) -> None:
     world.sync()
     sender = "whatsapp_id:5511973914862"
     here, there = (world.crm.node_key("contacts", one) for one in (first, second))
+    parted = foresee(world.runtime, stated(world, "split", [sender], [here]))["crms"]["crm"]
+    assert {word: count for word, count in parted.items() if count} == {"contacts": 1, "moved": 1}
     decide(world.runtime, stated(world, "split", [sender], [here]))
     before = {table.name: world.rows(table) for table in (node,)}
     told = foresee(world.runtime, stated(world, "link", [sender, there]))

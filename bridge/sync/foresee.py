@@ -155,8 +155,10 @@ def _lines(runtime: Runtime, connection: Connection, states: Sequence[PersonStat
         for action in actions
         if action.kind in MOVES
     ]
+    coming = {action.person_id for action in actions if action.kind == "create_contact"}
+    coming |= {state.person_id for state in states if state.pending is not None}
     return lines + [
-        (STAYS, key)
+        ("link" if state.person_id in coming else STAYS, key)
         for state in states
         for key, filed in state.filed.items()
         if filed.contacts and not state.contacts
