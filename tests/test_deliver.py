@@ -96,7 +96,7 @@ def test_an_unknown_outcome_is_held_shown_and_asked_about_again_on_replay(world:
     world.message("m1", ANA)
     world.levers["crm"].lose = 1
     world.sync()
-    world.sync()
+    world.deliver()
     assert world.pending() == {"held": 1}
     with world.runtime.database.read() as c:
         (shown,) = rejects.listed(c)

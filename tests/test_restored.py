@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from bridge.model import Receipt, Write
 from bridge.store.holds import all_holds
 from bridge.store.tables import hold, ledger
 from bridge.sync.held import told as held_told
 from bridge.sync.reconcile import reconcile
+from bridge_memory import Memory
 from bridge_memory.client import Thing
-from tests.sync_world import World, party
+from tests.sync_world import SETTLE, Crash, World, dies, party
 
 ANA = "5511973914862"
 BIA = "5511973914863"
@@ -52,6 +54,10 @@ def entry(world: World) -> Thing:
 
 def held(world: World) -> list[str]:
     return [row.reason for row in world.rows(hold)]
+
+
+def crash(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+    raise Crash
 
 
 def say(world: World, text: str, at: str, **more: str) -> None:
@@ -190,3 +196,27 @@ def test_a_contact_of_our_making_is_known_as_ours_although_its_number_tells_whos
     assert {row.ext_id for row in world.rows(ledger) if row.slot == "contact"} == {made}
     assert reconcile(world.runtime, world.crm).sound
     assert entry(world)["contact"] == known
+
+
+def test_an_entry_that_the_backup_was_about_to_write_is_known_where_it_was_moved_since(
+    world: Restorable,
+) -> None:
+    first = world.contact(name="Ana", phone=f"+{ANA}")
+    second = world.contact(name="Ana Lima", email=MAIL)
+    say(world, "m1", "10")
+    assert world.collect() == []
+    world.resolve()
+    world.acts["crm"]["push"] = crash
+    with dies(world, at=100, after=True):
+        world.deliver()
+    del world.acts["crm"]["push"]
+    assert world.pending()["uncertain"] == 1
+    world.back_up()
+    world.clock.sleep(SETTLE + 1)
+    world.settled()
+    world.change("crm", "contacts", first, phone="")
+    world.change("crm", "contacts", second, phone=f"+{ANA}")
+    world.settled()
+    world.restore()
+    world.settled()
+    assert (world.told(), entry(world)["contact"], held(world)) == ({"m1": 1}, second, [])

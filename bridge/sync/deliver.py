@@ -13,7 +13,7 @@ from bridge.connector import Sink
 from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
 from bridge.model import Found, Receipt, Unknown, Write
 from bridge.store import ledger as books
-from bridge.store import looks, rejects
+from bridge.store import entities, looks, rejects
 from bridge.store.holds import ROUNDS, add_holds
 from bridge.store.intents import (
     CONTACT_SLOT,
@@ -35,6 +35,7 @@ from bridge.store.members import save_members
 from bridge.store.writer import Priority
 from bridge.sync.adopted import take_over
 from bridge.sync.entries import link_key
+from bridge.sync.marks import seen_as
 from bridge.sync.plan_values import Action
 from bridge.sync.receipts import Delivered, file_receipts, plan_anew, put_back, refuse, stand
 from bridge.sync.runtime import Connection, Runtime, log
@@ -278,11 +279,37 @@ def settle(runtime: Runtime, connection: Connection) -> Delivered:
     open again; unknown holds it visibly. An update that is not found is planned anew by then: earlier the CRM
     could still carry it out, over what is written next.
     """
+    seen = _file_seen(runtime, connection)
     delivered = _settle_uncertain(runtime, connection)
+    delivered.written += seen
+    delivered.counts[ENTRY_SLOT] += seen
     if not connection.looked:
         _look_for_open(runtime, connection, delivered)
         connection.looked = True
     return delivered
+
+
+def _file_seen(runtime: Runtime, connection: Connection) -> int:
+    """
+    Enter entries into the books that the CRM has shown since they were decided; return how many.
+
+    After a backup they may stand on another contact by now than the one where they would be looked for.
+    """
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    with runtime.database.read() as c:
+        items = {
+            seen_as(connection.account_key, item.write.key): item
+            for item in load_intents(c, account_pk, slot=ENTRY_SLOT)
+        }
+        places = entities.load_aliases(c, items) if items else {}
+    count = 0
+    for name, place in places.items():
+        stream, _, ext_id = place.partition("/")
+        if stream == items[name].write.stream:
+            stand(runtime, connection, items[name], ext_id)
+            count += 1
+    return count
 
 
 def _settle_uncertain(runtime: Runtime, connection: Connection) -> Delivered:

@@ -37,6 +37,12 @@ class Marks:
             for account_pk, ext_id in self.known.get(mark, ())
         )
 
+    def meant(self, meaning: Meaning) -> Iterator[str]:
+        """Yield the markers of writes of which nobody knows yet whether they stand: this is where."""
+        for mark in marks_of(meaning):
+            if self.known.get(mark, frozenset()) == frozenset({(self.account_pk, None)}):
+                yield mark
+
     def unknown(self, meanings: Sequence[Meaning]) -> Iterator[tuple[str, Meaning]]:
         """Yield the markers that nobody knows, those that stand in a field of their own first, each once."""
         found: dict[str, Meaning] = {}
@@ -49,6 +55,11 @@ class Marks:
 def alias_of(account_key: str, mark: str) -> str:
     """Return the alias of the entity that carries a marker nobody knows."""
     return f"marker:{account_key}:{mark}"
+
+
+def seen_as(account_key: str, mark: str) -> str:
+    """Return the alias of the place, `<stream>/<id>`, where the CRM showed what we were about to write."""
+    return f"seen:{account_key}:{mark}"
 
 
 def read_marks(c: Transaction, connection: Connection, meanings: Iterable[Meaning]) -> Marks:

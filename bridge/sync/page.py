@@ -18,7 +18,7 @@ from bridge.store.entities import Known
 from bridge.store.tables import MAPPED, REJECTED, SKIPPED
 from bridge.sync.identify import IdentityChange, Incoming, identify, newest_name
 from bridge.sync.interpret import OURS, Gone, Left, Meaning, Outcome, Reader, Refused
-from bridge.sync.marks import alias_of, read_marks
+from bridge.sync.marks import alias_of, read_marks, seen_as
 from bridge.sync.resight import Lost, Sightings, resight, restate, sightings
 from bridge.sync.runtime import Connection
 
@@ -55,6 +55,7 @@ class Change:
     named: dict[int, set[bytes]] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
     removed: list[Removal] = field(default_factory=list)
+    ours: list[Meaning] = field(default_factory=list)
     existing: set[str] = field(default_factory=set)
     lost: Lost = field(default_factory=Lost)
     vanished: frozenset[str] = frozenset()
@@ -75,7 +76,10 @@ def work_out(c: Transaction, reader: Reader, outcomes: Sequence[Outcome]) -> Cha
     for meaning in meanings:
         if marks.is_ours(meaning):
             change.states[meaning.stored.pk] = (SKIPPED, OURS)
+            change.ours.append(meaning)
             _remove_known(meaning.stored, (meaning.stream, meaning.ext_id), known, change)
+            for mark in marks.meant(meaning):
+                change.marked[seen_as(connection.account_key, mark)] = f"{meaning.stream}/{meaning.ext_id}"
     meanings = [meaning for meaning in meanings if change.states[meaning.stored.pk][0] == MAPPED]
     aliases = entities.load_aliases(c, _alias_keys(meanings))
     incoming: dict[str, Incoming] = {}
