@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from bridge.errors import Rejected
+from bridge.journey.identity import Decision
 from bridge.model import Json, Receipt, Write
 from bridge.store import tables, traces
 from bridge.store.blobs import THRESHOLD
 from bridge.store.database import Database
 from bridge.store.erasure import About, about
 from bridge.store.writer import Priority
+from bridge.sync.decide import decide, revoke
 from bridge_memory import Memory
 from tests.sync_world import World, party
 
@@ -43,6 +45,11 @@ KEYS: dict[str, Callable[[Any], object]] = {
     "receipt": lambda row: row.pk,
     "reject": lambda row: row.pk,
     "mention": lambda row: (row.kind, row.ref),
+    "former_handle": lambda row: (row.node_key, row.handle_key),
+    "decision": lambda row: row.id,
+    "decision_key": lambda row: (row.node_key, row.decision_id),
+    "identity_event": lambda row: row.pk,
+    "identity_event_person": lambda row: (row.person_id, row.event),
 }
 """How the index names a row of each table that may speak of people."""
 
@@ -92,6 +99,11 @@ def fill(world: World) -> None:
     world.webhook(webhook("w1", ANA))
     world.webhook(webhook("w2", ANA, pad="x" * THRESHOLD))
     world.webhook(webhook("w3", BIA))
+    world.settled()
+    for at, (one, other) in enumerate([(MAIL, "later@zorzal.example"), ("bia@lima.example", BIA)]):
+        keys = frozenset({f"email:{one}", f"email:{other}" if "@" in other else f"whatsapp_id:{other}"})
+        decide(world.runtime, Decision(id=f"d{at}", kind="link", records=keys, at=at, author="rui"))
+    revoke(world.runtime, "d1", by="rui")
     world.settled()
     world.change("crm", "contacts", gone, deleted=True)
     world.change("crm", "contacts", ana, merged=[twin])
@@ -143,7 +155,10 @@ def test_every_row_and_file_that_speaks_of_a_person_is_found(world: World) -> No
         missed = [row for row in rows if KEYS[table.name](row) not in named]
         assert missed == [], table.name
         seen[table.name] = len(rows)
-    for name in ("node", "journey", "alias", "entity", "record", "delivery", "ledger", "intent", "reject"):
+    found_in = (
+        "node journey alias entity record delivery ledger intent reject former_handle decision decision_key"
+    )
+    for name in found_in.split():
         assert seen[name], f"the world has nothing about Ana in {name}"
     files = {
         str(path.relative_to(world.home / "blobs")).replace("/", "")

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from bridge.journey.identity import Decision
 from bridge.store.among import among
@@ -50,7 +50,6 @@ def add_decision(c: Connection, one: Decision) -> None:
 def revoke_decision(c: Connection, id: str, *, by: str, at: int) -> None:
     """Let a decision count no more; that it was made is kept."""
     c.execute(update(decision).where(decision.c.id == id).values(revoked_at=at, revoked_by=by))
-    c.execute(delete(decision_key).where(decision_key.c.decision_id == id))
 
 
 def all_decisions(c: Connection) -> list[Stated]:
@@ -83,7 +82,8 @@ def decisions_on(
     )
     if not ids:
         return {}
-    found = {row.id: _decision(row) for row in c.execute(select(decision).where(among(decision.c.id, ids)))}
+    counting = select(decision).where(among(decision.c.id, ids), decision.c.revoked_at.is_(None))
+    found = {row.id: _decision(row) for row in c.execute(counting)}
     now = _survivors(c, {key for one in found.values() for key in one.keys}, merged)
     return {
         id: Decision(

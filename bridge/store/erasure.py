@@ -22,9 +22,12 @@ from bridge.store.tables import (
     DELIVERY_WAITS,
     RECORD_WAITS,
     alias,
+    decision_key,
     delivery,
     entity,
     field_ledger,
+    former_handle,
+    identity_event_person,
     intent,
     journey,
     ledger,
@@ -44,6 +47,9 @@ from bridge.store.traces import Traces
 
 STEP = 500
 """Rows looked at in one query."""
+
+_KINDS = ("email", "phone", "whatsapp_id")
+"""Kinds of handles by which a decision may name somebody of whom there is no record yet."""
 
 Thing = tuple[int, str, str]
 """A vendor's object: account, stream, vendor id."""
@@ -103,9 +109,22 @@ def about(c: Connection, traces: Traces, blobs: Blobs, handles: Sequence[str]) -
         for name in _set(c, select(table.c.blob).where(among(table.c.pk, pks), table.c.blob.is_not(None)))
     }
     refs = {f"{stream}/{ext_id}" for _, stream, ext_id in things}
+    spoken_of = keys | {f"{kind}:{value}" for kind in _KINDS for value in handles}
+    said = decision_key.c
+    named = _set(c, select(said.decision_id).where(among(said.node_key, spoken_of)))
+    decided = _pairs(c, said.node_key, said.decision_id, said.decision_id, named)
+    told = identity_event_person.c
+    became = _pairs(c, told.person_id, told.event, told.person_id, former)
     found: dict[str, Iterable[Any]] = {
         "node": keys,
         "node_handle": {(row.node_key, row.handle_key) for row in carried},
+        "former_handle": _pairs(
+            c, former_handle.c.node_key, former_handle.c.handle_key, former_handle.c.node_key, keys
+        ),
+        "decision_key": decided,
+        "decision": named,
+        "identity_event_person": became,
+        "identity_event": {event for _, event in became},
         "person": _set(c, select(person.c.id).where(among(person.c.founder, keys))) | people,
         "journey": _set(c, select(journey.c.person_id).where(among(journey.c.person_id, people))),
         "touched": _pairs(c, touched.c.target, touched.c.person_id, touched.c.person_id, people),

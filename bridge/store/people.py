@@ -10,9 +10,17 @@ import orjson
 from sqlalchemy import Connection, delete, func, select, update
 
 from bridge.journey.handles import Handle
+from bridge.journey.keys import person_id as id_of_founder
 from bridge.store.among import among
 from bridge.store.database import upsert
-from bridge.store.tables import former_handle, node, node_handle, person
+from bridge.store.tables import (
+    former_handle,
+    identity_event,
+    identity_event_person,
+    node,
+    node_handle,
+    person,
+)
 
 _FEW = 8
 """Carriers of a handle that are read without asking handle by handle; most have one or two."""
@@ -176,7 +184,7 @@ def save_nodes(
     at: int,
 ) -> None:
     """
-    Write nodes, add and drop (node, handle) pairs, and note the founders of new persons.
+    Write nodes, add and drop (node, handle) pairs, and note through whom ids that are nobody's now resolve.
 
     What is dropped is kept as something that once was, with `at`, microseconds UTC, as its end.
     """
@@ -213,6 +221,7 @@ def save_nodes(
 def remove_node(c: Connection, key: str) -> None:
     """Forget a node and its handles (its contact was deleted or merged away)."""
     c.execute(delete(node_handle).where(node_handle.c.node_key == key))
+    c.execute(delete(former_handle).where(former_handle.c.node_key == key))
     c.execute(delete(node).where(node.c.key == key))
 
 
@@ -265,14 +274,28 @@ def nodes_of(c: Connection, person_ids: Iterable[str]) -> dict[str, list[StoredN
 
 
 def hand_on_founder(c: Connection, key: str) -> None:
-    """Let ids that were published for the person of a node that goes away resolve through another node of theirs."""
-    here = select(node.c.person_id).where(node.c.key == key).scalar_subquery()
+    """
+    Let ids that were published for the person of a node that goes away resolve through another node of theirs.
+
+    Of somebody of whom no other is left, what became of them is forgotten.
+    """
+    here = c.execute(select(node.c.person_id).where(node.c.key == key)).scalar()
+    if here is None:
+        return
     other = select(func.min(node.c.key)).where(node.c.person_id == here, node.c.key != key)
     heir = c.execute(other).scalar()
     if heir is not None:
         move_founder(c, key, heir)
+        return
+    told = identity_event_person.c
+    mine = c.execute(select(told.event).where(told.person_id == here)).scalars().all()
+    c.execute(delete(identity_event_person).where(told.person_id == here))
+    left = set(c.execute(select(told.event).where(among(told.event, mine))).scalars()) if mine else set()
+    for event in set(mine) - left:
+        c.execute(delete(identity_event).where(identity_event.c.pk == event))
 
 
 def move_founder(c: Connection, old: str, new: str) -> None:
     """Let ids that were published for the person of node `old` resolve through node `new`."""
     c.execute(update(person).where(person.c.founder == old).values(founder=new))
+    upsert(c, person, [{"id": id_of_founder(old), "founder": new}], conflict=["id"], update=["founder"])

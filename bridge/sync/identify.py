@@ -177,11 +177,10 @@ def note(
         if now != (known.get(key) if key in after else stored):
             change.touched.add(person_id)
             change.nodes.append(node_row(now))
-        if person_id != stored.person_id:
-            if person_id == id_of_founder(key):
-                change.persons.append({"id": person_id, "founder": key})
-            if stored.person_id:
-                change.touched.add(stored.person_id)
+        if person_id != stored.person_id and stored.person_id:
+            change.touched.add(stored.person_id)
+            if stored.person_id == id_of_founder(key):
+                change.persons.append({"id": stored.person_id, "founder": key})
     _tell(change, component, found)
 
 
