@@ -505,6 +505,26 @@ def test_taking_a_decision_away_restores_what_the_evidence_says() -> None:
     assert partition(nodes, []) == before
 
 
+def test_who_is_split_off_goes_alone_and_the_others_stay_together() -> None:
+    nodes = [
+        contact("ana", named="Ana Lima", phone=ANA),
+        sender("caller", phone=ANA),
+        sender("chat", phone=ANA),
+    ]
+    others = frozenset({"ana", "chat"})
+    off = Decision(id="d1", kind="split", records=frozenset({"caller"}), others=others, at=1)
+    assert persons(partition(nodes, [off])) == {frozenset({"caller"}), others}
+    two = Decision(
+        id="d1", kind="split", records=frozenset({"ana"}), others=frozenset({"caller", "chat"}), at=1
+    )
+    assert persons(partition(nodes, [two])) == {frozenset({"ana"}), frozenset({"caller", "chat"})}
+    stranger = partition([*nodes, sender("new", phone=ANA)], [off])
+    assert stranger.person_of["new"] not in {stranger.person_of[key] for key in ("ana", "caller")}
+    assert stranger.candidates["new"] == ("ana",)
+    twin = partition([*nodes, contact("twin", named="Ana Lima", phone=ANA)], [off])
+    assert len(set(twin.person_of.values())) == 4, "the chat could be either contact's"
+
+
 def test_a_split_is_not_undone_through_a_third_record() -> None:
     mail = "ana@padaria.com"
     nodes = [

@@ -96,7 +96,7 @@ def split(
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
     together: Annotated[
-        list[str] | None, typer.Option("--with", help="A further record to part from them.")
+        list[str] | None, typer.Option("--with", help="A further record that goes with the first.")
     ] = None,
     reason: Reason = None,
     author: Author = None,

@@ -209,7 +209,9 @@ class _Resolution:
             rivals, reason = self._rivals(tier, part.groups)
             if rivals:
                 why.update((handle, reason) for handle in handles - reasons.keys())
-                self._settle(rivals, [places[index] for index in part.links])
+                some = [places[index] for index in part.links]
+                self._ally(rivals, some)
+                self._settle(self._now(rivals), [self._now(link) for link in some])
             else:
                 self._join(part.groups)
         self._explain(tier, carriers, before, why)
@@ -262,6 +264,23 @@ class _Resolution:
             if len(contacts) <= _SHOWN:
                 for key in keys:
                     self._candidates[key].update(contacts)
+
+    def _ally(self, rivals: set[_Group], links: Sequence[set[_Group]]) -> None:
+        """Join rivals that people keep apart from the same others, and from nobody among themselves."""
+        held = Counter(space for group in rivals for space in group.accounts | group.platforms)
+        sides = set().union(*(group.sides for group in rivals))
+        against = {(split, here) for split, here in sides if (split, not here) in sides}
+        allied: defaultdict[frozenset[tuple[str, bool]], set[_Group]] = defaultdict(set)
+        for group in rivals:
+            if all(held[space] == 1 for space in group.accounts | group.platforms):
+                allied[frozenset(group.sides & against)].add(group)
+        for allies in allied.values():
+            for part in _parts([link & allies for link in links]):
+                self._join(part.groups)
+
+    def _now(self, groups: set[_Group]) -> set[_Group]:
+        """Return where these groups went."""
+        return {self._groups[group.members[0]] for group in groups}
 
     def _settle(self, rivals: set[_Group], links: Sequence[set[_Group]]) -> None:
         """Join each part between rivals to the only rival it touches; one that touches several stays apart."""
