@@ -89,6 +89,8 @@ def _places(company: Company, entries: dict[tuple[str, str], Entry]) -> Iterator
         if not entry.marker or place in company.truth.moved or held.get(place) == MOVED:
             continue
         for word in WORD.findall(entry.text):
+            if company.truth.corrected & set(by_word[word].handles):
+                continue
             found = carriers(company, by_word[word])
             expected = {one[0].id for one in found if len(one) == 1}
             exact = all(len(one) == 1 for one in found)

@@ -150,6 +150,10 @@ class People:
             return
         self._company.crm.move(entry, contact.id)
         self._truth.moved[entry.stream, entry.id] = contact.id
+        words = set(WORD.findall(entry.text))
+        self._truth.corrected |= {
+            handle for said in self._truth.said.values() if said.word in words for handle in said.handles
+        }
         self._company.tell(f"people: {entry.stream} {entry.id} is moved to contact {contact.id}")
 
     def tidy(self) -> bool:

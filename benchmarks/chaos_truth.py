@@ -36,6 +36,7 @@ class Truth:
     typed: dict[str, tuple[str, str]] = field(default_factory=dict)
     moved: dict[tuple[str, str], str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    corrected: set[str] = field(default_factory=set)
     merged: dict[str, str] = field(default_factory=dict)
     perhaps: set[str] = field(default_factory=set)
     born: dict[str, set[str]] = field(default_factory=dict)

@@ -11,11 +11,12 @@ from bridge.errors import Rejected
 from bridge.journey.identity import Decision
 from bridge.model import Receipt, Write
 from bridge.store.database import micros
-from bridge.store.tables import intent, reject
+from bridge.store.decisions import all_decisions
+from bridge.store.tables import hold, intent, reject
 from bridge.sync.decide import decide, new_decision, revoke
 from bridge_memory import Memory
 from tests.deliver_cases import is_contact
-from tests.sync_world import World, dies
+from tests.sync_world import World, dies, party
 
 ANA = "5511973914862"
 SENDER = f"whatsapp_id:{ANA}"
@@ -163,3 +164,93 @@ def test_what_waited_for_a_contact_that_was_refused_goes_to_the_one_decided_on(
     assert places(small) == {"m1": [ana if way == "revoked" else bia]}
     assert small.rows(intent) == []
     assert [row for row in small.rows(reject) if row.state == "open"] == []
+
+
+def decided(world: World) -> list[tuple[str, str]]:
+    """Return what counts of what was decided, and who did."""
+    with world.runtime.database.read() as c:
+        return sorted(
+            (one.decision.kind, one.decision.author) for one in all_decisions(c) if one.revoked_at is None
+        )
+
+
+def moved(world: World, word: str, *, to: str | list[str]) -> None:
+    """Let a rep put the entry that tells a message on another contact."""
+    (entry,) = [one for one in world.there("entries") if word in one["text"].split()]
+    world.clock.sleep(60)
+    world.change("crm", "entries", entry["id"], contact=to)
+    world.clock.sleep(60)
+
+
+def two_days(world: World) -> tuple[str, str]:
+    """Let a sender have an entry for each of two days on Ana's contact; return hers and Bia's."""
+    ana = world.contact(name="Ana", phone=f"+{ANA}")
+    bia = world.contact(name="Bia", email="bia@lima.example", phone="+5511973914863")
+    world.message("m1", ANA, at="2026-11-19T11:00:00Z")
+    world.message("m2", ANA, at="2026-11-20T11:00:00Z")
+    world.settled()
+    assert places(world) == {"m1": [ana], "m2": [ana]}
+    return ana, bia
+
+
+def test_who_moves_an_entry_in_the_crm_says_whose_sender_it_is(world: World) -> None:
+    ana, bia = two_days(world)
+    moved(world, "m1", to=bia)
+    world.settled()
+    assert places(world) == {"m1": [bia], "m2": [bia]}
+    assert decided(world) == [("link", "in the CRM"), ("split", "in the CRM")]
+    world.message("m3", ANA, at="2026-11-21T11:00:00Z")
+    world.message("m4", ANA, at="2026-11-19T11:05:00Z")
+    world.settled()
+    assert places(world) == {word: [bia] for word in ("m1", "m2", "m3", "m4")}
+    assert [row.reason for row in world.rows(hold)] == ["moved"]
+    assert world.sync().written == 0
+    moved(world, "m1", to=ana)
+    world.settled()
+    assert places(world) == {word: [ana] for word in ("m1", "m2", "m3", "m4")}
+
+
+def test_taking_back_what_a_move_said_restores_where_everything_stood(small: World) -> None:
+    ana, bia = two_days(small)
+    moved(small, "m1", to=bia)
+    small.settled()
+    with small.runtime.database.read() as c:
+        stated = all_decisions(c)
+    for one in stated:
+        revoke(small.runtime, one.decision.id, by="rui")
+    small.resolve()
+    small.settled()
+    assert places(small) == {"m1": [ana], "m2": [ana]}
+    assert small.sync().written == 0
+    assert decided(small) == []
+
+
+def test_an_entry_put_on_one_more_contact_says_nothing_of_its_sender(small: World) -> None:
+    ana, bia = two_days(small)
+    moved(small, "m1", to=[ana, bia])
+    small.settled()
+    assert places(small) == {"m1": [ana, bia], "m2": [ana]}
+    assert decided(small) == []
+
+
+def test_the_move_of_what_several_people_take_part_in_is_held_and_says_nothing(small: World) -> None:
+    ids = {name: small.contact(name=name, email=f"{name}@lima.example") for name in ("ana", "bia", "caio")}
+    team = party("from", "rui@example.com", side="team")
+    small.mail("m1", team, party("to", "ana@lima.example"), party("cc", "eva@lima.example"))
+    small.settled()
+    moved(small, "m1", to=ids["caio"])
+    small.settled()
+    assert places(small)["m1"] == [ids["caio"]]
+    assert decided(small) == []
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, 12, 3))
+def test_a_process_that_dies_while_a_move_is_obeyed_obeys_it_once(small: World, at: int, after: bool) -> None:
+    _, bia = two_days(small)
+    moved(small, "m1", to=bia)
+    with dies(small, at=at, after=after):
+        small.sync()
+    small.settled()
+    assert places(small) == {"m1": [bia], "m2": [bia]}
+    assert decided(small) == [("link", "in the CRM"), ("split", "in the CRM")]

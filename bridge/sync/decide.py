@@ -12,6 +12,8 @@ from bridge.journey.identity import Decision
 from bridge.store import looks, people
 from bridge.store.database import micros
 from bridge.store.decisions import Stated, add_decision, all_decisions, revoke_decision
+from bridge.store.holds import MOVED, held, release
+from bridge.store.sightings import corrected_by
 from bridge.store.writer import Priority
 from bridge.sync.identify import IdentityChange, identify
 from bridge.sync.runtime import JOURNEY, Runtime
@@ -63,6 +65,9 @@ def enter_revocation(c: Transaction, runtime: Runtime, id: str, *, by: str) -> t
     at = micros(runtime.clock())
     assert at is not None
     revoke_decision(c, id, by=by, at=at)
+    moved = corrected_by(c, id)
+    if moved is not None and held(c, moved[0], [moved[1]]).get(moved[1]) == MOVED:
+        release(c, moved[0], [moved[1]])
     return stated, _divide_anew(c, runtime, stated.decision.keys, ("revoked", id))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,8 +12,8 @@ from sqlalchemy import Connection as Transaction
 from bridge.connector import Sink
 from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
 from bridge.model import Found, Receipt, Unknown, Write
-from bridge.store import ledger as books
 from bridge.store import entities, looks, rejects
+from bridge.store import ledger as books
 from bridge.store.holds import ROUNDS, add_holds
 from bridge.store.intents import (
     CONTACT_SLOT,
@@ -32,8 +32,10 @@ from bridge.store.intents import (
     set_state,
 )
 from bridge.store.members import save_members
+from bridge.store.sightings import forget_sightings
 from bridge.store.writer import Priority
 from bridge.sync.adopted import take_over
+from bridge.sync.corrections import correct
 from bridge.sync.entries import link_key
 from bridge.sync.marks import seen_as
 from bridge.sync.plan_values import Action
@@ -50,13 +52,19 @@ FILE_SECONDS = 0.5
 
 
 def commit(
-    runtime: Runtime, connection: Connection, actions: Sequence[Action], *, run: int, done: Mapping[str, int]
+    runtime: Runtime,
+    connection: Connection,
+    actions: Sequence[Action],
+    *,
+    run: int,
+    done: Mapping[str, int],
+    looked: Collection[str] = (),
 ) -> int:
     """
     Commit the plan's writes as intents and take the planned people off the queue, in one transaction.
 
-    Entries that an older store left in the CRM are taken over in the same one. Returns how many
-    writes there are.
+    Entries that an older store left in the CRM are taken over in the same one, and what people decided by moving
+    entries there is decided; `looked` are entries that were looked at for that. Returns how many writes there are.
     """
     assert connection.account_pk is not None
     account_pk = connection.account_pk
@@ -81,6 +89,7 @@ def commit(
     seen = [action for action in actions if action.kind == "adopt" and action.slot == GROWTH_SLOT]
     moved = [action.standing for action in actions if action.kind == "adopt" and action.slot == LINK_SLOT]
     kept = [action for action in actions if action.kind == "keep"]
+    corrected = [action for action in actions if action.correction is not None]
     stopped = [action for action in kept if action.hold == ROUNDS]
     updated = {item.write.id for item in intents if item.slot == FIELDS_SLOT and item.write.id}
 
@@ -100,6 +109,9 @@ def commit(
             assert action.entry is not None
             add_holds(c, account_pk, [action.entry], action.hold, now)
             save_members(c, account_pk, action.entry, action.entity_ids)
+        for action in corrected:
+            correct(c, runtime, connection, action)
+        forget_sightings(c, account_pk, looked)
         for action in seen:
             assert action.entry is not None
             books.refile(
@@ -117,7 +129,10 @@ def commit(
         again = {action.person_id for action in (*seen, *stopped)}
         looks.touch(c, account_pk, again, runtime.sequence())
 
-    if intents or done or found or moved or kept or seen:
+    if corrected:
+        with runtime.identity_lock:
+            runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
+    elif intents or done or found or moved or kept or seen or looked:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=bool(intents))
     return len(intents)
 

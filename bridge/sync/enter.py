@@ -16,6 +16,7 @@ from bridge.store.decisions import hand_on_decisions
 from bridge.store.holds import DELETED, add_holds
 from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, record
 from bridge.store.traces import add_mentions
+from bridge.sync.corrections import sight
 from bridge.sync.identify import USED, identify, tied
 from bridge.sync.interpret import Refused
 from bridge.sync.page import Change, Removal, tombstone
@@ -40,6 +41,7 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     for removal in change.removed:
         _remove(c, connection, removal)
     _keep_removed(c, connection, change, now)
+    sight(c, runtime, connection, change.ours)
     for key in sorted(change.vanished):
         people.hand_on_founder(c, key)
         people.remove_node(c, key)

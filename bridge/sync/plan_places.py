@@ -13,7 +13,7 @@ from bridge.store.intents import DOUBLE_SLOT, LINK_SLOT, UNLINK_SLOT
 from bridge.store.ledger import Filed
 from bridge.sync.entries import link_key
 from bridge.sync.plan_deals import deals_on_a_move
-from bridge.sync.plan_values import Action, Destination, PersonState, Shown, Standing, no_write
+from bridge.sync.plan_values import Action, Correction, Destination, PersonState, Shown, Standing, no_write
 
 
 def placed(state: PersonState, destination: Destination) -> list[Action]:
@@ -38,6 +38,8 @@ def placed(state: PersonState, destination: Destination) -> list[Action]:
         as_it_should = _is_in_place(state, filed) and key not in state.shown
         if filed.contacts and not as_it_should and may_move(state, key) and key not in doubles:
             actions += _onto_and_off(state, destination, key, filed)
+        elif key in state.shown and is_moved_again(state, key):
+            actions += _corrected(state, key, filed, state.shown[key])
     return actions
 
 
@@ -66,7 +68,9 @@ def moving(state: PersonState) -> Iterator[Filed]:
     """Yield the entries that are about to move, whose contacts the plan must know."""
     if len(state.contacts) == 1:
         for key, filed in state.filed.items():
-            if filed.contacts and not _is_in_place(state, filed) and may_move(state, key):
+            if (key in state.seen and may_move(state, key)) or is_moved_again(state, key):
+                yield filed
+            elif filed.contacts and not _is_in_place(state, filed) and may_move(state, key):
                 strangers = filed.contacts - _parties(state, key)
                 if strangers or state.contacts[0] not in filed.contacts:
                     yield filed
@@ -113,6 +117,8 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
                 contacts=tuple(sorted(shown.contacts or ())),
             ),
         )
+    elif shown is not None and (corrected := list(_corrected(state, key, filed, shown))):
+        yield from corrected
     elif shown is not None and shown.contacts is not None and not _as_left(shown.contacts, filed, here):
         there = ", ".join(sorted(shown.contacts)) or "none"
         said = f"entry {key} was moved to contact {there} by a person; it stays there"
@@ -138,6 +144,35 @@ def _is_moved_already(state: PersonState, key: str, filed: Filed, shown: Shown) 
     """Tell whether an entry stands just where it should by now, though not where the books have it."""
     here, now = state.contacts[0], shown.contacts
     return now is not None and here in now and not _as_left(now, filed, here) and now <= _parties(state, key)
+
+
+def is_moved_again(state: PersonState, key: str) -> bool:
+    """Tell whether an entry that a person moved was shown elsewhere since: they may have moved it on."""
+    return key in state.seen and state.held.get(key) == MOVED and key not in state.changing
+
+
+def _corrected(state: PersonState, key: str, filed: Filed, shown: Shown) -> Iterator[Action]:
+    """Keep an entry that a person moved, and take their word for whose messages it holds."""
+    move = _correction(state, key, filed, shown)
+    if move is not None:
+        said = f"entry {key} was moved to contact {move.put_on} by a person; so do its sender's other entries"
+        yield replace(no_write("keep", state, (), said), entry=key, hold=MOVED, correction=move)
+
+
+def _correction(state: PersonState, key: str, filed: Filed, shown: Shown) -> Correction | None:
+    """Return what a person says who moved an entry of one sender from one contact to another; None where nothing."""
+    inside = [one for one in state.interactions if state.entry_of.get(one.entity_id) == key]
+    senders = {node for one in inside for node in one.node_keys if node in state.senders}
+    strangers = {node for one in inside for node in one.node_keys} - state.nodes
+    now = shown.contacts or frozenset()
+    if len(filed.contacts) != 1 or len(now) != 1 or now & (_parties(state, key) | state.yielding):
+        return None
+    if len(senders) != 1 or strangers or len(inside) < len(state.members.get(key, ())):
+        return None
+    (sender,), (taken_off,), (put_on,) = senders, filed.contacts, now
+    if taken_off == put_on:
+        return None
+    return Correction(sender=sender, taken_off=taken_off, put_on=put_on)
 
 
 def _as_left(now: Collection[str], filed: Filed, here: str) -> bool:

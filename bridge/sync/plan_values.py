@@ -100,12 +100,12 @@ class PersonState:
     """
     One person as a destination's plan needs to know them.
 
-    People: `nodes` are the keys of their records and senders, `handles` their addresses, numbers and ids in
-    channels, `contacts` the ids of their contacts there, `candidates` those they might be when nothing
-    decides, `yielding` contacts of our making beside their own one, `pending` the key of a contact being
-    created, `taken_back` that of one that an undo archived, `deals` those of their only contact. `apart` are
-    contacts that were used for somebody who has none now, because a decision says that they are not theirs;
-    `spent` the keys that those, or others, were used under.
+    People: `nodes` are the keys of their records and senders, `senders` those of the latter, `handles` their
+    addresses, numbers and ids in channels, `contacts` the ids of their contacts there, `candidates` those they
+    might be when nothing decides, `yielding` contacts of our making beside their own one, `pending` the key of a
+    contact being created, `taken_back` that of one that an undo archived, `deals` those of their only contact.
+    `apart` are contacts that were used for somebody who has none now, because a decision says that they are not
+    theirs; `spent` the keys that those, or others, were used under.
 
     Interactions: `carried` says which of several contacts carried one, `shared` the contacts of the others in
     one, `parties` the contacts of everybody in one.
@@ -114,7 +114,7 @@ class PersonState:
     where it was filed, `deals_of` the deals we put those on that are about to move, `changing` the state of
     the intent that is about to change it, `held` why it (or a field) stays as it is, `doubles` those all of
     whose interactions stand elsewhere, `standing` what stands there unfiled, `shown` what the CRM shows of
-    those that were asked for.
+    those that were asked for, `seen` those that the CRM showed elsewhere, to be asked for.
 
     Fields: `view` is what the mapping reads, `written` what we wrote last, `present` the CRM's values now,
     None while unread.
@@ -124,6 +124,7 @@ class PersonState:
     name: str
     contacts: tuple[str, ...]
     nodes: frozenset[str] = frozenset()
+    senders: frozenset[str] = frozenset()
     handles: frozenset[str] = frozenset()
     candidates: tuple[str, ...] = ()
     pending: str | None = None
@@ -136,6 +137,7 @@ class PersonState:
     taken_back: str = ""
     apart: frozenset[str] = frozenset()
     spent: frozenset[str] = frozenset()
+    seen: frozenset[str] = frozenset()
     shown: Mapping[str, Shown] = field(default_factory=dict)
     standing: Mapping[str, Standing] = field(default_factory=dict)
     doubles: tuple[str, ...] = ()
@@ -160,6 +162,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """What somebody says by moving an entry in the CRM: whose messages it holds, and not on which contact but which."""
+
+    sender: str
+    taken_off: str
+    put_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """
     One line of the plan.
@@ -167,7 +178,7 @@ class Action:
     `write` is None where nothing will be written (adopt, skip, hold, keep, later, moved) and `reason` says
     why. `entity_ids` are the interactions it is about, `entry` the key of the entry that is changed or
     kept, `told` the digest of what it then tells, `hold` why it is kept from now on, `standing` what is
-    adopted.
+    adopted, `correction` what the move of an entry says of its sender.
     """
 
     kind: Kind
@@ -183,6 +194,7 @@ class Action:
     told: str | None = None
     hold: str = ""
     standing: Standing | None = None
+    correction: Correction | None = None
 
 
 def no_write(kind: Kind, state: PersonState, interactions: Sequence[Interaction], reason: str) -> Action:

@@ -19,6 +19,7 @@ from bridge.store.people import StoredNode
 from bridge.store.tables import journey
 from bridge.sync.adopted import any_standing, standing
 from bridge.sync.apart import with_apart
+from bridge.sync.corrections import with_sightings
 from bridge.sync.names import contact_markers, ids_of, markers_of
 from bridge.sync.plan_places import moving
 from bridge.sync.plan_values import Deal, PersonState, Standing
@@ -95,6 +96,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 name=view.get("display_name", ""),
                 contacts=ids,
                 nodes=frozenset(node.key for node in found),
+                senders=frozenset(node.key for node in found if node.contact_of is None),
                 handles=_handles(found),
                 candidates=_contacts_among(found, candidates, account_pk),
                 pending=pending.get(person_id),
@@ -120,7 +122,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 deals=deals.get(ids[0], ()) if len(ids) == 1 and own else (),
             )
         )
-    return with_apart(c, connection, states)
+    return with_sightings(c, connection, with_apart(c, connection, states))
 
 
 def with_deals(c: Transaction, connection: Connection, states: Sequence[PersonState]) -> list[PersonState]:

@@ -33,10 +33,15 @@ PREVIEW = Push(timeline=True)
 
 @dataclass(slots=True, kw_only=True)
 class Planned:
-    """The actions for some people; `adopted` were found in the CRM and are planned in the next round."""
+    """
+    The actions for some people; `adopted` were found in the CRM and are planned in the next round.
+
+    `looked` are entries that the CRM showed elsewhere and that were read since.
+    """
 
     actions: list[Action] = field(default_factory=list)
     adopted: set[str] = field(default_factory=set)
+    looked: set[str] = field(default_factory=set)
     calls: int = 0
 
 
@@ -117,6 +122,7 @@ def plan_people(
     if not dry:
         use_instead(runtime, connection, states)
     states = _read_entries(sink, destination, _read_present(sink, destination, states))
+    planned.looked = {key for state in states for key in state.seen & state.shown.keys()}
     claimed: dict[str, str] = {}
     for state in sorted(states, key=lambda state: len(state.contacts) != 1):
         planned.actions += _plan_or_hold(replace(state, entry_of={**state.entry_of, **claimed}), destination)
@@ -183,7 +189,8 @@ def _read_entries(sink: Sink, destination: Destination, states: list[PersonState
     for state in states:
         for filed, names in _entries_to_read(state, destination):
             wanted.setdefault(filed.stream, {})[filed.ext_id] = Shown(gone=True)
-            fields.setdefault(filed.stream, set()).update(names)
+            rule = destination.mapping.pull.get(filed.stream)
+            fields.setdefault(filed.stream, set()).update(names, rule.fields_read if rule else ())
         for left, names in _found_to_read(state, destination):
             wanted.setdefault(left.stream, {})[left.ext_id] = Shown(gone=True)
             rule = destination.mapping.pull.get(left.stream)
