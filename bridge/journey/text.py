@@ -44,18 +44,30 @@ class Style:
     How a company reads: its language and time zone, whose journey it is, and names it knows.
 
     `customer` is the person's name, for messages that tell none. `names` has display names for the
-    references of owners and for channel accounts.
+    references of owners and for channel accounts. `unconfirmed` are the others who it could be where nobody
+    decided yet whose journey it is, None where that is known.
     """
 
     language: str
     zone: tzinfo
     customer: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
+    unconfirmed: tuple[str, ...] | None = None
 
     @property
     def words(self) -> Words:
         """Return the words of the company's language."""
         return words_of(self.language)
+
+    @property
+    def first_line(self) -> str:
+        """Return the line that says that it is not known whose journey it is, an empty text where it is."""
+        if self.unconfirmed is None:
+            return ""
+        words = self.words
+        *more, last = self.unconfirmed or ("",)
+        others = f" {words.or_} ".join(filter(None, (", ".join(more), last)))
+        return "; ".join(filter(None, (words.unconfirmed, others and words.could_be.format(others))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,10 @@ class Words:
     sent_from: str
     by: str
 
+    unconfirmed: str
+    could_be: str
+    or_: str
+
     kinds: Mapping[str, str]
     channels: Mapping[str, str]
 
@@ -137,6 +141,9 @@ EN = Words(
     to="To: {}.",
     sent_from="From: {}.",
     by="{} from {}",
+    unconfirmed="Not confirmed who this is",
+    could_be="could also be {}",
+    or_="or",
     kinds={
         "note": "Note",
         "meeting": "Meeting",
@@ -206,6 +213,9 @@ PT = Words(
     to="Para: {}.",
     sent_from="De: {}.",
     by="{} de {}",
+    unconfirmed="Não confirmado de quem é",
+    could_be="pode ser também {}",
+    or_="ou",
     kinds={
         "note": "Nota",
         "meeting": "Reunião",
@@ -275,6 +285,9 @@ ES = Words(
     to="Para: {}.",
     sent_from="De: {}.",
     by="{} de {}",
+    unconfirmed="Sin confirmar de quién es",
+    could_be="también podría ser {}",
+    or_="o",
     kinds={
         "note": "Nota",
         "meeting": "Reunión",

@@ -21,6 +21,9 @@ from bridge.store.intents import ENTRY_SLOT, LINK_SLOT
 
 TITLE_LENGTH = 100
 
+UNCONFIRMED = "?"
+"""Ends the digest of an entry that says it is not known whose it is."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -87,9 +90,9 @@ def entries_of(
     is_first = found[0].entity_id == first
     if len(group_of(found[0], rules, style)) == 1:
         text = entry_text(_body(found[0]), style=style, key=keys[0], is_first_contact=is_first)
-        return [_entry(found, keys[0], text)]
+        return [_entry(found, keys[0], text, style)]
     return [
-        _entry(found[entry.start : entry.stop], keys[entry.start], entry.text)
+        _entry(found[entry.start : entry.stop], keys[entry.start], entry.text, style)
         for entry in chat_entries(
             [_body(one) for one in found],
             style=style,
@@ -100,11 +103,19 @@ def entries_of(
     ]
 
 
-def told_of(found: Sequence[Interaction]) -> str:
+def told_of(found: Sequence[Interaction], style: Style) -> str:
     """Return the digest of what interactions say, in order: an entry that tells the same needs no look."""
-    told = [(one.entity_id, one.body) for one in found]
+    told: list[Any] = [(one.entity_id, one.body) for one in found]
+    if style.unconfirmed is not None:
+        told.append(style.unconfirmed)
     said = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(said, digest_size=12).hexdigest()
+    digest = hashlib.blake2b(said, digest_size=12).hexdigest()
+    return digest if style.unconfirmed is None else digest + UNCONFIRMED
+
+
+def is_unconfirmed(told: str | None) -> bool:
+    """Tell whether an entry, by its digest, says that it is not known whose it is."""
+    return told is not None and told.endswith(UNCONFIRMED)
 
 
 def group_of(one: Interaction, rules: PushInteraction, style: Style) -> tuple[str, ...]:
@@ -124,8 +135,9 @@ def _body(one: Interaction) -> Body:
     return cast(Body, one.body)
 
 
-def _entry(found: Sequence[Interaction], key: str, text: str) -> Entry:
+def _entry(found: Sequence[Interaction], key: str, text: str, style: Style) -> Entry:
     first = found[0]
+    text = "\n".join(filter(None, (style.first_line, text)))
     body = first.body
     view = {
         "key": key,
@@ -150,7 +162,7 @@ def _entry(found: Sequence[Interaction], key: str, text: str) -> Entry:
         occurred_at=_at(first),
         title=_title(body, text),
         view={name: value for name, value in view.items() if value is not None},
-        told=told_of(found),
+        told=told_of(found, style),
     )
 
 

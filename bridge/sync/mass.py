@@ -25,6 +25,7 @@ from bridge.sync.plan import entries_to_read
 from bridge.sync.plan_contact import EMPTY, field_changes, fields_to_read
 from bridge.sync.plan_places import moving
 from bridge.sync.plan_values import Change, Destination, PersonState
+from bridge.sync.provisional import provisional
 from bridge.sync.runtime import JOURNEY, Connection, Runtime, log
 from bridge.sync.states import load_states
 from bridge.sync.wanted import PREVIEW, destination_of
@@ -173,7 +174,8 @@ class Guard:
         foreign = _foreign(destination)
         made = frozenset(self._before.lacking if self._before else ()) - destination.lacking
         wanted = person_ids if foreign else [one for one in person_ids if one not in moved]
-        states = load_states(c, self._connection, wanted) if wanted else []
+        known = load_states(c, self._connection, wanted) if wanted else []
+        states = [provisional(state, destination) for state in known]
         for state in _as_known(c, destination, states):
             changes = [one for one in _field_changes(state, destination) if one.field not in made]
             if state.person_id in moved or not state.written:

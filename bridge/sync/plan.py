@@ -7,7 +7,6 @@ A pure function from state to small actions; nothing here reads or writes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -17,7 +16,7 @@ from bridge.model import Link, Write
 from bridge.store.entities import Interaction
 from bridge.store.intents import ENTRY_SLOT
 from bridge.store.ledger import Filed
-from bridge.sync.entries import Entry, group_entries
+from bridge.sync.entries import Entry, group_entries, is_unconfirmed
 from bridge.sync.plan_contact import field_changes, target_of
 from bridge.sync.plan_deals import deal_at
 from bridge.sync.plan_found import found_contact, taken_over
@@ -109,10 +108,12 @@ def _is_elsewhere(state: PersonState, interaction: Interaction) -> bool:
 
 
 def _is_apart(state: PersonState, interaction: Interaction) -> bool:
-    """Tell whether the entry of an interaction stands on a contact that somebody decided is not theirs."""
+    """Tell whether the entry of an interaction stands on a contact that is not theirs, as was decided since."""
     key = state.entry_of[interaction.entity_id]
     filed = state.filed.get(key)
-    return filed is not None and bool(filed.contacts & state.apart) and may_move(state, key)
+    if filed is None or not may_move(state, key):
+        return False
+    return bool(filed.contacts & state.apart) or (is_unconfirmed(filed.told) and not state.candidates)
 
 
 def _order(interaction: Interaction) -> tuple[str, str]:
@@ -161,7 +162,7 @@ def _entries(state: PersonState, destination: Destination, new: Sequence[Interac
     return group_entries(
         new,
         rules,
-        style=replace(destination.style, customer=state.name),
+        style=destination.style_of(state),
         account_key=destination.account_key,
         first=min(state.interactions, key=_order).entity_id,
         earlier=parts_told(state, destination),

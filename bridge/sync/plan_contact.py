@@ -177,7 +177,7 @@ def _same(now: Json, wanted: Json) -> bool:
 
 def _differing(state: PersonState, destination: Destination) -> dict[str, OwnedValue]:
     """Return the owned values that differ from what we last wrote, without those that are held."""
-    if not destination.push.fields:
+    if not destination.push.fields or state.unconfirmed is not None:
         return {}
     found = {}
     contact_id = state.contacts[0] if state.contacts else ""

@@ -14,7 +14,7 @@ from bridge.store.entities import Interaction
 from bridge.store.holds import DELETED, EDITED
 from bridge.store.intents import GROWTH_SLOT
 from bridge.store.ledger import Filed
-from bridge.sync.entries import Entry, entries_of, group_of, told_of
+from bridge.sync.entries import Entry, entries_of, group_of, is_unconfirmed, told_of
 from bridge.sync.plan_places import doubled
 from bridge.sync.plan_values import Action, Change, Destination, PersonState, Shown, no_write
 from bridge.sync.told import Told, read_back
@@ -68,9 +68,12 @@ def find_growths(
             if key in state.held or key in state.changing or key in doubles:
                 continue
             filed = state.filed[key]
+            if is_unconfirmed(filed.told) and state.candidates and state.unconfirmed is None:
+                continue
             joined = _joining(new, name, rules, destination) if key == keys[-1] else ()
             members = sorted((*standing[key], *joined), key=_order)
-            if not filed.fields or told_of(members) == filed.told or (filed.told is None and not joined):
+            told = told_of(members, destination.style_of(state))
+            if not filed.fields or told == filed.told or (filed.told is None and not joined):
                 continue
             found = _written(state, destination, rules, members, part=place, key=key)
             if not found:
@@ -253,7 +256,7 @@ def _written(
     return entries_of(
         members,
         rules,
-        style=replace(destination.style, customer=state.name),
+        style=destination.style_of(state),
         account_key=destination.account_key,
         first=min(state.interactions, key=_order).entity_id,
         part=part,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
 
@@ -53,7 +53,8 @@ class Destination:
     A CRM account that may be written to, with the rules of its mapping.
 
     `lacking` are contact fields that the mapping owns and the CRM does not have yet, `zone` is where its
-    days begin. An entry that was written less than `rest` seconds before `now` takes in nothing more until then.
+    days begin. With `provisional` whoever could be one of several contacts has their entries on one of them. An
+    entry that was written less than `rest` seconds before `now` takes in nothing more until then.
     """
 
     account_pk: int
@@ -67,6 +68,11 @@ class Destination:
     zone: tzinfo = UTC
     now: datetime | None = None
     rest: float = 0.0
+    provisional: bool = False
+
+    def style_of(self, state: PersonState) -> Style:
+        """Return how the entries of a person read."""
+        return replace(self.style, customer=state.name, unconfirmed=state.unconfirmed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,8 @@ class PersonState:
     addresses, numbers and ids in channels, `contacts` the ids of their contacts there, `candidates` those they
     might be when nothing decides, `yielding` contacts of our making beside their own one, `pending` the key of a
     contact being created, `taken_back` that of one that an undo archived, `deals` those of their only contact.
+    `possible` are those contacts, id and name, the likeliest first; `unconfirmed` the names of the others where
+    entries stand on one of them until somebody decides, None where that is not so.
     `apart` are contacts that were used for somebody who has none now, because a decision says that they are not
     theirs; `spent` the keys that those, or others, were used under.
 
@@ -127,6 +135,8 @@ class PersonState:
     senders: frozenset[str] = frozenset()
     handles: frozenset[str] = frozenset()
     candidates: tuple[str, ...] = ()
+    possible: tuple[tuple[str, str], ...] = ()
+    unconfirmed: tuple[str, ...] | None = None
     pending: str | None = None
     interactions: tuple[Interaction, ...] = ()
     entry_of: Mapping[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from bridge.store import entities, holds, people, receipts
 from bridge.store import ledger as books
+from bridge.store.among import among
 from bridge.store.intents import changing_intents, contacts_on_their_way
 from bridge.store.members import entries_of, members_of
 from bridge.store.people import StoredNode
@@ -40,6 +41,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
     candidates = people.load_nodes(
         c, {key for found in nodes.values() for node in found for key in node.candidates}
     )
+    heard = _last_heard(c, {one.person_id for one in candidates.values()})
     person_of_node = {node.key: person_id for person_id, found in nodes.items() for node in found}
     interactions = entities.load_interactions(c, person_of_node)
     entry_of = entries_of(c, account_pk, interactions)
@@ -99,6 +101,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 senders=frozenset(node.key for node in found if node.contact_of is None),
                 handles=_handles(found),
                 candidates=_contacts_among(found, candidates, account_pk),
+                possible=_possible(found, candidates, account_pk, heard),
                 pending=pending.get(person_id),
                 interactions=own,
                 entry_of={one.entity_id: entry_of[one.entity_id] for one in own if one.entity_id in entry_of},
@@ -252,6 +255,31 @@ def _contacts_among(
         if (candidate := candidates.get(key)) is not None and candidate.contact_of == account_pk
     }
     return tuple(sorted(found))
+
+
+def _last_heard(c: Transaction, person_ids: Collection[str]) -> dict[str, str]:
+    """Return when each of these people, or we to them, last wrote by hand."""
+    query = select(journey.c.person_id, journey.c.body).where(among(journey.c.person_id, person_ids))
+    views = {row.person_id: orjson.loads(row.body) for row in (c.execute(query) if person_ids else ())}
+    return {
+        person_id: max(filter(None, (view.get("last_inbound_at"), view.get("last_outbound_at"))), default="")
+        for person_id, view in views.items()
+    }
+
+
+def _possible(
+    nodes: Iterable[StoredNode],
+    candidates: Mapping[str, StoredNode],
+    account_pk: int,
+    heard: Mapping[str, str],
+) -> tuple[tuple[str, str], ...]:
+    """Return the contacts that somebody could be, with their names: who was heard of last first, then by id."""
+    keys = {key for node in nodes for key in node.candidates}
+    found = [candidates[key] for key in sorted(keys & candidates.keys())]
+    there = [one for one in found if one.contact_of == account_pk and one.contact_id]
+    there.sort(key=lambda one: one.contact_id or "")
+    there.sort(key=lambda one: heard.get(one.person_id, ""), reverse=True)
+    return tuple((one.contact_id or "", one.name or one.contact_id or "") for one in there)
 
 
 def _deals(

@@ -61,7 +61,7 @@ def read_back(
     if not group or rules is None:
         return Told()
     alone = len(group_of(group[0], rules, destination.style)) == 1
-    style = replace(destination.style, customer=state.name)
+    style = destination.style_of(state)
     first = min(state.interactions, key=order).entity_id
     for text in texts:
         lines = _lines(text)

@@ -22,6 +22,7 @@ from bridge.sync.plan_contact import fields_to_read
 from bridge.sync.plan_found import found_to_read
 from bridge.sync.plan_places import moving
 from bridge.sync.plan_values import Action, Destination, PersonState, Shown, Standing
+from bridge.sync.provisional import provisional
 from bridge.sync.rounds import stop_rounds
 from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.states import DEALS, load_states, with_deals
@@ -64,6 +65,7 @@ def destination_of(runtime: Runtime, connection: Connection, *, rests: bool = Fa
         zone=_zone_of(connection),
         now=runtime.clock() if rests else None,
         rest=(connection.config.push or PREVIEW).grow_after,
+        provisional=runtime.config.identity.on_ambiguous == "provisional",
     )
 
 
@@ -115,7 +117,8 @@ def plan_people(
     skip. Raises what the connector raised.
     """
     with runtime.database.read() as c:
-        states = with_deals(c, connection, load_states(c, connection, person_ids))
+        known = load_states(c, connection, person_ids)
+        states = with_deals(c, connection, [provisional(state, destination) for state in known])
     sink = connection.connector
     assert isinstance(sink, Sink)
     planned = Planned()
