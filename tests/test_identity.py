@@ -537,6 +537,14 @@ def test_a_split_is_not_undone_through_a_third_record() -> None:
     assert result.candidates == {}
 
 
+def test_ids_of_one_platform_stay_together_when_a_third_is_split_off_them() -> None:
+    nodes = [sender(key, whatsapp_bsuid="BR.1") for key in ("a", "b", "c")]
+    decision = Decision(
+        id="d1", kind="split", records=frozenset({"c"}), others=frozenset({"a", "b"}), at=1, author="ana"
+    )
+    assert persons(partition(nodes, [decision])) == {frozenset({"a", "b"}), frozenset({"c"})}
+
+
 def test_a_decision_on_records_that_are_not_there_waits_for_them() -> None:
     decision = link("d1", 1, "a", "later")
     assert together(record("a")) == {"a"}

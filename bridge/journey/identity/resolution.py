@@ -210,7 +210,7 @@ class _Resolution:
             if rivals:
                 why.update((handle, reason) for handle in handles - reasons.keys())
                 some = [places[index] for index in part.links]
-                self._ally(rivals, some)
+                self._ally(tier, rivals, some)
                 self._settle(self._now(rivals), [self._now(link) for link in some])
             else:
                 self._join(part.groups)
@@ -224,14 +224,7 @@ class _Resolution:
             for group in groups
             if any(sides[split, not here] > ((split, not here) in group.sides) for split, here in group.sides)
         }
-        if tier == "merged":
-            return apart, "kept_apart"
-        known_by = {
-            group: group.accounts
-            if tier == "certain" or not group.platforms
-            else group.accounts | group.platforms
-            for group in groups
-        }
+        known_by = {group: _known_by(tier, group) for group in groups}
         seen: set[str] = set()
         twice: set[str] = set()
         for spaces in known_by.values():
@@ -265,14 +258,14 @@ class _Resolution:
                 for key in keys:
                     self._candidates[key].update(contacts)
 
-    def _ally(self, rivals: set[_Group], links: Sequence[set[_Group]]) -> None:
+    def _ally(self, tier: Tier, rivals: set[_Group], links: Sequence[set[_Group]]) -> None:
         """Join rivals that people keep apart from the same others, and from nobody among themselves."""
-        held = Counter(space for group in rivals for space in group.accounts | group.platforms)
+        held = Counter(space for group in rivals for space in _known_by(tier, group))
         sides = set().union(*(group.sides for group in rivals))
         against = {(split, here) for split, here in sides if (split, not here) in sides}
         allied: defaultdict[frozenset[tuple[str, bool]], set[_Group]] = defaultdict(set)
         for group in rivals:
-            if all(held[space] == 1 for space in group.accounts | group.platforms):
+            if all(held[space] == 1 for space in _known_by(tier, group)):
                 allied[frozenset(group.sides & against)].add(group)
         for allies in allied.values():
             for part in _parts([link & allies for link in links]):
@@ -357,6 +350,15 @@ class _Resolution:
     def _age(self, key: str) -> tuple[bool, int, str]:
         since = self._nodes[key].since
         return since is None, since or 0, key
+
+
+def _known_by(tier: Tier, group: _Group) -> set[str]:
+    """Return the namespaces of which two groups that a tier would join must not both have one."""
+    if tier == "merged":
+        return set()
+    if tier == "certain" or not group.platforms:
+        return group.accounts
+    return group.accounts | group.platforms
 
 
 def _parts(links: Sequence[set[_Group]]) -> list[_Part]:
