@@ -25,6 +25,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "latency": ("--records", "10000"),
     "delivery": ("--many", "2000", "--of", "400"),
     "mapping": (),
+    "identity": ("--records", "20000"),
     "validation": (),
     "mail_parse": ("500", "3"),
     "similar": ("--records", "5000"),

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.measure import PYTHON, ROOT, run
+from bridge.engine.memory import spare_what_stays
 from bridge.journey.handles import Own, normalise
 from bridge.journey.identity import Node, Rules
 from bridge.journey.keys import person_id
@@ -70,6 +71,7 @@ def stored(node: Node) -> StoredNode:
 def divide_all(path: Path) -> None:
     """Divide everybody anew and write it."""
     database = Database(f"sqlite:///{path}")
+    spare_what_stays()
     with database.read() as c, database.writer.connect() as writing:
         for change in changes(c, Rules(), lambda account_pk: "BR"):
             save_nodes(writing, change.nodes, change.handles, change.dropped, change.persons, 0)

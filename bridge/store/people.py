@@ -29,6 +29,31 @@ CHUNK = 500
 """Keys per IN list; below SQLite's limit on parameters and good for its planner."""
 
 
+_NODES = select(
+    node.c.key,
+    node.c.person_id,
+    node.c.contact_of,
+    node.c.contact_id,
+    node.c.name,
+    node.c.name_at,
+    node.c.since,
+    node.c.aliases,
+    node.c.candidates,
+    node.c.legal,
+)
+_HANDLES = select(
+    node_handle.c.node_key,
+    node_handle.c.handle_key,
+    node_handle.c.kind,
+    node_handle.c.value,
+    node_handle.c.scope,
+    node_handle.c.strength,
+    node_handle.c.made,
+    node_handle.c.claimed,
+    node_handle.c.seen,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredNode:
     """
@@ -81,36 +106,36 @@ def chunks(keys: Iterable[str]) -> list[list[str]]:
 
 def load_nodes(c: Connection, keys: Collection[str]) -> dict[str, StoredNode]:
     """Return the known nodes among `keys`, with their handles."""
-    rows = c.execute(select(node).where(among(node.c.key, keys))).all() if keys else []
+    rows = c.execute(_NODES.where(among(node.c.key, keys))).all() if keys else []
     if not rows:
         return {}
-    handles: dict[str, dict[str, tuple[Handle, bool]]] = {}
+    handles: dict[str, dict[str, tuple[Handle, bool]]] = {row[0]: {} for row in rows}
     claimed: dict[str, set[str]] = {}
     seen: dict[str, dict[str, str]] = {}
-    for row in c.execute(select(node_handle).where(among(node_handle.c.node_key, [row.key for row in rows]))):
-        handle = Handle(kind=row.kind, value=row.value, scope=row.scope, strength=row.strength)
-        handles.setdefault(row.node_key, {})[row.handle_key] = (handle, row.made)
-        if row.claimed:
-            claimed.setdefault(row.node_key, set()).add(row.handle_key)
-        if row.seen is not None:
-            seen.setdefault(row.node_key, {})[row.handle_key] = row.seen
+    carried = c.execute(_HANDLES.where(among(node_handle.c.node_key, handles)))
+    for node_key, handle_key, kind, value, scope, strength, made, is_claimed, written in carried:
+        handles[node_key][handle_key] = Handle(kind, value, scope, strength), made
+        if is_claimed:
+            claimed.setdefault(node_key, set()).add(handle_key)
+        if written is not None:
+            seen.setdefault(node_key, {})[handle_key] = written
     return {
-        row.key: StoredNode(
-            key=row.key,
-            person_id=row.person_id,
-            contact_of=row.contact_of,
-            contact_id=row.contact_id,
-            name=row.name,
-            name_at=row.name_at,
-            since=row.since,
-            aliases=tuple(orjson.loads(row.aliases)) if row.aliases else (),
-            candidates=tuple(orjson.loads(row.candidates)) if row.candidates else (),
-            handles=handles.get(row.key, {}),
-            legal=row.legal,
-            claimed=frozenset(claimed.get(row.key, ())),
-            seen=seen.get(row.key, {}),
+        key: StoredNode(
+            key=key,
+            person_id=person_id,
+            contact_of=contact_of,
+            contact_id=contact_id,
+            name=name,
+            name_at=name_at,
+            since=since,
+            aliases=tuple(orjson.loads(aliases)) if aliases else (),
+            candidates=tuple(orjson.loads(candidates)) if candidates else (),
+            handles=handles[key],
+            legal=legal,
+            claimed=frozenset(claimed.get(key, ())),
+            seen=seen.get(key, {}),
         )
-        for row in rows
+        for key, person_id, contact_of, contact_id, name, name_at, since, aliases, candidates, legal in rows
     }
 
 

@@ -53,6 +53,8 @@ def judge(
         if len(vouched) < len(carriers):
             reason = "claimed"
             carriers = vouched
+    if not guarded and len({node.name for node in carriers if node.legal and node.name}) < 2:
+        return Eligible(links=_links([carriers]), reason=reason)
     names = _names(carriers)
     if guarded:
         alike = all(agree(one, other) == "yes" for one in names.values() for other in names.values())
@@ -66,6 +68,8 @@ def judge(
 
 
 def _is_shared(carriers: Sequence[Node], rules: Rules) -> bool:
+    if len(carriers) <= rules.contacts_per_handle:
+        return False
     if len(carriers) > rules.records_per_handle:
         return True
     held = Counter(node.contact_of for node in carriers if node.contact_of is not None)
@@ -87,8 +91,6 @@ def _names(carriers: Sequence[Node]) -> dict[str, str]:
 
 def _clusters(names: Sequence[str]) -> list[list[str]] | None:
     """Return the names in clusters between which every name says no to every other; None where none says so."""
-    if len(names) < 2:
-        return None
     if len(names) > _NAMES:
         return [[name] for name in names]
     contested = False

@@ -72,9 +72,8 @@ def partition(
             if other is not node:
                 carried.setdefault(key, (handle, {other.key: other}))[1][node.key] = node
     held = standing(decisions)
-    person_of = {key: person_id(key) for key in by_key}
     if not carried and not merged and not held.links:
-        return Partition(person_of=person_of, overruled=held.overruled)
+        return Partition(person_of={key: person_id(key) for key in by_key}, overruled=held.overruled)
     resolution = _Resolution(by_key, held, rules)
     resolution.decide(held)
     resolution.merge(merged)
@@ -85,7 +84,7 @@ def partition(
         evidence[tier_of(handle)].append((key, carriers, eligible))
     for tier in TIERS:
         resolution.close(tier, evidence[tier])
-    return resolution.result(person_of)
+    return resolution.result()
 
 
 @dataclass(slots=True, eq=False)
@@ -320,14 +319,14 @@ class _Resolution:
                 reason = why.get(handle, "two_records")
                 self._withheld.append(Withheld(reason=reason, handle=handle, nodes=keys))
 
-    def result(self, person_of: dict[str, str]) -> Partition:
-        """Name the groups after their founders; `person_of` holds everybody else already."""
+    def result(self) -> Partition:
+        """Name the groups after their founders, and everybody else after themselves."""
+        person_of = {key: person_id(key) for key in self._nodes if key not in self._groups}
         groups = set(self._groups.values())
         candidates: dict[str, tuple[str, ...]] = {}
         for group in groups:
-            if len(group.members) > 1:
-                founder = min(group.members, key=self._age)
-                person_of.update(dict.fromkeys(group.members, person_id(founder)))
+            founder = min(group.members, key=self._age)
+            person_of.update(dict.fromkeys(group.members, person_id(founder)))
             open_to = set().union(*(self._candidates.get(key, ()) for key in group.members))
             left = tuple(sorted(key for key in open_to if self._is_open(group, key)))
             if left:
