@@ -197,6 +197,32 @@ def test_whoever_we_made_a_contact_for_keeps_it_when_a_person_merges_it_away(wor
     assert [one["id"] for one in world.there("contacts")] == [known]
 
 
+def test_an_address_that_a_contact_of_our_making_carries_comes_with_its_merge(world: World) -> None:
+    """Two contacts with one address are refused, and with it the rest of the update was."""
+    known = world.contact(name="Ana Lima", phone=f"+{ANA}")
+    world.message("m1", {"email": MAIL}, name="Ana")
+    world.settled()
+    (made,) = [one["id"] for one in world.there("contacts") if one["id"] != known]
+
+    def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        for write in writes:
+            if write.id == known and write.fields.get("email") == MAIL:
+                yield Receipt(key=write.key, error=Rejected("exists already", existing_id=made))
+            else:
+                yield from Memory.push(memory, [write])
+
+    world.acts["crm"]["push"] = push
+    world.change("crm", "contacts", made, phone=f"+{ANA}")
+    world.settled()
+    assert places(world) == {"m1": [known]}
+    (kept,) = [one for one in world.there("contacts") if one["id"] == known]
+    assert kept["waiting_since"] and not kept.get("email")
+    world.change("crm", "contacts", known, merged=[made], email=MAIL)
+    world.change("crm", "contacts", made, deleted=True)
+    world.settled()
+    assert world.sync().written == 0
+
+
 def test_a_contact_that_carries_their_number_beats_the_one_that_was_used_so_far(world: World) -> None:
     known = world.contact(name="Ana Lima", email=MAIL, phone="+5511973915555")
     world.message("m1", ANA, name="Ana")

@@ -91,6 +91,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
         here = {one.entity_id for one in own}
         left_over = {key for old, key in doubles.items() if former[old] in here and key in filed} - keys
         keys |= left_over
+        yielding = frozenset(all_contacts[person_id]) - set(ids) if len(ids) == 1 else frozenset()
         view = views.get(person_id, {})
         states.append(
             PersonState(
@@ -112,7 +113,8 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 taken_back=_first_of(taken_back, own, found, connection.account_key),
                 standing=left,
                 doubles=tuple(sorted(left_over)),
-                yielding=frozenset(all_contacts[person_id]) - set(ids) if len(ids) == 1 else frozenset(),
+                yielding=yielding,
+                come_along=_emails_on(found, account_pk, yielding),
                 carried=_carried(found, own, account_pk) if len(ids) > 1 else {},
                 parties={one.entity_id: parties[one.entity_id] for one in own if one.entity_id in parties},
                 shared={
@@ -155,6 +157,17 @@ def _handles(nodes: Sequence[StoredNode]) -> frozenset[str]:
     values = {handle.value for node in nodes for handle, _ in node.handles.values()}
     values |= {node.key.rpartition(":")[2] for node in nodes}
     return frozenset(value.casefold() for value in values)
+
+
+def _emails_on(nodes: Sequence[StoredNode], account_pk: int, contact_ids: Collection[str]) -> frozenset[str]:
+    """Return the e-mail addresses that these contacts carry, in lower case."""
+    return frozenset(
+        handle.value.casefold()
+        for node in nodes
+        if node.contact_of == account_pk and node.contact_id in contact_ids
+        for handle, _ in node.handles.values()
+        if handle.kind == "email"
+    )
 
 
 def _own_contacts(ids: Sequence[str], made: Collection[str]) -> tuple[str, ...]:
