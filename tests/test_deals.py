@@ -63,7 +63,7 @@ def hubspot(clock: Clock) -> Iterator[Crm]:
             return made
 
         def entry() -> tuple[str, set[str], set[str]]:
-            (one,) = hub.objects("communications")
+            *_, one = hub.objects("communications")
             links = one["links"]
             return one["id"], set(links.get("contacts", ())), set(links.get("deals", ()))
 
@@ -90,7 +90,7 @@ def pipedrive(clock: Clock) -> Iterator[Crm]:
             return [{"value": number, "primary": True}] if number else []
 
         def entry() -> tuple[str, set[str], set[str]]:
-            (one,) = [row for row in pipe.objects("activities") if not row.get("is_deleted")]
+            *_, one = [row for row in pipe.objects("activities") if not row.get("is_deleted")]
             people = {str(row["person_id"]) for row in one.get("participants") or ()}
             return str(one["id"]), people, {str(one["deal_id"])} if one.get("deal_id") else set()
 
@@ -203,3 +203,15 @@ def test_a_deal_that_a_person_chose_for_an_entry_stays(two: Two, clock: Clock) -
     assert people == {two.bia}
     assert chosen in deals
     assert two.second not in deals
+
+
+def test_while_somebody_has_two_deals_a_chat_goes_on_where_it_began(two: Two, clock: Clock) -> None:
+    began, *_ = two.crm.entry()
+    another = two.crm.deal(two.ana)
+    clock.sleep(36 * 3600)
+    receive(two.runtime, bodies(1, 1, clock() - timedelta(minutes=5)))
+    sync(two.runtime, clock)
+    later, people, deals = two.crm.entry()
+    assert later != began
+    assert (people, deals) == ({two.ana}, {two.first})
+    assert another != two.first

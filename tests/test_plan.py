@@ -281,6 +281,25 @@ def test_an_entry_goes_to_the_only_deal_that_was_open_then(
     assert linked(entry) == ["7", *([expected] if expected else [])]
 
 
+def test_of_two_open_deals_an_entry_goes_to_the_one_on_which_its_thread_stands(
+    destination: Destination,
+) -> None:
+    deals = tuple(Deal(id=id, created_at=None, closed_at=None, is_open=True) for id in ("1", "2"))
+    yesterday = mail(1, thread_id="a", occurred_at="2026-11-19T11:00:00Z")
+    state = person(
+        yesterday,
+        mail(2, thread_id="a"),
+        mail(3, thread_id="b"),
+        deals=deals,
+        entry_of={"e1": key_of(1)},
+        deals_of={key_of(1): frozenset({"2"})},
+    )
+    same, other = (one for one in plan_person(state, destination) if one.kind == "entry")
+    assert (linked(same), linked(other)) == (["7", "2"], ["7"])
+    gone = replace(state, deals=(deals[0], replace(deals[0], id="3")))
+    assert {tuple(linked(one)) for one in plan_person(gone, destination) if one.kind == "entry"} == {("7",)}
+
+
 SINCE = "2026-11-20T11:00:00Z"
 
 

@@ -18,7 +18,7 @@ from bridge.store.intents import ENTRY_SLOT
 from bridge.store.ledger import Filed
 from bridge.sync.entries import Entry, group_entries, is_unconfirmed
 from bridge.sync.plan_contact import field_changes, target_of
-from bridge.sync.plan_deals import deal_at
+from bridge.sync.plan_deals import deal_of
 from bridge.sync.plan_found import found_contact, taken_over
 from bridge.sync.plan_growth import find_growths, grow, parts_told, rests
 from bridge.sync.plan_places import doubled, is_logged, may_move, placed
@@ -178,7 +178,7 @@ def _entry_action(state: PersonState, destination: Destination, entry: Entry, ta
         Link(stream=destination.contact_stream, to=one, role="contact")
         for one in [target, *sorted(others - {target})]
     ]
-    deal = deal_at(state.deals, entry.occurred_at)
+    deal = deal_of(state, entry.entity_ids, entry.occurred_at)
     if deal is not None:
         links.append(Link(stream=destination.deal_stream, to=deal, role="deal"))
     return Action(

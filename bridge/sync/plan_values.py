@@ -120,10 +120,10 @@ class PersonState:
     one, `parties` the contacts of everybody in one.
 
     Entries, by key: `entry_of` names the one an interaction stands in, `members` all that one holds, `filed`
-    where it was filed, `deals_of` the deals we put those on that are about to move, `changing` the state of
-    the intent that is about to change it, `held` why it (or a field) stays as it is, `doubles` those all of
-    whose interactions stand elsewhere, `standing` what stands there unfiled, `shown` what the CRM shows of
-    those that were asked for, `seen` those that the CRM showed elsewhere, to be asked for.
+    where it was filed, `deals_of` the deals we put those on that are about to move or whose thread decides,
+    `changing` the state of the intent that is about to change it, `held` why it (or a field) stays as it is,
+    `doubles` those all of whose interactions stand elsewhere, `standing` what stands there unfiled, `shown` what
+    the CRM shows of those that were asked for, `seen` those that the CRM showed elsewhere, to be asked for.
 
     Fields: `view` is what the mapping reads, `written` what we wrote last, `present` the CRM's values now,
     None while unread.

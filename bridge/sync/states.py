@@ -131,9 +131,13 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
 
 
 def with_deals(c: Transaction, connection: Connection, states: Sequence[PersonState]) -> list[PersonState]:
-    """Return the states with the deals that we put those entries on which are about to move."""
+    """Return the states with the deals of those entries which are about to move, or whose thread may decide."""
     assert connection.account_pk is not None
-    places = {(filed.stream, filed.ext_id) for state in states for filed in moving(state)}
+    places = {
+        (filed.stream, filed.ext_id)
+        for state in states
+        for filed in (state.filed.values() if _may_follow_a_thread(state) else moving(state))
+    }
     left = (
         receipts.left_on(c, connection.account_pk, {ext_id for _, ext_id in places}, DEALS) if places else {}
     )
@@ -150,6 +154,11 @@ def with_deals(c: Transaction, connection: Connection, states: Sequence[PersonSt
         else state
         for state in states
     ]
+
+
+def _may_follow_a_thread(state: PersonState) -> bool:
+    """Tell whether something is to be entered while somebody has several deals."""
+    return len(state.deals) > 1 and any(one.entity_id not in state.entry_of for one in state.interactions)
 
 
 def _handles(nodes: Sequence[StoredNode]) -> frozenset[str]:
