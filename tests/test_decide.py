@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,40 @@ def test_numbers_written_without_a_country_are_read_anew_by_another_region(here:
         here.start()
         here.resolve()
         assert [(row.value, row.strength) for row in here.rows(node_handle)] == [expected]
+
+
+def test_contacts_numbers_that_nobody_could_read_count_once_the_region_is_known(world: World) -> None:
+    world.identity = {}
+    world.start()
+    world.contact(name="Ana Lima", phone="(11) 97391-4862")
+    world.message("m1", WA)
+    take(world)
+    for identity, expected in (
+        ({"default_region": "BR"}, {f"contacts:1 whatsapp_id:{WA}"}),
+        ({}, {"contacts:1", f"whatsapp_id:{WA}"}),
+        ({"default_region": "BR", "own_addresses": ["11 97391-4862"]}, {"contacts:1", f"whatsapp_id:{WA}"}),
+    ):
+        world.identity = identity
+        world.start()
+        world.resolve()
+        assert blocks(world) == expected
+
+
+def test_the_region_of_one_connection_reads_its_numbers_anew_as_well(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.identity = {"own_addresses": []}
+    here.start()
+    here.contact(name="Ana Lima", phone="(11) 97391-4862")
+    here.message("m1", WA)
+    take(here)
+    here.resolve()
+    config = here.config()
+    brazilian = {**config.connections, "crm": replace(config.connections["crm"], region="BR")}
+    monkeypatch.setattr(here, "config", lambda: replace(config, connections=brazilian))
+    here.start()
+    here.resolve()
+    assert blocks(here) == {f"contacts:1 whatsapp_id:{WA}"}
 
 
 def test_a_form_is_a_claim_of_its_own_and_the_same_form_again_is_the_same_claim(here: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from itertools import permutations
 
@@ -9,6 +10,7 @@ import pytest
 
 from bridge.journey.handles import Handle, Own, normalise
 from bridge.journey.identity import Decision, Node, Partition, Rules, grade, partition, why, why_not
+from bridge.journey.identity.decisions import standing
 from bridge.journey.keys import person_id
 
 HUBSPOT, PIPEDRIVE = "hubspot:1", "pipedrive:2"
@@ -589,3 +591,26 @@ def test_a_person_is_certain_by_platforms_strong_by_names_and_probable_else() ->
     ):
         nodes = [contact("ana", email=mail, named="Ana Lima"), other]
         assert grade(nodes, partition(nodes).applied) == expected
+
+
+def test_thousands_of_decisions_are_weighed_against_each_other_in_a_moment() -> None:
+    links = [
+        Decision(id=f"l{at}", kind="link", records=frozenset({f"a{at}", f"b{at}"}), at=2 * at)
+        for at in range(3000)
+    ]
+    splits = [
+        Decision(
+            id=f"s{at}",
+            kind="split",
+            records=frozenset({f"a{at}"}),
+            others=frozenset({f"b{at + 1}"}),
+            at=2 * at + 1,
+        )
+        for at in range(3000)
+    ]
+    began = time.process_time()
+    held = standing(
+        [*links, *splits, Decision(id="all", kind="link", records=frozenset({"a7", "b8"}), at=-1)]
+    )
+    assert time.process_time() - began < 2
+    assert (len(held.links), len(held.splits), held.overruled) == (3000, 3000, ("all",))

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
+from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import Connection as Transaction
 from sqlalchemy import func, select
 
 from bridge.journey.handles import Handle, Own, normalise
 from bridge.journey.identity import LINKING, Rules
 from bridge.store import looks
+from bridge.store.among import among
 from bridge.store.database import upsert
 from bridge.store.decisions import all_decisions, decisions_on
-from bridge.store.people import StoredNode, load_nodes
-from bridge.store.tables import meta, node, node_handle
+from bridge.store.people import CHUNK, StoredNode, load_nodes
+from bridge.store.tables import entity, meta, node, node_handle
+from bridge.store.texts import key_text
 from bridge.store.writer import Priority
 from bridge.sync.identify import IdentityChange, Incoming, divide, merge, note, tied
 from bridge.sync.runtime import JOURNEY, Runtime, log
@@ -31,6 +35,14 @@ _STREAM = {"yield_per": 10_000}
 
 Region = Callable[[int | None], str]
 """Tells by which region a contact's numbers are read; None is a sender of a channel."""
+
+
+class _Anew(NamedTuple):
+    """A number as it was written and what it reads as now; `before` is its handle's key so far, None if it had none."""
+
+    before: str | None
+    written: str
+    handles: tuple[Handle, ...]
 
 
 class _Groups:
@@ -84,14 +96,14 @@ _NUMBERS = ("claims_link", "contacts_per_handle", "records_per_handle", "emails"
 
 def reidentify(runtime: Runtime) -> int:
     """Identify everybody anew where the rules changed since it was last done; return how many moved."""
-    digest = rules_digest(runtime.rules, runtime.config.identity.default_region or "")
+    digest = rules_digest(runtime.rules, _regions(runtime))
     with runtime.database.read() as c:
         if is_carried_out(c, runtime):
             return 0
     moved = 0
     with runtime.identity_lock:
         with runtime.database.read() as c:
-            for change in changes(c, runtime.rules, runtime.region_of):
+            for change in changes(c, runtime.rules, runtime.region_of, runtime.own):
                 runtime.writer.run(_enter, runtime, change, priority=Priority.RESOLVE)
                 moved += len(change.nodes)
         row = {"key": _META, "value": digest}
@@ -105,8 +117,16 @@ def reidentify(runtime: Runtime) -> int:
 
 def is_carried_out(c: Transaction, runtime: Runtime) -> bool:
     """Tell whether everybody was identified by the rules as they are."""
-    digest = rules_digest(runtime.rules, runtime.config.identity.default_region or "")
+    digest = rules_digest(runtime.rules, _regions(runtime))
     return c.execute(select(meta.c.value).where(meta.c.key == _META)).scalar() == digest
+
+
+def _regions(runtime: Runtime) -> str:
+    """Return the region by which numbers are read, and those of connections that have another."""
+    usual = runtime.config.identity.default_region or ""
+    config = runtime.config.connections
+    others = sorted(f"{name}={one.region}" for name, one in config.items() if (one.region or usual) != usual)
+    return " ".join([usual, *others])
 
 
 def _enter(c: Transaction, runtime: Runtime, change: IdentityChange) -> None:
@@ -114,13 +134,15 @@ def _enter(c: Transaction, runtime: Runtime, change: IdentityChange) -> None:
     looks.touch(c, JOURNEY, change.touched, runtime.sequence())
 
 
-def changes(c: Transaction, rules: Rules, region_of: Region) -> Iterator[IdentityChange]:
+def changes(c: Transaction, rules: Rules, region_of: Region, own: Own = Own()) -> Iterator[IdentityChange]:
     """
     Yield what identifying everybody by these rules would change, some persons at a time; reads only.
 
     Memory holds one batch of people and a number for each record that shares anything with another.
     """
-    respelled = _respelled(c, region_of)
+    respelled = _respelled(c, region_of, own)
+    for key, unread in _unread(c, region_of, own):
+        respelled.setdefault(key, []).append(unread)
     groups = _Groups()
     shared = _join_by_handles(c, rules, groups, respelled)
     several = select(node.c.person_id).group_by(node.c.person_id).having(func.count() > 1)
@@ -151,7 +173,7 @@ def changes(c: Transaction, rules: Rules, region_of: Region) -> Iterator[Identit
 
 
 def _join_by_handles(
-    c: Transaction, rules: Rules, groups: _Groups, respelled: Mapping[str, Mapping[str, tuple[Handle, ...]]]
+    c: Transaction, rules: Rules, groups: _Groups, respelled: Mapping[str, Sequence[_Anew]]
 ) -> set[str]:
     """Join those who share a handle that counts; return the handles that too many carry."""
     shared: set[str] = set()
@@ -175,7 +197,7 @@ def _join_by_handles(
     )
     fresh: dict[str, list[str]] = {}
     for key, found in respelled.items():
-        for handle in (one for handles in found.values() for one in handles):
+        for handle in (one for anew in found for one in anew.handles):
             fresh.setdefault(handle.key, []).append(key)
     for handle_key, rows in groupby(c.execute(query, execution_options=_STREAM), key=itemgetter(0)):
         carriers = list(rows)
@@ -193,9 +215,9 @@ def _join_by_handles(
     return shared
 
 
-def _respelled(c: Transaction, region_of: Region) -> dict[str, dict[str, tuple[Handle, ...]]]:
+def _respelled(c: Transaction, region_of: Region, own: Own) -> dict[str, list[_Anew]]:
     """
-    Return, by node and handle key, how numbers written without a country read by the regions as they are now.
+    Return, by node, how numbers written without a country read by the regions as they are now.
 
     One that cannot be read tells nothing, and is kept for another region.
     """
@@ -211,28 +233,54 @@ def _respelled(c: Transaction, region_of: Region) -> dict[str, dict[str, tuple[H
         .join(node, node.c.key == node_handle.c.node_key)
         .where(node_handle.c.kind == "phone", node_handle.c.seen.is_not(None))
     )
-    found: dict[str, dict[str, tuple[Handle, ...]]] = {}
+    found: dict[str, list[_Anew]] = {}
     for node_key, key, seen, value, strength, contact_of in c.execute(query, execution_options=_STREAM):
         if seen.lstrip().startswith("+"):
             continue
-        handles = normalise("phone", seen, region=region_of(contact_of), own=Own())
+        handles = normalise("phone", seen, region=region_of(contact_of), own=own)
         handles = handles or (Handle("phone", value, "", "none"),)
         if (key, strength) not in {(handle.key, handle.strength) for handle in handles}:
-            found.setdefault(node_key, {})[key] = handles
+            found.setdefault(node_key, []).append(_Anew(key, seen, handles))
     return found
 
 
-def _reread(stored: StoredNode, found: Mapping[str, tuple[Handle, ...]]) -> Incoming:
+def _unread(c: Transaction, region_of: Region, own: Own) -> Iterator[tuple[str, _Anew]]:
+    """Yield contacts' numbers that told nothing when they were collected, and can be read by the regions now."""
+    query = (
+        select(node.c.key, entity.c.account_pk, entity.c.body)
+        .join(node, (node.c.contact_of == entity.c.account_pk) & (node.c.contact_id == entity.c.ext_id))
+        .where(entity.c.type == "contact", entity.c.deleted.is_(False))
+    )
+    for rows in c.execute(query, execution_options=_STREAM).partitions(CHUNK):
+        written = {row.key: _national(orjson.loads(row.body)) for row in rows}
+        known = select(node_handle.c.node_key, node_handle.c.handle_key, node_handle.c.seen).where(
+            among(node_handle.c.node_key, [key for key, some in written.items() if some])
+        )
+        carried = {(key, text) for key, *texts in c.execute(known) for text in texts}
+        for key, account_pk, _ in rows:
+            for text in written[key]:
+                if (key, key_text(text)) in carried:
+                    continue
+                found = normalise("phone", text, region=region_of(account_pk), own=own)
+                fresh = tuple(
+                    one for one in found if (key, one.key) not in carried and one.strength != "none"
+                )
+                if fresh:
+                    yield key, _Anew(None, key_text(text), fresh)
+
+
+def _national(contact: Mapping[str, Any]) -> list[str]:
+    return [text for text in contact.get("phones", ()) if not text.lstrip().startswith("+")]
+
+
+def _reread(stored: StoredNode, found: Sequence[_Anew]) -> Incoming:
     """Return a node with some of its numbers as they read now."""
-    handles: list[Handle] = []
-    seen = dict(stored.seen)
-    for key, (handle, made) in stored.handles.items():
-        if key in found:
-            written = seen.pop(key)
-            handles += found[key]
-            seen |= {one.key: written for one in found[key]}
-        elif not made:
-            handles.append(handle)
+    gone = {one.before for one in found}
+    handles = [handle for key, (handle, made) in stored.handles.items() if key not in gone and not made]
+    seen = {key: text for key, text in stored.seen.items() if key not in gone}
+    for one in found:
+        handles += one.handles
+        seen |= {handle.key: one.written for handle in one.handles}
     return replace(
         tied(stored, ()), handles=tuple(dict.fromkeys(handles)), seen=seen, claimed=stored.claimed, anew=True
     )

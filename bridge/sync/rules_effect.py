@@ -32,7 +32,7 @@ def rules_effect(runtime: Runtime) -> dict[str, Any]:
     counts = {"become_one": 0, "become_several": 0, "become_undecided": 0}
     shown: dict[str, list[dict[str, Any]]] = {kind: [] for kind in counts}
     with runtime.database.read() as c:
-        for change in changes(c, runtime.rules, runtime.region_of):
+        for change in changes(c, runtime.rules, runtime.region_of, runtime.own):
             undecided = _newly_undecided(c, change)
             found: Mapping[str, Sequence[Any]] = {
                 "become_one": [event for event in change.events if event["kind"] == "merged"],

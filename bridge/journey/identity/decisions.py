@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ class Standing:
 def standing(decisions: Iterable[Decision]) -> Standing:
     """Walk from the newest decision to the oldest and keep what contradicts nothing kept before."""
     leader: dict[str, str] = {}
+    sides: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
     links: list[Decision] = []
     splits: list[Decision] = []
     overruled: list[str] = []
@@ -30,22 +32,26 @@ def standing(decisions: Iterable[Decision]) -> Standing:
             key = above
         return key
 
-    def apart(split: Decision, together: set[str]) -> bool:
-        return any(find(key) in together for key in split.records) and any(
-            find(key) in together for key in split.others
-        )
-
     for decision in sorted(decisions, key=lambda one: (one.at, one.id), reverse=True):
         if decision.kind == "link":
-            groups = {find(key) for key in decision.records}
-            if any(apart(split, groups) for split in splits):
-                overruled.append(decision.id)
-                continue
-            first, *rest = sorted(groups)
-            leader.update(dict.fromkeys(rest, first))
-            links.append(decision)
+            largest, *others = sorted(
+                {find(key) for key in decision.records}, key=lambda one: -len(sides[one])
+            )
+            added: set[tuple[str, bool]] = set()
+            for side in (side for group in others for side in sides[group]):
+                if (side[0], not side[1]) in sides[largest] or (side[0], not side[1]) in added:
+                    overruled.append(decision.id)
+                    break
+                added.add(side)
+            else:
+                leader.update(dict.fromkeys(others, largest))
+                sides[largest] |= added
+                links.append(decision)
         elif {find(key) for key in decision.records} & {find(key) for key in decision.others}:
             overruled.append(decision.id)
         else:
+            for here, keys in ((True, decision.records), (False, decision.others)):
+                for key in keys:
+                    sides[find(key)].add((decision.id, here))
             splits.append(decision)
     return Standing(links=tuple(links), splits=tuple(splits), overruled=tuple(sorted(overruled)))
