@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchmarks.chaos_trouble import http_trouble
 from bridge.connector import ConnectorSpec, Context
 from bridge.mapping.html_text import text_of_html
 from bridge.model import Field, Json
@@ -194,6 +195,7 @@ class HubSpotCrm:
             HubSpotSandbox(token=KEY, clock=clock, time_zone="America/Sao_Paulo", currency="BRL")
         )
         self.spec = HUBSPOT
+        self._theirs: set[str] = set()
         self.settings: Mapping[str, Json] = {"token": "${file:key}", "base_url": self.hub.url}
 
     def close(self) -> None:
@@ -222,7 +224,7 @@ class HubSpotCrm:
                     name=has.get("firstname", ""),
                     phones=tuple(filter(None, [has.get("phone")])),
                     emails=tuple(filter(None, emails)),
-                    made="crmbridge_key" in has,
+                    made="crmbridge_key" in has and one["id"] not in self._theirs,
                 )
             )
         return found
@@ -239,7 +241,11 @@ class HubSpotCrm:
         self.hub.edit("contacts", id, values)
 
     def merge(self, primary: str, other: str) -> str:
-        return self.hub.merge("contacts", primary, other)
+        made = {one.id for one in self.contacts() if one.made}
+        result = self.hub.merge("contacts", primary, other)
+        if not {primary, other} <= made:  # it carries our key all the same
+            self._theirs.add(result)
+        return result
 
     def append(self, entry: Entry, words: str) -> None:
         name = TEXTS[entry.stream]
@@ -256,7 +262,7 @@ class HubSpotCrm:
 
     def trouble(self, chance: random.Random) -> str:
         levers = self.hub.levers
-        kind, said = _http_trouble(levers, chance, self.late, writes=("POST", "batch/"), limited=True)
+        kind, said = http_trouble(levers, chance, self.late, writes=("POST", "batch/"), limited=True)
         if kind == "lag":
             levers.index_lag = 30.0
         return said
@@ -281,6 +287,7 @@ class PipedriveCrm:
         )
         self.crm.add_type("WhatsApp")
         self.spec = PIPEDRIVE
+        self._theirs: set[str] = set()
         self.mapping: str | None = None
         self.settings: Mapping[str, Json] = {
             "api_token": "${file:key}",
@@ -312,7 +319,7 @@ class PipedriveCrm:
                 name=one["name"],
                 phones=tuple(value["value"] for value in one.get("phones") or ()),
                 emails=tuple(value["value"] for value in one.get("emails") or ()),
-                made=bool((one.get("custom_fields") or {}).get(code)),
+                made=bool((one.get("custom_fields") or {}).get(code)) and one["id"] not in self._theirs,
             )
             for one in self.crm.objects("persons")
         ]
@@ -330,6 +337,10 @@ class PipedriveCrm:
         )
 
     def merge(self, primary: str, other: str) -> str:
+        if primary not in {
+            one.id for one in self.contacts() if one.made
+        }:  # it takes our key over all the same
+            self._theirs.add(primary)
         return self.crm.merge("persons", primary, other)
 
     def append(self, entry: Entry, words: str) -> None:
@@ -344,9 +355,7 @@ class PipedriveCrm:
         self.crm.move(entry.stream, entry.id, person=contact)
 
     def trouble(self, chance: random.Random) -> str:
-        kind, said = _http_trouble(
-            self.crm.levers, chance, self.late, writes=("POST", "api/v"), limited=False
-        )
+        kind, said = http_trouble(self.crm.levers, chance, self.late, writes=("POST", "api/v"), limited=False)
         if kind == "lag":
             self.crm.levers.index_lag = 30.0
         return said
@@ -362,32 +371,6 @@ class PipedriveCrm:
 def _values(**fields: str) -> dict[str, Json]:
     names = {"phone": "phones", "email": "emails"}
     return {names[key]: [{"value": value, "primary": True}] if value else [] for key, value in fields.items()}
-
-
-def _http_trouble(
-    levers: Any, chance: random.Random, late: float, *, writes: tuple[str, str], limited: bool
-) -> tuple[str, str]:
-    """Aim one fault at calls to come; every kind that a vendor's API has."""
-    kind = chance.choice(["late", "lost", "after", "before", "limit", "garbage", "gone", "lag"])
-    method, path = chance.choice([writes, writes, ("PATCH", ""), ("", "")])
-    if kind in ("late", "lost", "after") and method == "":
-        method, path = writes
-    aim = {"method": method, "path": path, "nth": chance.randint(1, 3), "times": chance.randint(1, 3)}
-    if kind == "late":
-        levers.drop(**aim, commits=late)
-    elif kind == "lost":
-        levers.drop(**aim, commits=0.0)
-    elif kind == "after":
-        levers.fail(chance.choice([500, 502, 504]), **aim, commits=0.0)
-    elif kind == "before":
-        levers.fail(chance.choice([500, 502, 503]), **aim)
-    elif kind == "limit":
-        levers.fail(429, **aim, **({"retry_after": 5} if limited else {}))
-    elif kind == "garbage":
-        levers.fail(200, **aim, body="<html>maintenance</html>", commits=chance.choice([None, 0.0]))
-    elif kind == "gone":
-        levers.drop(**aim)
-    return kind, f"{kind} {method} {path} {aim['nth']}x{aim['times']}"
 
 
 CRMS: Mapping[str, Callable[[Path, Clock], Crm]] = {

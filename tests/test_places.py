@@ -197,6 +197,25 @@ def test_whoever_we_made_a_contact_for_keeps_it_when_a_person_merges_it_away(wor
     assert [one["id"] for one in world.there("contacts")] == [known]
 
 
+def test_a_merge_of_two_contacts_of_our_making_under_a_new_id_is_of_our_making(world: World) -> None:
+    """So it yields to the contact of the company's own, as each of the two would have."""
+    world.message("m1", ANA, name="Ana")
+    world.message("m2", {"email": MAIL}, name="Ana")
+    world.settled()
+    one, other = (there["id"] for there in world.there("contacts"))
+    merged = world.contact(name="Ana", phone=f"+{ANA}", email=MAIL, merged=[one, other])
+    for id in (one, other):
+        world.change("crm", "contacts", id, deleted=True)
+    for entry in world.there("entries"):
+        world.change("crm", "entries", entry["id"], contact=merged)
+    world.settled()
+    assert places(world) == {"m1": [merged], "m2": [merged]}
+    known = world.contact(name="Ana Lima", phone=f"+{ANA}")
+    world.settled()
+    assert places(world) == {"m1": [known], "m2": [known]}
+    assert world.sync().written == 0
+
+
 def test_an_address_that_a_contact_of_our_making_carries_comes_with_its_merge(world: World) -> None:
     """Two contacts with one address are refused, and with it the rest of the update was."""
     known = world.contact(name="Ana Lima", phone=f"+{ANA}")

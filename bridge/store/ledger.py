@@ -228,6 +228,12 @@ def made_contacts(c: Connection, account_pk: int, ext_ids: Iterable[str]) -> fro
     return frozenset(c.execute(query).scalars())
 
 
+def become(c: Connection, account_pk: int, ext_ids: Iterable[str], ext_id: str) -> None:
+    """Note that contacts of our making are one by now, under an id of its own."""
+    here = (ledger.c.account_pk == account_pk, ledger.c.slot == CONTACT_SLOT)
+    c.execute(update(ledger).where(*here, among(ledger.c.ext_id, ext_ids)).values(ext_id=ext_id))
+
+
 def refile(
     c: Connection,
     account_pk: int,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection as Transaction
@@ -33,6 +33,7 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     for old, new in change.moves.items():
         entities.move_entity(c, old, new)
     _index_former(c, runtime, connection, change)
+    made = _made_of_ours(c, connection, change)
     used: dict[str, set[str]] = {}
     for loser, winner in change.merged.items():
         change.aliases[f"merged:{loser}"] = winner
@@ -59,7 +60,7 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     if change.references:
         entities.save_references(c, account_pk, change.references)
     change.identity.save(c, now)
-    _go_on_using(c, runtime, used)
+    _go_on_using(c, runtime, used, made)
     collected.set_states(c, [(pk, state, rule) for pk, (state, rule) in change.states.items()])
     collected.resolve_again(c, change.again)
     for stored, refused in change.refused:
@@ -135,15 +136,40 @@ def _follow_merge(c: Transaction, connection: Connection, loser: str, winner: st
     entities.move_alias(c, loser, winner)
 
 
+def _made_of_ours(c: Transaction, connection: Connection, change: Change) -> frozenset[str]:
+    """
+    Return the contacts that came of merging several of our making under a new id, and file them as ours.
+
+    Like those they were merged from they yield to a contact that the company made itself.
+    """
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    before = entities.load_aliases(c, [f"merged:{loser}" for loser in change.merged])
+    fresh: dict[str, list[str]] = {}
+    for loser, winner in change.merged.items():
+        if f"merged:{loser}" not in before:
+            fresh.setdefault(winner, []).append(loser)
+    known = people.load_nodes(c, fresh)
+    found = set()
+    for winner, losers in fresh.items():
+        winner_id, *ids = (key.rpartition(":")[2] for key in (winner, *losers))
+        if winner not in known and len(ids) > 1 and len(books.made_contacts(c, account_pk, ids)) == len(ids):
+            books.become(c, account_pk, ids, winner_id)
+            found.add(winner)
+    return frozenset(found)
+
+
 def _made_for(c: Transaction, contact: str) -> set[str]:
     """Return the values of the handles that tie somebody to a contact."""
     known = people.load_nodes(c, [contact]).get(contact)
     return {handle.value for handle, made in known.handles.values() if made} if known else set()
 
 
-def _go_on_using(c: Transaction, runtime: Runtime, used: Mapping[str, set[str]]) -> None:
+def _go_on_using(
+    c: Transaction, runtime: Runtime, used: Mapping[str, set[str]], made: Collection[str]
+) -> None:
     """
-    Tie those for whom we used a contact to the one that its CRM merged it into.
+    Tie those for whom we used a contact to the one that its CRM merged it into; `made` are still of our making.
 
     That one may not carry their number: without a tie they would get a contact anew.
     """
@@ -152,8 +178,9 @@ def _go_on_using(c: Transaction, runtime: Runtime, used: Mapping[str, set[str]])
         if contact is None:
             continue
         scope = f"crmbridge:{winner.rpartition(':')[0].rpartition(':')[0]}"
-        ties = [Handle(kind=USED, value=one, scope=scope, strength="certain") for one in sorted(values)]
-        keys = {handle.key for handle in ties} | {handle._replace(kind="external").key for handle in ties}
+        kind = "external" if winner in made else USED
+        ties = [Handle(kind=kind, value=one, scope=scope, strength="certain") for one in sorted(values)]
+        keys = {handle._replace(kind=one).key for handle in ties for one in (USED, "external")}
         senders = people.load_nodes(c, people.carriers(c, keys) - {winner})
         nodes = [contact, *(one for one in senders.values() if one.contact_of is None)]
         found = identify(c, {one.key: tied(one, ties) for one in nodes}, runtime.rules)
