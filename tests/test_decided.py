@@ -254,3 +254,30 @@ def test_a_process_that_dies_while_a_move_is_obeyed_obeys_it_once(small: World, 
     small.settled()
     assert places(small) == {"m1": [bia], "m2": [bia]}
     assert decided(small) == [("link", "in the CRM"), ("split", "in the CRM")]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["taken back", "split"])
+def test_a_number_that_a_decision_brought_onto_a_contact_goes_when_the_decision_does(
+    small: World, again: bool
+) -> None:
+    ana = small.contact(name="Ana", phone=f"+{ANA}")
+    bia = small.contact(name="Bia", email="bia@lima.example")
+    small.message("m1", ANA)
+    link = say(small, "link", SENDER, bia)
+    small.settled()
+    assert (places(small), phone_of(small, bia)) == ({"m1": [bia]}, f"+{ANA}")
+    if again:
+        say(small, "split", SENDER, bia)
+    else:
+        revoke(small.runtime, link.id, by="rui")
+        small.resolve()
+    small.settled()
+    assert (places(small), phone_of(small, bia)) == ({"m1": [ana]}, "")
+    assert phone_of(small, ana) == f"+{ANA}"
+    waits = {one["id"]: one.get("waiting_since") for one in small.there("contacts")}
+    assert waits == {ana: "2026-11-20T11:00:00Z", bia: ""}
+    assert small.sync().written == 0
+
+
+def phone_of(world: World, contact: str) -> str:
+    return next(str(one.get("phone") or "") for one in world.there("contacts") if one["id"] == contact)

@@ -35,10 +35,11 @@ from bridge.store.tables import field_ledger, intent, ledger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldState:
-    """What we last wrote into one field and what the CRM made of it."""
+    """What we last wrote into one field, what the CRM made of it, and what stood there before."""
 
     sent: Json
     as_read: Json
+    before: Json = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,7 +372,9 @@ def field_states(
         )
         for row in c.execute(query):
             found.setdefault(row.ext_id, {})[row.field] = FieldState(
-                sent=orjson.loads(row.sent), as_read=orjson.loads(row.as_read) if row.as_read else None
+                sent=orjson.loads(row.sent),
+                as_read=orjson.loads(row.as_read) if row.as_read else None,
+                before=orjson.loads(row.before),
             )
     return found
 

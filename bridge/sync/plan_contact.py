@@ -27,7 +27,7 @@ def fields_to_read(state: PersonState, destination: Destination) -> tuple[str, .
     """Return the contact fields whose present values the plan must know; empty when nothing changed."""
     if len(state.contacts) != 1:
         return ()
-    return tuple(sorted(_differing(state, destination)))
+    return tuple(sorted({*_differing(state, destination), *_foreign(state, destination)}))
 
 
 def target_of(
@@ -87,7 +87,8 @@ def _may_create(state: PersonState, push: Push) -> str:
 def field_changes(state: PersonState, destination: Destination) -> list[Action]:
     """Return the update of a contact's fields, as their ownership allows, and what is left alone and why."""
     wanted = _differing(state, destination)
-    if not wanted or len(state.contacts) != 1:
+    foreign = _foreign(state, destination)
+    if not (wanted or foreign) or len(state.contacts) != 1:
         return []
     if state.present is None:
         return [no_write("hold", state, (), "its present values could not be read")]
@@ -98,12 +99,16 @@ def field_changes(state: PersonState, destination: Destination) -> list[Action]:
         now = state.present.get(name)
         if _as_shown(owned.value, now, destination) == now or (now in EMPTY and owned.value in EMPTY):
             continue
-        fills = now in EMPTY or _is_placeholder(state, name, now, owned.value)
+        fills = now in EMPTY or name in foreign or _is_placeholder(state, name, now, owned.value)
         if owned.owns in ("if_empty", "newest") and not fills:
             if not _same(now, owned.value):
                 actions.append(_conflict(state, destination, name, now, owned))
             continue
         changes.append(Change(field=name, before=now, after=owned.value))
+    for name in sorted(foreign - wanted.keys()):
+        before, now = state.written[name], state.present.get(name)
+        if now not in EMPTY and now in (before.sent, before.as_read):
+            changes.append(Change(field=name, before=now, after=before.before))
     if changes:
         values = {change.field: change.after for change in changes}
         digest = hashlib.blake2b(repr(sorted(values.items())).encode(), digest_size=8).hexdigest()
@@ -192,6 +197,14 @@ def _differing(state: PersonState, destination: Destination) -> dict[str, OwnedV
         if before is None or not _is_written(owned.value, before, destination):
             found[name] = owned
     return found
+
+
+def _foreign(state: PersonState, destination: Destination) -> set[str]:
+    """Return the fields that hold somebody else's address or number since we wrote it there, and are ours to mend."""
+    if not destination.push.fields or state.unconfirmed is not None or not state.contacts:
+        return set()
+    stream, contact_id = destination.contact_stream, state.contacts[0]
+    return {name for name in state.foreign if field_key(stream, contact_id, name) not in state.held}
 
 
 def _owned(state: PersonState, destination: Destination) -> dict[str, OwnedValue]:

@@ -126,7 +126,7 @@ class PersonState:
     the CRM shows of those that were asked for, `seen` those that the CRM showed elsewhere, to be asked for.
 
     Fields: `view` is what the mapping reads, `written` what we wrote last, `present` the CRM's values now,
-    None while unread.
+    None while unread, `foreign` those that we filled with an address or number which is somebody else's by now.
     """
 
     person_id: str
@@ -160,6 +160,7 @@ class PersonState:
     view: Mapping[str, Any] = field(default_factory=dict)
     written: Mapping[str, FieldState] = field(default_factory=dict)
     present: Mapping[str, Json] | None = None
+    foreign: frozenset[str] = frozenset()
     deals: tuple[Deal, ...] = ()
     deals_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
 

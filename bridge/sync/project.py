@@ -26,7 +26,11 @@ TEXT_LENGTH = 120
 
 
 def project(runtime: Runtime, *, limit: int) -> int:
-    """Summarise the people that were touched and queue them for every CRM; returns how many."""
+    """
+    Summarise the people that were touched and queue them for every CRM; returns how many.
+
+    Of whom nothing is left to tell has no summary; what we wrote into fields of theirs may have to go as well.
+    """
     with runtime.database.read() as c:
         wishes = looks.next_touched(c, JOURNEY, limit)
         if not wishes:
@@ -49,11 +53,11 @@ def project(runtime: Runtime, *, limit: int) -> int:
         if silent:
             c.execute(delete(journey).where(among(journey.c.person_id, silent)))
         for target in crms:
-            looks.touch(c, target, mine, runtime.sequence())
+            looks.touch(c, target, {*mine, *silent}, runtime.sequence())
         looks.untouch(c, JOURNEY, wishes)
 
     runtime.writer.run(work, priority=Priority.RESOLVE)
-    if mine:
+    if mine or silent:
         runtime.wake("deliver")
     return len(wishes)
 

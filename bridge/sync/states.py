@@ -21,6 +21,7 @@ from bridge.store.tables import journey
 from bridge.sync.adopted import any_standing, standing
 from bridge.sync.apart import with_apart
 from bridge.sync.corrections import with_sightings
+from bridge.sync.foreign import with_foreign
 from bridge.sync.names import contact_markers, ids_of, markers_of
 from bridge.sync.plan_places import moving
 from bridge.sync.plan_values import Deal, PersonState, Standing
@@ -127,6 +128,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 deals=deals.get(ids[0], ()) if len(ids) == 1 and own else (),
             )
         )
+    states = with_foreign(c, states, nodes)
     return with_sightings(c, connection, with_apart(c, connection, states))
 
 
