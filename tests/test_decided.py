@@ -67,6 +67,29 @@ def kept_apart(world: World) -> str:
     return ana
 
 
+def test_an_address_that_another_contact_carries_is_left_to_it(small: World) -> None:
+    """Two contacts with one address are refused, and with it the rest of the update was."""
+    there = small.contact(name="Ana", email="ana@lima.example")
+    other = small.contact(name="Bia", phone=f"+{ANA}")
+    small.message("m1", {"email": "ana@lima.example"}, name="Bia")
+
+    def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        for write in writes:
+            if write.id == other and "email" in write.fields:
+                yield Receipt(key=write.key, error=Rejected("exists already", existing_id=there))
+            else:
+                yield from Memory.push(memory, [write])
+
+    small.settled()
+    small.acts["crm"]["push"] = push
+    say(small, "split", "email:ana@lima.example", there)
+    say(small, "link", "email:ana@lima.example", other)
+    small.settled()
+    assert places(small) == {"m1": [other]}
+    (now,) = [one for one in small.there("contacts") if one["id"] == other]
+    assert now["waiting_since"] and not now.get("email")
+
+
 def test_whoever_is_split_from_a_contact_gets_one_of_their_own_and_takes_their_entries_there(
     world: World,
 ) -> None:

@@ -282,6 +282,19 @@ def contacts_of(c: Connection, account_pk: int, person_ids: Iterable[str]) -> di
     return found
 
 
+def on_contacts(c: Connection, account_pk: int, handle_keys: Collection[str]) -> set[str]:
+    """Return those of these handles that a contact of an account carries."""
+    if not handle_keys:
+        return set()
+    query = (
+        select(node_handle.c.handle_key)
+        .distinct()
+        .join(node, node.c.key == node_handle.c.node_key)
+        .where(among(node_handle.c.handle_key, handle_keys), node.c.contact_of == account_pk)
+    )
+    return set(c.execute(query).scalars())
+
+
 def has_contacts(c: Connection, account_pk: int) -> bool:
     """Tell whether a CRM holds any contact."""
     return c.execute(select(node.c.key).where(node.c.contact_of == account_pk).limit(1)).first() is not None

@@ -192,7 +192,7 @@ def _differing(state: PersonState, destination: Destination) -> dict[str, OwnedV
         before = state.written.get(name)
         if before is None and owned.value in EMPTY:
             continue
-        if str(owned.value).casefold() in state.come_along:
+        if str(owned.value).casefold() in state.taken:
             continue  # many a CRM refuses an address on two contacts, and the rest of the update with it
         if before is None or not _is_written(owned.value, before, destination):
             found[name] = owned

@@ -108,8 +108,8 @@ class PersonState:
 
     People: `nodes` are the keys of their records and senders, `senders` those of the latter, `handles` their
     addresses, numbers and ids in channels, `contacts` the ids of their contacts there, `candidates` those they
-    might be when nothing decides, `yielding` contacts of our making beside their own one, `come_along` the e-mail
-    addresses that those bring as they are merged into it, `pending` the key of a contact being created,
+    might be when nothing decides, `yielding` contacts of our making beside their own one, `taken` those of
+    their e-mail addresses that another contact carries, `pending` the key of a contact being created,
     `taken_back` that of one that an undo archived, `deals` those of their only contact.
     `possible` are those contacts, id and name, the likeliest first; `unconfirmed` the names of the others where
     entries stand on one of them until somebody decides, None where that is not so.
@@ -153,7 +153,7 @@ class PersonState:
     standing: Mapping[str, Standing] = field(default_factory=dict)
     doubles: tuple[str, ...] = ()
     yielding: frozenset[str] = frozenset()
-    come_along: frozenset[str] = frozenset()
+    taken: frozenset[str] = frozenset()
     carried: Mapping[str, str] = field(default_factory=dict)
     parties: Mapping[str, frozenset[str]] = field(default_factory=dict)
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -64,6 +64,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
     }
     made = books.made_contacts(c, account_pk, {one for ids in all_contacts.values() for one in ids})
     contact_ids = {person_id: _own_contacts(ids, made) for person_id, ids in all_contacts.items()}
+    taken = _taken(c, account_pk, nodes, contact_ids)
     stream = connection.spec.contact_stream
     known = {one for ids in contact_ids.values() for one in ids}
     held = holds.held(c, account_pk, {*filed, *_field_keys(connection, known)})
@@ -92,7 +93,6 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
         here = {one.entity_id for one in own}
         left_over = {key for old, key in doubles.items() if former[old] in here and key in filed} - keys
         keys |= left_over
-        yielding = frozenset(all_contacts[person_id]) - set(ids) if len(ids) == 1 else frozenset()
         view = views.get(person_id, {})
         states.append(
             PersonState(
@@ -114,8 +114,8 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 taken_back=_first_of(taken_back, own, found, connection.account_key),
                 standing=left,
                 doubles=tuple(sorted(left_over)),
-                yielding=yielding,
-                come_along=_emails_on(found, account_pk, yielding),
+                yielding=frozenset(all_contacts[person_id]) - set(ids) if len(ids) == 1 else frozenset(),
+                taken=taken.get(person_id, frozenset()),
                 carried=_carried(found, own, account_pk) if len(ids) > 1 else {},
                 parties={one.entity_id: parties[one.entity_id] for one in own if one.entity_id in parties},
                 shared={
@@ -170,15 +170,29 @@ def _handles(nodes: Sequence[StoredNode]) -> frozenset[str]:
     return frozenset(value.casefold() for value in values)
 
 
-def _emails_on(nodes: Sequence[StoredNode], account_pk: int, contact_ids: Collection[str]) -> frozenset[str]:
-    """Return the e-mail addresses that these contacts carry, in lower case."""
-    return frozenset(
-        handle.value.casefold()
-        for node in nodes
-        if node.contact_of == account_pk and node.contact_id in contact_ids
-        for handle, _ in node.handles.values()
-        if handle.kind == "email"
-    )
+def _taken(
+    c: Transaction,
+    account_pk: int,
+    nodes: Mapping[str, Sequence[StoredNode]],
+    own: Mapping[str, Sequence[str]],
+) -> dict[str, frozenset[str]]:
+    """Return the e-mail addresses of people with one contact that another contact there carries, in lower case."""
+    wanted: dict[str, dict[str, str]] = {}
+    for person_id, found in nodes.items():
+        emails = {
+            key: pair[0].value
+            for node in found
+            for key, pair in node.handles.items()
+            if pair[0].kind == "email"
+        }
+        here = {key for node in found if node.contact_id in own[person_id] for key in node.handles}
+        if len(own[person_id]) == 1 and emails.keys() - here:
+            wanted[person_id] = {key: value for key, value in emails.items() if key not in here}
+    elsewhere = people.on_contacts(c, account_pk, {key for emails in wanted.values() for key in emails})
+    return {
+        person_id: frozenset(value.casefold() for key, value in emails.items() if key in elsewhere)
+        for person_id, emails in wanted.items()
+    }
 
 
 def _own_contacts(ids: Sequence[str], made: Collection[str]) -> tuple[str, ...]:
