@@ -188,7 +188,10 @@ def test_what_cannot_be_meant_is_refused_and_changes_nothing(office: Office) -> 
         (["link", "1", "Zé", "--yes"], "'Zé': nobody is known"),
         (["link", "1", "Carla Dias", "--yes"], "'Carla Dias' fits 2 records of several people"),
         (["split", "1", "1", "--yes"], "on both sides"),
-        (["split", "1", "--yes"], "these are all records of their person"),
+        (
+            ["split", "1", "--yes"],
+            "is one record, and alone. Name from whom to keep it apart: crmbridge split 1 OTHER",
+        ),
         (["split", "5", "--with", BIA_CHAT, "--yes"], "these are all records of their person"),
         (["link", "1", ANA_CHAT, "--json"], "add --dry-run to look, or --yes to do it"),
         (["decisions", "revoke", "d_1", "--yes"], "d_1 is no decision"),

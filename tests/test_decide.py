@@ -230,6 +230,18 @@ def test_what_was_typed_joins_a_sender_to_a_contact_unless_the_configuration_wan
     assert blocks(here) == {"claim contacts:1", f"whatsapp_id:{WA}"}
 
 
+def test_where_claims_only_suggest_a_form_goes_by_its_address_whenever_it_came(here: World) -> None:
+    here.identity = {"default_region": "BR", "bridge_on_claims": "suggest"}
+    here.start()
+    here.contact(name="Ana Lima", email="ana@x.com")
+    here.message("m1", WA)
+    take(here)
+    number_first = {"phone": f"+{WA}", "email": "ana@x.com"}
+    here.message("m2", number_first, channel="web_form", kind="form_submission", name="Ana Lima")
+    take(here)
+    assert blocks(here) == {"claim contacts:1", f"whatsapp_id:{WA}"}
+
+
 def test_a_mail_from_before_there_was_mail_founds_nobody(here: World) -> None:
     here.contact(name="Ana Lima", email="ana@x.com", created="2026-01-01T00:00:00Z")
     take(here)

@@ -461,6 +461,16 @@ def test_one_mailbox_written_in_eight_ways_is_one() -> None:
     assert together(*nodes) == {" ".join(sorted(node.key for node in nodes))}
 
 
+def test_a_blocked_number_blocks_its_extensions() -> None:
+    alone = Rules(blocked=frozenset({"phone:+551138761492"}))
+    nodes = [
+        contact(key, account, named="Ana Lima", phone="+55 11 3876-1492 ext. 12")
+        for key, account in (("a", HUBSPOT), ("b", PIPEDRIVE))
+    ]
+    assert len(persons(partition(nodes))) == 1
+    assert len(persons(partition(nodes, rules=alone))) == 2
+
+
 def test_a_blocked_handle_joins_nobody_and_unblocking_it_joins_again() -> None:
     nodes = [contact("ana", email="ana@padaria.com"), sender("mail", email="ana@padaria.com")]
     for blocked in ("email:ana@padaria.com", "@padaria.com"):

@@ -115,6 +115,10 @@ def split(
         same = {stored.key for stored in mine} & {stored.key for stored in theirs}
         if same:
             raise typer.BadParameter(f"{', '.join(sorted(same))} is on both sides; name different records")
+        if not theirs and len(mine) == 1:
+            raise typer.BadParameter(
+                f"{a!r} is one record, and alone. Name from whom to keep it apart: crmbridge split {a} OTHER"
+            )
         if not theirs:
             raise typer.BadParameter(
                 f"{a!r}: these are all records of their person. Name the one to split off by its key;"

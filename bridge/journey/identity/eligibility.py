@@ -49,7 +49,7 @@ def judge(
     reason: Reason | None = None
     if not rules.claims_link:
         key = handle.key
-        vouched = [node for node in carriers if key not in node.claimed or node.handles[0] == handle]
+        vouched = [node for node in carriers if key not in node.claimed or key == _known_by(node)]
         if len(vouched) < len(carriers):
             reason = "claimed"
             carriers = vouched
@@ -65,6 +65,11 @@ def judge(
     if clusters is None:
         return Eligible(links=_links([carriers]), reason=reason)
     return _told_apart(carriers, clusters)
+
+
+def _known_by(node: Node) -> str:
+    """Return the handle by which somebody goes whose handles are all claimed: their own, or the first by key."""
+    return node.key if any(handle.key == node.key for handle in node.handles) else min(node.claimed)
 
 
 def _is_shared(carriers: Sequence[Node], rules: Rules) -> bool:

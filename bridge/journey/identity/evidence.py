@@ -104,7 +104,8 @@ class Rules:
     """
     What the configuration says of evidence.
 
-    `blocked` are handle keys, and `@domain` for all addresses of a domain, that tell nothing.
+    `blocked` are handle keys, and `@domain` for all addresses of a domain, that tell nothing; a number stands for
+    all its extensions.
     `contacts_per_handle` is on how many contacts of one CRM a handle may stand before it links nobody,
     `records_per_handle` on how many records of any kind. The other numbers cap one person.
     """
@@ -124,6 +125,8 @@ class Rules:
         if not self.blocked:
             return True
         if handle.kind == "email" and "@" + handle.value.partition("@")[2] in self.blocked:
+            return False
+        if handle.kind == "phone" and handle.key.partition(";")[0] in self.blocked:
             return False
         return handle.key not in self.blocked
 
