@@ -322,7 +322,7 @@ def check_worlds(url: str, home: Path, *, examples: int) -> None:
             other = data.draw(st.sampled_from(RULES))
             assert result == rebuild(world, found, decisions, how)
             assert {row.state for row in world.rows(record)} <= {MAPPED}
-            world.runtime.rules = other
+            world.runtime.rules, world.runtime.identified = other, False
             reidentify(world.runtime)
             settle(world)
             changed = snapshot(world)

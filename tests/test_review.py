@@ -174,6 +174,7 @@ def test_new_rules_are_told_on_both_sides_of_a_change(world: World) -> None:
         ["crm contact 1"],
     ]
     assert person(world, "whatsapp_id:5511973914862") == id
+    world.runtime.identified = False
     assert reidentify(world.runtime) == 1
     assert rules_effect(world.runtime)["carried_out"] is True
     world.runtime.rules = Rules()

@@ -216,9 +216,7 @@ def settle_inbox(
 ) -> int:
     """Split, resolve and project until nothing waits; returns how many records were resolved."""
     total = 0
-    if not runtime.identified:
-        reidentify(runtime)
-        runtime.identified = True
+    reidentify(runtime)
     while not stopping():
         done = 0
         time.sleep(runtime.rest())

@@ -95,11 +95,22 @@ _NUMBERS = ("claims_link", "contacts_per_handle", "records_per_handle", "emails"
 
 
 def reidentify(runtime: Runtime) -> int:
-    """Identify everybody anew where the rules changed since it was last done; return how many moved."""
-    digest = rules_digest(runtime.rules, _regions(runtime))
+    """
+    Identify everybody anew where the rules changed since it was last done; return how many moved.
+
+    A process looks once, as its rules do not change.
+    """
+    if runtime.identified:
+        return 0
     with runtime.database.read() as c:
-        if is_carried_out(c, runtime):
-            return 0
+        is_done = is_carried_out(c, runtime)
+    moved = 0 if is_done else _divide_all(runtime)
+    runtime.identified = True
+    return moved
+
+
+def _divide_all(runtime: Runtime) -> int:
+    digest = rules_digest(runtime.rules, _regions(runtime))
     moved = 0
     with runtime.identity_lock:
         with runtime.database.read() as c:
