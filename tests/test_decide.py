@@ -242,6 +242,17 @@ def test_where_claims_only_suggest_a_form_goes_by_its_address_whenever_it_came(h
     assert blocks(here) == {"claim contacts:1", f"whatsapp_id:{WA}"}
 
 
+def test_what_was_typed_into_a_form_is_claimed_also_beside_an_id(here: World) -> None:
+    here.identity = {"default_region": "BR", "bridge_on_claims": "suggest"}
+    here.start()
+    here.contact(name="Ana Lima", email="ana@x.com")
+    visitor = {"external": "v7", "email": "ana@x.com", "phone": f"+{WA}"}
+    here.message("m1", visitor, channel="web_form", kind="form_submission", name="Ana Lima")
+    here.message("m2", WA)
+    take(here)
+    assert blocks(here) == {"contacts:1", "external:v7", f"whatsapp_id:{WA}"}
+
+
 def test_a_mail_from_before_there_was_mail_founds_nobody(here: World) -> None:
     here.contact(name="Ana Lima", email="ana@x.com", created="2026-01-01T00:00:00Z")
     take(here)

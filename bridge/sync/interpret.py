@@ -204,8 +204,9 @@ class Reader:
             )
             if handles:
                 name = participant.get("display_name")
-                typed = _is_typed(body) and handles[0].strength != "certain"
-                claimed = typed or participant.get("role") == "reply_to"
+                is_typed = _is_typed(body)
+                typed = is_typed and handles[0].strength != "certain"
+                claimed = is_typed or participant.get("role") == "reply_to"
                 yield Incoming(
                     key=claim_key(handles, name) if typed else handles[0].key,
                     handles=handles,
@@ -213,7 +214,9 @@ class Reader:
                     name_at=at,
                     since=since,
                     legal=typed,
-                    claimed=frozenset(handle.key for handle in handles) if claimed else frozenset(),
+                    claimed=frozenset(one.key for one in handles if one.strength != "certain")
+                    if claimed
+                    else frozenset(),
                     seen=seen,
                 )
 
