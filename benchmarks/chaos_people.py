@@ -206,11 +206,12 @@ def carriers(company: Company, said: Said) -> list[list[Contact]]:
     Return, for each handle of an interaction, the contacts of whoever carries it.
 
     Those of our making yield to people's, also to one with which they share any number or address, now or when
-    they were made.
+    they were made. Into whichever of people's one was merged, whom it was made for goes on there, as long as no
+    other of people's carries them.
     """
     contacts = company.crm.contacts()
     born = company.truth.born
-    has = {one.id: handles_of(one) | (born.get(one.id, set()) if one.made else set()) for one in contacts}
+    has = {one.id: handles_of(one) | born.get(one.id, set()) for one in contacts}
     found = []
     for handle in said.handles:
         known, before = {handle}, set[str]()
@@ -218,8 +219,8 @@ def carriers(company: Company, said: Said) -> list[list[Contact]]:
             before = set(known)
             known |= {each for one in contacts if one.made and has[one.id] & known for each in has[one.id]}
         here = [one for one in contacts if has[one.id] & known]
-        theirs = [one for one in here if not one.made and handle in has[one.id]] or [
-            one for one in here if not one.made
-        ]
-        found.append(theirs or here)
+        theirs = [one for one in here if not one.made]
+        carry = [one for one in theirs if handles_of(one) & known]
+        itself = [one for one in carry if handle in handles_of(one)]
+        found.append(itself or carry or theirs or here)
     return found
