@@ -10,7 +10,7 @@ import pytest
 from bridge.engine import commands, cycle
 from bridge.errors import Rejected
 from bridge.model import Found, Receipt, Write
-from bridge.store.tables import hold, ledger
+from bridge.store.tables import hold, ledger, reject
 from bridge_memory import Memory
 from bridge_memory.client import Thing
 from tests.sync_world import Crash, World, dies, party
@@ -214,6 +214,29 @@ def test_a_merge_of_two_contacts_of_our_making_under_a_new_id_is_of_our_making(w
     world.settled()
     assert places(world) == {"m1": [known], "m2": [known]}
     assert world.sync().written == 0
+
+
+def test_an_entry_refused_as_its_contact_is_gone_goes_to_the_one_its_person_has_by_now(world: World) -> None:
+    first = world.contact(name="Ana", phone=f"+{ANA}")
+    world.collect()
+    world.resolve()
+
+    def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        for write in writes:
+            if write.op == "create" and any(link.to == first for link in write.links):
+                yield Receipt(key=write.key, error=Rejected(f"contact {first} is gone", code="GONE"))
+            else:
+                yield from Memory.push(memory, [write])
+
+    world.acts["crm"]["push"] = push
+    world.message("m1", ANA)
+    world.sync()
+    assert world.pending() == {"rejected": 1}
+    world.change("crm", "contacts", first, deleted=True)
+    second = world.contact(name="Ana Lima", phone=f"+{ANA}")
+    world.settled()
+    assert places(world) == {"m1": [second]}
+    assert world.rows(reject)[0].state == "solved"
 
 
 def test_an_address_that_a_contact_of_our_making_carries_comes_with_its_merge(world: World) -> None:

@@ -234,6 +234,17 @@ def tally(database: Database, *, run: int | None = None) -> list[dict[str, Any]]
         ]
 
 
+def deleted_among(c: Connection, account_pk: int, stream: str, ext_ids: Iterable[str]) -> set[str]:
+    """Return those of these objects that the source said were deleted."""
+    query = select(record.c.ext_id).where(
+        record.c.account_pk == account_pk,
+        record.c.stream == stream,
+        among(record.c.ext_id, ext_ids),
+        record.c.deleted,
+    )
+    return set(c.execute(query).scalars())
+
+
 def is_deleted(c: Connection, account_pk: int, stream: str, ext_id: str) -> bool:
     """Tell whether the source said that an object was deleted."""
     here = (record.c.account_pk == account_pk, record.c.stream == stream, record.c.ext_id == ext_id)

@@ -41,6 +41,7 @@ from bridge.sync.marks import seen_as
 from bridge.sync.plan_values import Action
 from bridge.sync.receipts import Delivered, file_receipts, plan_anew, put_back, refuse, stand
 from bridge.sync.runtime import Connection, Runtime, log
+from bridge.sync.used_contacts import follow_gone
 
 BATCH = 1000
 """Writes handed to a connector in one call; it makes its own batches of them."""
@@ -294,6 +295,7 @@ def settle(runtime: Runtime, connection: Connection) -> Delivered:
     open again; unknown holds it visibly. An update that is not found is planned anew by then: earlier the CRM
     could still carry it out, over what is written next.
     """
+    follow_gone(runtime, connection)
     seen = _file_seen(runtime, connection)
     delivered = _settle_uncertain(runtime, connection)
     delivered.written += seen

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from sqlalchemy import Connection as Transaction
 
 from bridge.journey.handles import Handle
+from bridge.model import Link
+from bridge.store import collected, looks, people, rejects
 from bridge.store import ledger as books
-from bridge.store import looks, people, rejects
-from bridge.store.intents import ADOPTED_SLOT, CONTACT_SLOT, load_intents
+from bridge.store.intents import ADOPTED_SLOT, CONTACT_SLOT, ENTRY_SLOT, Intent, load_intents, relink
+from bridge.store.people import StoredNode
 from bridge.store.writer import Priority
 from bridge.sync.identify import USED, Incoming, identify, tied
 from bridge.sync.plan_values import PersonState
@@ -105,6 +108,43 @@ def use_instead(runtime: Runtime, connection: Connection, states: Iterable[Perso
 
     if keys:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
+
+
+def follow_gone(runtime: Runtime, connection: Connection) -> None:
+    """Let entries that were decided for a contact which is gone by now go to the one that their person has instead."""
+    account_pk, stream = connection.account_pk, connection.spec.contact_stream
+    assert account_pk is not None
+    found: list[tuple[Intent, list[Link]]] = []
+    with runtime.database.read() as c:
+        items = load_intents(c, account_pk, slot=ENTRY_SLOT)
+        named = {link.to for item in items for link in item.write.links if link.stream == stream}
+        gone = collected.deleted_among(c, account_pk, stream, named) if named else set()
+        gone -= {one.contact_id for one in _nodes(c, connection, gone)}
+        for item in items:
+            if not any(link.stream == stream and link.to in gone for link in item.write.links):
+                continue
+            person_id = people.current_person(c, item.person_id) or item.person_id
+            ids = people.contacts_of(c, account_pk, [person_id]).get(person_id, set())
+            theirs = ids - books.made_contacts(c, account_pk, ids)
+            if len(theirs or ids) == 1:
+                (now,) = theirs or ids
+                links = [
+                    replace(link, to=now) if link.stream == stream and link.to in gone else link
+                    for link in item.write.links
+                ]
+                found.append((item, list(dict.fromkeys(links))))
+
+    def work(c: Transaction) -> None:
+        for item, links in found:
+            relink(c, account_pk, item, links)
+
+    if found:
+        runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
+
+
+def _nodes(c: Transaction, connection: Connection, contact_ids: Iterable[str]) -> Iterable[StoredNode]:
+    keys = [connection.node_key(connection.spec.contact_stream, one) for one in contact_ids]
+    return people.load_nodes(c, keys).values() if keys else ()
 
 
 def know_contact(
