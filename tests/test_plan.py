@@ -418,10 +418,11 @@ def test_an_instant_of_the_day_that_the_crm_shows_is_not_written_again(destinati
     [
         ("+5511973914862", "Ana", ["fields"]),
         ("+5511973914862", "ana@example.com", ["conflict"]),
+        ("+5511973914862", "", []),
         ("+55 11 97391-4862", "Ana", ["conflict"]),
         ("Dona Ana", "Ana", ["conflict"]),
     ],
-    ids=["while nobody edited it", "not by another address", "edited a little", "edited"],
+    ids=["while nobody edited it", "not by another address", "not by nothing", "edited a little", "edited"],
 )
 def test_a_number_that_stood_for_a_name_gives_way_to_the_name(
     destination: Destination, present: str, name: str, expected: list[str]

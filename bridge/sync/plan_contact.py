@@ -101,7 +101,7 @@ def field_changes(state: PersonState, destination: Destination) -> list[Action]:
             continue
         fills = now in EMPTY or name in foreign or _is_placeholder(state, name, now, owned.value)
         if owned.owns in ("if_empty", "newest") and not fills:
-            if not _same(now, owned.value):
+            if owned.value not in EMPTY and not _same(now, owned.value):
                 actions.append(_conflict(state, destination, name, now, owned))
             continue
         changes.append(Change(field=name, before=now, after=owned.value))
@@ -169,7 +169,7 @@ def _as_shown(value: Json, shown: Json, destination: Destination) -> Json:
 def _is_placeholder(state: PersonState, name: str, now: Json, wanted: Json) -> bool:
     """Tell whether a field still shows the number or address that we put there for want of a name."""
     before = state.written.get(name)
-    if before is None or now not in (before.sent, before.as_read):
+    if before is None or wanted in EMPTY or now not in (before.sent, before.as_read):
         return False
     return str(now).casefold() in state.handles and str(wanted).casefold() not in state.handles
 
