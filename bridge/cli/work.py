@@ -264,9 +264,9 @@ def _deliver(
     while True:
         done = cycle.deliver_all(runtime, connection, run=number, progress=progress)
         writes += done.written
-        counts.update(
-            {name: count for name, count in done.counts.items() if name in ("entry", "contact", "fields")}
-        )
+        for name in ("entry", "contact", "fields"):
+            if done.counts[name]:
+                counts[name] += done.counts[name]
         pause = done.wait if done.wait is not None else done.settles
         if pause is None or time.monotonic() + pause > until:
             return writes, counts

@@ -105,6 +105,7 @@ delivery = Table(
     Index("delivery_by_connection", "connection", "pk"),
     Index(
         "delivery_waiting",
+        "connection",
         "pk",
         sqlite_where=text("state = 0"),
         postgresql_where=text("state = 0"),
