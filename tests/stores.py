@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 
 from bridge.store.database import Database
 
@@ -28,13 +28,20 @@ def create_engine(url: Any, **options: Any) -> Engine:
     Create an engine that knows what was compiled for any other of the same database.
 
     A process has one store, and compiles its statements once; a test run has a thousand, each of which
-    would compile them anew, a quarter of the whole time.
+    would compile them anew, a quarter of the whole time. Only a dialect that has connected is shared: until then
+    it does not know the server's version.
     """
     engine = sqlalchemy.create_engine(url, query_cache_size=5_000, **options)
     key = f"{engine.dialect.name} {options.get('paramstyle')}"
-    dialect, compiled = _dialects.setdefault(key, (engine.dialect, engine._compiled_cache))
-    engine.dialect = engine.pool._dialect = dialect
-    engine._compiled_cache = compiled
+    if key in _dialects:
+        dialect, engine._compiled_cache = _dialects[key]
+        engine.dialect = engine.pool._dialect = dialect
+    else:
+
+        def share(*_: Any) -> None:
+            _dialects.setdefault(key, (engine.dialect, engine._compiled_cache))
+
+        event.listen(engine, "connect", share, once=True)  # comes after SQLAlchemy's own, which asks
     return engine
 
 
