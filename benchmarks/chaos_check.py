@@ -125,7 +125,8 @@ def _books(company: Company, entries: dict[tuple[str, str], Entry]) -> Iterator[
     gone = {row.key for row in company.rows(hold) if row.reason == DELETED}
     books = {place: row for place, row in filed(company).items() if row.key not in gone}
     ours = {place for place, entry in entries.items() if entry.marker}
-    for place in sorted(books.keys() - ours):
+    untold = set() if company.crm.tells_deletions else company.truth.deleted.keys()
+    for place in sorted(books.keys() - ours - untold):
         yield f"the books have {' '.join(place)}, the CRM has not"
     for place in sorted(ours - books.keys()):
         yield f"the CRM has {' '.join(place)}, the books have not: {entries[place].text!r}"

@@ -56,12 +56,17 @@ class Contact:
 
 
 class Crm(Protocol):
-    """What the chaos run asks of a CRM; methods named like verbs are what people do there."""
+    """
+    What the chaos run asks of a CRM; methods named like verbs are what people do there.
+
+    `tells_deletions` says that what somebody deleted is seen when the CRM is read.
+    """
 
     spec: ConnectorSpec
     settings: Mapping[str, Json]
     mapping: str | None
     late: float
+    tells_deletions: bool
 
     def close(self) -> None: ...
     def entries(self) -> list[Entry]: ...
@@ -81,6 +86,7 @@ class FolderCrm:
     """The folder of the memory connector."""
 
     late = LATE
+    tells_deletions = True
     mapping: str | None = None
 
     def __init__(self, home: Path, clock: Clock) -> None:
@@ -186,6 +192,7 @@ TEXTS = {
 class HubSpotCrm:
     """The stand-in of HubSpot."""
 
+    tells_deletions = True
     late = 10.0
     mapping: str | None = None
 
@@ -276,9 +283,10 @@ class HubSpotCrm:
 
 
 class PipedriveCrm:
-    """The stand-in of Pipedrive."""
+    """The stand-in of Pipedrive, without the webhooks by which alone it tells that an activity was deleted."""
 
     late = 20.0
+    tells_deletions = False
 
     def __init__(self, home: Path, clock: Clock) -> None:
         self._open = ExitStack()
