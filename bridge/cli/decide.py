@@ -67,9 +67,10 @@ def link(
     yes: Yes = False,
 ) -> None:
     """
-    Decide that records are one person, whatever the evidence says; shows first what would change.
+    Decide that records are one person.
 
-    A name or person id means the person's contact, or else their oldest record. Nothing is merged in any CRM.
+    So they are, whatever the evidence says. Shows first what would change. A name or person id means the person's
+    contact, or else their oldest record. Nothing is merged in any CRM.
     """
     ask_for_answer(as_json, dry_run, yes)
     with opened(config) as runtime:
@@ -104,9 +105,9 @@ def split(
     yes: Yes = False,
 ) -> None:
     """
-    Decide that records are not the same person as others; shows first what would change.
+    Decide that records are not the same person as others.
 
-    Nothing of it is ever joined again by evidence, until the decision is taken back.
+    Shows first what would change. Nothing of it is ever joined again by evidence, until the decision is taken back.
     """
     ask_for_answer(as_json, dry_run, yes)
     with opened(config) as runtime:
@@ -256,7 +257,11 @@ def show_foreseen(found: Mapping[str, Any]) -> None:
 
 
 def listing(context: typer.Context, config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
-    """List what people decided of who is who, the newest first, with what was overruled or taken back."""
+    """
+    List what people decided of who is who.
+
+    The newest comes first; what was overruled or taken back is listed too.
+    """
     if context.invoked_subcommand is not None:
         refuse_before(context)
         return
@@ -286,7 +291,11 @@ def revoke(
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Take back a decision, so that the evidence says again what it says; shows first what would change."""
+    """
+    Take back a decision.
+
+    The evidence then says again what it says. Shows first what would change.
+    """
     ask_for_answer(as_json, dry_run, yes)
     by = author_of(author)
     with opened(config) as runtime:

@@ -22,19 +22,15 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     group = typer.Typer(help="The rules of who is who.", no_args_is_help=True)
     group.command(name="explain-config")(explain_config)
-    group.callback()(_group)
     app.add_typer(group, name="identity")
-
-
-def _group() -> None:
-    pass
 
 
 def explain_config(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
     """
-    Show what the rules of identity in the configuration would change, before they do. Changes nothing.
+    Show what the rules in the configuration would change.
 
-    That is identity.block, caps, bridge_on_claims and default_region, against how people stand in the store.
+    It changes nothing itself. What identity.block, caps, bridge_on_claims and default_region say is held against
+    how people stand in the store.
     """
     with opened(config, secrets=False) as runtime:
         found = rules_effect(runtime)

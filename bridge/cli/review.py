@@ -67,10 +67,11 @@ def listing(
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many of each kind.", min=1)] = LISTED,
 ) -> None:
     """
-    List what people should look at: who is undecided, what a CRM has twice, who may or may not be one person.
+    List what people should look at of who is who.
 
-    Each has a key, to accept it or to dismiss it. What was dismissed comes back only if its evidence changes. Whom
-    only their names and companies suggest, or variants of an address, is of the kind weak, and takes a while.
+    That is who is undecided, what a CRM has twice, and who may or may not be one person. Each has a key, to
+    accept it or to dismiss it. What was dismissed comes back only if its evidence changes. Whom only their names
+    and companies suggest, or variants of an address, is of the kind weak, and takes a while.
     """
     if context.invoked_subcommand is not None:
         refuse_before(context)
@@ -123,9 +124,9 @@ def accept(
     yes: Yes = False,
 ) -> None:
     """
-    Decide that a suggestion is right, which links its records; shows first what would change.
+    Decide that a suggestion is right, which links its records.
 
-    Contacts of one CRM stay two contacts there until somebody merges them in it.
+    Shows first what would change. Contacts of one CRM stay two contacts there until somebody merges them in it.
     """
     ask_for_answer(as_json, dry_run, yes)
     with opened(config) as runtime:
@@ -181,7 +182,11 @@ def dismiss(
     reason: Reason = None,
     author: Author = None,
 ) -> None:
-    """Decide that a suggestion is none; it is not listed again until its evidence changes."""
+    """
+    Decide that a suggestion is none.
+
+    It is not listed again until its evidence changes.
+    """
     by = author_of(author)
     with opened(config) as runtime:
         found = _found(runtime, key)

@@ -37,9 +37,10 @@ def add_to(app: typer.Typer) -> None:
 
 def who(who: Who, config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
     """
-    Show who somebody is: their records, what joins them, whom else they could be.
+    Show who somebody is, and whom else they could be.
 
-    With what people decided of them, and what became of them: when they were joined with somebody, or split.
+    With their records, what joins them, what people decided of them, and what became of them: when they were joined
+    with somebody, or split.
     """
     with opened(config, secrets=False) as runtime:
         person_id = meant.person(runtime, text(who), code=output.PARTIAL, as_json=as_json)
@@ -137,7 +138,11 @@ def why(
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Show why two records are one person: the strongest chain of evidence between them."""
+    """
+    Show why two records are one person.
+
+    That is the strongest chain of evidence between them.
+    """
     _between(a, b, config, as_json, wanted=True)
 
 
@@ -147,7 +152,11 @@ def why_not(
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Show why two are not one person: what points from one to the other, and why it does not count."""
+    """
+    Show why two records are not one person.
+
+    That is what points from one to the other, and why it does not count.
+    """
     _between(a, b, config, as_json, wanted=False)
 
 
