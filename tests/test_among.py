@@ -14,6 +14,7 @@ from bridge.store.among import among
 from bridge.store.database import Database, upsert
 from bridge.store.deliveries import used_keys
 from bridge.store.tables import (
+    DELIVERY_SPLIT,
     DELIVERY_WAITS,
     RECORD_WAITS,
     delivery,
@@ -91,7 +92,9 @@ def test_a_key_with_a_nul_is_no_shorter_key(sqlite: Connection) -> None:
 def test_waiting_work_is_found_through_its_index(sqlite: Connection) -> None:
     records = select(record.c.pk).where(record.c.account_pk == 1, record.c.stream == "s", RECORD_WAITS)
     deliveries = select(delivery.c.pk).where(delivery.c.connection == "c", DELIVERY_WAITS)
-    for query, index in ((records, "record_waiting"), (deliveries, "delivery_waiting")):
+    past = select(delivery.c.pk).where(delivery.c.connection == "c", DELIVERY_SPLIT)
+    found = ((records, "record_waiting"), (deliveries, "delivery_waiting"), (past, "delivery_split"))
+    for query, index in found:
         plan = plan_of(sqlite, query.order_by("pk"))
         assert index in plan
         assert "TEMP B-TREE" not in plan

@@ -102,7 +102,13 @@ delivery = Table(
         sqlite_where=text("idempotency_key IS NOT NULL"),
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
-    Index("delivery_by_connection", "connection", "pk"),
+    Index(
+        "delivery_split",
+        "connection",
+        "pk",
+        sqlite_where=text("state <> 0"),
+        postgresql_where=text("state <> 0"),
+    ),
     Index(
         "delivery_waiting",
         "connection",
@@ -150,6 +156,7 @@ record = Table(
 )
 
 DELIVERY_WAITS = delivery.c.state == literal_column(str(WAITING))
+DELIVERY_SPLIT = delivery.c.state != literal_column(str(WAITING))
 RECORD_WAITS = record.c.state == literal_column(str(WAITING))
 """Spelled out, not bound, as only so the partial indexes are used."""
 

@@ -14,8 +14,8 @@ from bridge.store import ledger as books
 from bridge.store.budgets import load_rows
 from bridge.store.database import instant
 from bridge.store.intents import intent_counts
+from bridge.store.tables import DELIVERY_SPLIT, DELIVERY_WAITS, cursor, delivery, record, unknown_word
 from bridge.store.tables import connection as connections
-from bridge.store.tables import cursor, delivery, record, unknown_word
 from bridge.sync.forecast import budgets_now, left_to_do
 from bridge.sync.rounds import stopped_count
 from bridge.sync.runtime import Connection, Runtime
@@ -188,13 +188,10 @@ def _last_event(c: Any, connection: Connection, newest: int) -> str | None:
     latest = None
     unopened = bool(connection.config.absent)
     if unopened or isinstance(connection.connector, Receiver):
-        query = (
-            select(delivery.c.received_at)
-            .where(delivery.c.connection == connection.name)
-            .order_by(delivery.c.pk.desc())
-            .limit(1)
-        )
-        latest = c.execute(query).scalar()
+        here = select(delivery.c.received_at).where(delivery.c.connection == connection.name)
+        newest_first = here.order_by(delivery.c.pk.desc()).limit(1)
+        either = [c.execute(newest_first.where(state)).scalar() for state in (DELIVERY_WAITS, DELIVERY_SPLIT)]
+        latest = max(filter(None, either), default=None)
     if unopened or isinstance(connection.connector, Source):
         received = c.execute(select(record.c.received_at).where(record.c.pk == newest)).scalar()
         latest = max(filter(None, (latest, received)), default=None)

@@ -8,8 +8,10 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    op.create_index("delivery_by_connection", "delivery", ["connection", "pk"])
-    waits = sa.text("state = 0")
+    waits, split = sa.text("state = 0"), sa.text("state <> 0")
+    op.create_index(
+        "delivery_split", "delivery", ["connection", "pk"], sqlite_where=split, postgresql_where=split
+    )
     op.drop_index("delivery_waiting", "delivery")
     op.create_index(
         "delivery_waiting", "delivery", ["connection", "pk"], sqlite_where=waits, postgresql_where=waits
