@@ -593,3 +593,29 @@ def test_each_interaction_comes_to_one_end_in_every_order_and_only_once(
     after = replace(state, entry_of={**state.entry_of, **entered}, pending=made[0] if made else None)
     again = plan_person(after, destination)
     assert not [action for action in again if action.write is not None]
+
+
+def test_a_number_that_is_somebody_elses_goes_but_for_where_it_stands_for_a_name(
+    destination: Destination, tmp_path: Path
+) -> None:
+    path = tmp_path / "memory.yaml"
+    start = MAPPING.index("  contact:\n    to: contacts")
+    path.write_text(
+        MAPPING[:start]
+        + """  contact:
+    to: contacts
+    fields:
+      name: {first: [display_name, phone], owns: if_empty}
+      phone: {from: phone, owns: if_empty}
+"""
+    )
+    called = replace(destination, mapping=load_mapping(path, connector="memory"))
+    number = "+5511973914862"
+    state = person(
+        view={"phone": number},
+        written={name: FieldState(sent=number, as_read=number) for name in ("name", "phone")},
+        foreign=frozenset({"name", "phone"}),
+    )
+    (fields,) = plan_person(replace(state, present={"name": number, "phone": number}), called)
+    assert fields.write is not None
+    assert dict(fields.write.fields) == {"phone": None}

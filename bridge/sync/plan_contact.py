@@ -105,7 +105,7 @@ def field_changes(state: PersonState, destination: Destination) -> list[Action]:
                 actions.append(_conflict(state, destination, name, now, owned))
             continue
         changes.append(Change(field=name, before=now, after=owned.value))
-    for name in sorted(foreign - wanted.keys()):
+    for name in sorted(foreign - wanted.keys() - _named(state, destination)):
         before, now = state.written[name], state.present.get(name)
         if now not in EMPTY and now in (before.sent, before.as_read):
             changes.append(Change(field=name, before=now, after=before.before))
@@ -205,6 +205,13 @@ def _foreign(state: PersonState, destination: Destination) -> set[str]:
         return set()
     stream, contact_id = destination.contact_stream, state.contacts[0]
     return {name for name in state.foreign if field_key(stream, contact_id, name) not in state.held}
+
+
+def _named(state: PersonState, destination: Destination) -> set[str]:
+    """Return the fields for a name: there an address only stands in for one, speaks for nobody, and must not be empty."""
+    called = replace(state, view={**state.view, "display_name": state.person_id})
+    as_it_is = _owned(state, destination)
+    return {name for name, owned in _owned(called, destination).items() if owned != as_it_is.get(name)}
 
 
 def _owned(state: PersonState, destination: Destination) -> dict[str, OwnedValue]:
