@@ -208,7 +208,7 @@ def _foreign(state: PersonState, destination: Destination) -> set[str]:
 
 
 def _named(state: PersonState, destination: Destination) -> set[str]:
-    """Return the fields for a name: there an address only stands in for one, speaks for nobody, and must not be empty."""
+    """Return the fields for a name: an address only stands in for one there, speaks for nobody, and stays."""
     called = replace(state, view={**state.view, "display_name": state.person_id})
     as_it_is = _owned(state, destination)
     return {name for name, owned in _owned(called, destination).items() if owned != as_it_is.get(name)}
