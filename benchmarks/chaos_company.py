@@ -23,9 +23,10 @@ from bridge.budgets import Budgets
 from bridge.config import Config, parse_config
 from bridge.connector import Context, Describer
 from bridge.engine import commands, cycle, opening
+from bridge.engine.reading import is_behind, unread_streams
 from bridge.errors import BridgeError, Rejected
 from bridge.http import Session
-from bridge.model import Json, Receipt, Write
+from bridge.model import Json, Phase, Receipt, Write
 from bridge.store import database, runs
 from bridge.store.intents import intent_counts
 from bridge.store.tables import entity, ledger, member
@@ -59,7 +60,7 @@ class Company:
         self._chat = Folder(home / "chat", KEY, self.clock)
         self._open = ExitStack()
         self._backup: Backup | None = None
-        self._read = False
+        self._worked: set[tuple[str, Phase]] = set()
         self.cycle_seconds = 0.5
         self.meddle: Meddle = Meddle()
         self._held_back: list[dict[str, Json]] = []
@@ -136,7 +137,7 @@ class Company:
             self.runtime: Runtime = self._open.enter_context(
                 opening.open_runtime(self.config, lock_as="crmbridge chaos", clock=self.clock)
             )
-        self._read = False
+        self._worked = set()
         self.run = self.runtime.writer.run(runs.start_run, "sync", self.clock(), priority=Priority.LIVE)
         return self
 
@@ -170,18 +171,21 @@ class Company:
             done = cycle.pull(self.runtime, connection, run=self.run, force=True, whole=True)
             for one in done.errors:
                 self.tell(f"  {one}")
-            if name == "crm" and not done.errors:
-                self._read = True
+            if name == "crm":
+                self._worked |= done.worked
 
     def resolve(self) -> None:
         cycle.settle_inbox(self.runtime, run=self.run)
 
     def deliver(self) -> int:
         """Write what differs, once what stands in the CRM was read since the start, as the daemon does."""
-        if not self._read or not self.destination.asked or cycle.is_behind(self.runtime, self.destination):
+        destination = self.destination
+        if not destination.asked or unread_streams(destination, self._worked):
+            return 0
+        if is_behind(self.runtime, destination):
             return 0
         try:
-            done = cycle.deliver_all(self.runtime, self.destination, run=self.run)
+            done = cycle.deliver_all(self.runtime, destination, run=self.run)
         except BridgeError as error:
             self.tell(f"  deliver: {type(error).__name__} {error}")
             return 0

@@ -151,9 +151,12 @@ class People:
         self._company.crm.move(entry, contact.id)
         self._truth.moved[entry.stream, entry.id] = contact.id
         words = set(WORD.findall(entry.text))
-        self._truth.corrected |= {
+        senders = {
             handle for said in self._truth.said.values() if said.word in words for handle in said.handles
         }
+        self._truth.corrected |= senders
+        if contact.made:  # by their word these senders and whom it was made for are one
+            self._truth.born[contact.id] = self._truth.born.get(contact.id, set()) | senders
         self._company.tell(f"people: {entry.stream} {entry.id} is moved to contact {contact.id}")
 
     def tidy(self) -> bool:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from bridge.engine.local import Daemon
+from bridge.errors import Unavailable
 from bridge.model import Json, Page, Phase
 from bridge.store.tables import ledger
+from bridge.sync.collect import OUTAGE_WAIT
 from bridge_memory import Memory
 from tests.outside import until
 from tests.sync_world import World, dies, party
@@ -50,8 +52,14 @@ def test_yesterdays_backup_doubles_nothing(tmp_path: Path) -> None:
         assert world.sync().written == 0
 
 
-@pytest.mark.parametrize("written_before", [False, True])
-def test_the_daemon_writes_nothing_before_it_has_read_what_stands(small: World, written_before: bool) -> None:
+@pytest.mark.parametrize(
+    ("written_before", "fails"),
+    [(False, False), (True, False), (True, True)],
+    ids=["first", "later", "fails"],
+)
+def test_the_daemon_writes_nothing_before_it_has_read_what_stands(
+    small: World, written_before: bool, fails: bool
+) -> None:
     there = small.contact(name="Ana", phone=f"+{ANA}")
     if written_before:
         small.message("m1", ANA)
@@ -61,6 +69,8 @@ def test_the_daemon_writes_nothing_before_it_has_read_what_stands(small: World, 
     gate = threading.Event()
 
     def pull(memory: Memory, stream: str, phase: Phase, place: Json, fields: Sequence[str]) -> Iterator[Page]:
+        if stream == "entries" and fails and not gate.is_set():
+            raise Unavailable("it is being mended")
         if stream == "entries":
             assert gate.wait(20)
         return Memory.pull(memory, stream, phase, place, fields)
@@ -74,6 +84,8 @@ def test_the_daemon_writes_nothing_before_it_has_read_what_stands(small: World, 
         time.sleep(1.5)
         assert "m2" not in small.told()
         gate.set()
+        small.clock.sleep(OUTAGE_WAIT)
+        daemon.wake("collect:crm")
         until(lambda: "m2" in small.told())
     finally:
         gate.set()

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bridge.model import Receipt, Write
+from bridge.cli.work import sync_once
+from bridge.errors import Unavailable
+from bridge.model import Json, Page, Phase, Receipt, Write
 from bridge.store.holds import all_holds
 from bridge.store.tables import hold, ledger
+from bridge.sync.collect import OUTAGE_WAIT
 from bridge.sync.held import told as held_told
 from bridge.sync.reconcile import reconcile
 from bridge_memory import Memory
@@ -60,6 +63,14 @@ def crash(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
     raise Crash
 
 
+def entries_fail(
+    memory: Memory, stream: str, phase: Phase, at: Json, fields: Sequence[str]
+) -> Iterator[Page]:
+    if stream == "entries":
+        raise Unavailable("it is being mended")
+    return Memory.pull(memory, stream, phase, at, fields)
+
+
 def say(world: World, text: str, at: str, **more: str) -> None:
     world.message(text, ANA, at=f"2026-11-20T11:{at}:00Z", keys=[f"key:{text[:2]}"], **more)
 
@@ -87,6 +98,28 @@ def test_a_message_that_joined_an_entry_late_and_stands_before_its_first_is_told
     say(world, "m1", "10")
     world.settled()
     world.restore()
+    world.settled()
+    assert (world.told(), held(world)) == ({"m1": 1, "m2": 1}, [])
+
+
+def test_nothing_is_written_while_what_stands_could_not_be_read_nor_while_it_rests_after_that(
+    world: Restorable,
+) -> None:
+    world.contact(name="Ana", phone=f"+{ANA}")
+    say(world, "m1", "10")
+    world.settled()
+    world.back_up()
+    say(world, "m2", "20", thread="another")
+    world.settled()
+    world.restore()
+    world.acts["crm"]["pull"] = entries_fail
+    while_it_fails = sync_once(world.runtime)
+    del world.acts["crm"]["pull"]
+    while_it_rests = sync_once(world.runtime)
+    for done in (while_it_fails, while_it_rests):
+        assert done["writes"] == 0
+        assert "crm: nothing was written, as what stands there could not be read" in done["errors"]
+    world.clock.sleep(OUTAGE_WAIT)
     world.settled()
     assert (world.told(), held(world)) == ({"m1": 1, "m2": 1}, [])
 

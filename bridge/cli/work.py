@@ -19,6 +19,7 @@ from bridge.engine import commands, cycle
 from bridge.engine.local import Daemon
 from bridge.engine.memory import spare_what_stays
 from bridge.engine.opening import fault_of, learn_account, note_error, open_runtime, recall_accounts
+from bridge.engine.reading import unread_streams
 from bridge.errors import AuthError, BridgeError, ConfigError, StoreError
 from bridge.redact import Redactor
 from bridge.store import people, runs
@@ -247,9 +248,7 @@ def _pull(
     cycle.settle_inbox(runtime, run=number, progress=progress)
     outcomes = [(connection, pull.result()) for connection, pull in zip(connections, pulls, strict=True)]
     blind.update(
-        connection.name
-        for connection, outcome in outcomes
-        if cycle.written_streams(connection) & {stream for stream, _ in outcome.failed}
+        connection.name for connection, outcome in outcomes if unread_streams(connection, outcome.worked)
     )
     return [error for _, outcome in outcomes for error in outcome.errors]
 

@@ -16,7 +16,7 @@ from bridge.engine import undo
 from bridge.engine.opening import fault_of, own_of
 from bridge.errors import AuthError, BridgeError, CursorExpired, StoreError
 from bridge.model import Phase
-from bridge.store import collected, cursors, ledger, looks, runs
+from bridge.store import collected, cursors, looks, runs
 from bridge.store.intents import intent_counts
 from bridge.store.tables import cursor
 from bridge.store.writer import Priority
@@ -177,34 +177,6 @@ def _knows_contacts(runtime: Runtime, crm: Connection) -> bool:
     read = select(cursor.c.phase).where(*here, cursor.c.phase == ("backfill" if past else "live"), done)
     with runtime.database.read() as c:
         return c.execute(read).first() is not None and not collected.is_waiting(c, crm.account_pk, spec.name)
-
-
-def written_streams(connection: Connection) -> set[str]:
-    """Return the streams of a CRM that hold its contacts and what may be written."""
-    rules = connection.mapping.push_interaction
-    return {connection.spec.contact_stream, *(rules.streams if rules else ())}
-
-
-def is_behind(runtime: Runtime, connection: Connection) -> bool:
-    """
-    Tell whether records of a CRM wait to be resolved, or its past is not read to the end before the first write.
-
-    Once something was written the past need not be waited for again: new fields make it be read anew.
-    """
-    account_pk = connection.account_pk
-    assert account_pk is not None
-    written = written_streams(connection)
-    with runtime.database.read() as c:
-        if any(collected.is_waiting(c, account_pk, spec.name) for spec in connection.spec.streams):
-            return True
-        if ledger.written_count(c, account_pk):
-            return False
-        pasts = [
-            cursors.load_cursor(c, account_pk, spec.name, "backfill")
-            for spec in connection.spec.streams
-            if spec.name in written and "backfill" in spec.phases
-        ]
-    return any(at is None or not at.complete for at in pasts)
 
 
 def settle_inbox(

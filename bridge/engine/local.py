@@ -13,6 +13,7 @@ from bridge.engine import cycle
 from bridge.engine.commands import COMMANDS
 from bridge.engine.cycle import waiting_for
 from bridge.engine.opening import fault_of, learn_account, note_error
+from bridge.engine.reading import is_behind, unread_streams
 from bridge.errors import AuthError, BridgeError, RateLimited, StoreError
 from bridge.model import Phase
 from bridge.refusals import LONGEST_WAIT
@@ -52,7 +53,7 @@ class Daemon:
         self._lock = threading.Lock()
         self._troubled: dict[str, tuple[set[str], float]] = {}
         self._failed: list[str] = []
-        self._pulled: set[str] = set()
+        self._pulled: dict[str, set[tuple[str, Phase]]] = {}
         self._read: set[str] = set()
         self._run = 0
         runtime.wake = self.wake
@@ -164,6 +165,7 @@ class Daemon:
         step = f"collect:{connection.name}"
         failures = 0
         asked = woken = False
+        pulled: set[tuple[str, Phase]] = set()
         ailing: set[tuple[str, Phase]] = set()
         while not self._stop.is_set():
             if not asked:
@@ -184,11 +186,11 @@ class Daemon:
                 self._say(step, connection, waiting_for(connection, unread))
                 self._sleep(step, SWEEP)
                 continue
+            force = woken or bool(unread_streams(connection, pulled))
             outcome = cycle.pull(
-                self._runtime, connection, run=self._run, force=woken, stopping=self._stop.is_set
+                self._runtime, connection, run=self._run, force=force, stopping=self._stop.is_set
             )
-            if outcome.worked or not outcome.failed:
-                self._pulled.add(connection.name)
+            pulled = self._pulled[connection.name] = pulled | outcome.worked
             ailing = (ailing | outcome.failed) - outcome.worked
             if outcome.errors:
                 self._say(step, connection, outcome.errors[0])
@@ -290,10 +292,9 @@ class Daemon:
         """
         if connection.name in self._read:
             return True
-        source = isinstance(connection.connector, Source)
-        if source and connection.name not in self._pulled:
+        if unread_streams(connection, self._pulled.get(connection.name, ())):
             return False
-        if cycle.is_behind(self._runtime, connection):
+        if is_behind(self._runtime, connection):
             return False
         self._read.add(connection.name)
         return True
