@@ -58,7 +58,7 @@ def test_yesterdays_backup_doubles_nothing(tmp_path: Path) -> None:
     ids=["first", "later", "fails"],
 )
 def test_the_daemon_writes_nothing_before_it_has_read_what_stands(
-    small: World, written_before: bool, fails: bool
+    small: World, written_before: bool, fails: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     there = small.contact(name="Ana", phone=f"+{ANA}")
     if written_before:
@@ -83,6 +83,7 @@ def test_the_daemon_writes_nothing_before_it_has_read_what_stands(
         until(lambda: small.stream("messages")["waiting"] == 0 and small.stream("messages")["mapped"] >= 1)
         time.sleep(1.5)
         assert "m2" not in small.told()
+        assert ("(entries). Nothing is written there before it was read" in caplog.text) == fails
         gate.set()
         small.clock.sleep(OUTAGE_WAIT)
         daemon.wake("collect:crm")

@@ -193,7 +193,9 @@ class Daemon:
             pulled = self._pulled[connection.name] = pulled | outcome.worked
             ailing = (ailing | outcome.failed) - outcome.worked
             if outcome.errors:
-                self._say(step, connection, outcome.errors[0])
+                waits = connection.config.push is not None and unread_streams(connection, pulled)
+                rest = ". Nothing is written there before it was read" if waits else ""
+                self._say(step, connection, f"{outcome.errors[0]}{rest}")
             elif not ailing:
                 self._say(step, connection, None)
                 failures = 0
