@@ -21,6 +21,7 @@ from bridge.errors import StoreError
 from bridge.model import Reply, Request
 from bridge.store.deliveries import delivery_row
 from bridge.sync.runtime import Connection, Runtime, log
+from bridge.web.burst import Burst
 from bridge.web.inbox import Inbox
 from bridge.web.metrics import Metrics
 
@@ -56,8 +57,9 @@ def make_app(runtime: Runtime, metrics: Metrics) -> ASGIApp:
         if isinstance(connection.connector, Receiver)
         for path in (f"/hooks/{connection.name}", *connection.spec.paths)
     }
-    receiving = _Receiving(runtime, metrics, inbox)
-    runtime.rest = inbox.rest
+    burst = Burst()
+    receiving = _Receiving(runtime, metrics, inbox, burst)
+    runtime.rest = burst.rest
     pages = _pages(runtime, metrics)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,10 +126,11 @@ def _page(status: int, content: Mapping[str, object]) -> Response:
 class _Receiving:
     """Takes requests in: checked over the raw bytes, stored, then answered."""
 
-    def __init__(self, runtime: Runtime, metrics: Metrics, inbox: Inbox) -> None:
+    def __init__(self, runtime: Runtime, metrics: Metrics, inbox: Inbox, burst: Burst) -> None:
         self._runtime = runtime
         self._metrics = metrics
         self._inbox = inbox
+        self._burst = burst
         self._failing = False
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
@@ -230,6 +233,7 @@ class _Receiving:
             received,
             self._runtime.blobs,
         )
+        self._burst.came()
         return await self._inbox.append(row)
 
     def _say(self, error: Exception | None) -> None:

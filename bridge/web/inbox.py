@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -15,11 +14,6 @@ from sqlalchemy import Connection
 from bridge.errors import StoreError
 from bridge.store.deliveries import insert_deliveries
 from bridge.store.writer import Priority, Writer
-
-BUSY = 500.0
-"""Bodies a second from which the receiver goes first."""
-
-LONGEST_REST = 0.25
 
 Waiting = tuple[Mapping[str, Any], "asyncio.Future[bool]"]
 
@@ -38,8 +32,6 @@ class Inbox:
         self._lock = threading.Lock()
         self._waiting: list[Waiting] = []
         self._scheduled = False
-        self._count = 0
-        self._seen = (0, time.monotonic())
 
     async def append(self, row: Mapping[str, Any]) -> bool:
         """
@@ -50,7 +42,6 @@ class Inbox:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
         with self._lock:
-            self._count += 1
             self._waiting.append((row, future))
             schedule = not self._scheduled
             self._scheduled = True
@@ -67,21 +58,6 @@ class Inbox:
             self._refuse(self._take(), error)
         else:
             job.add_done_callback(lambda done: loop.call_soon_threadsafe(self._answer, done, taken))
-
-    def rest(self) -> float:
-        """
-        Return how many seconds the steps behind should leave the processor to the receiver.
-
-        Asked between their batches: above `BUSY` bodies a second they take a fifth of the time,
-        so that a burst is stored at once and read a little later.
-        """
-        count, since = self._seen
-        now = time.monotonic()
-        self._seen = (self._count, now)
-        span = now - since
-        if span <= 0 or (self._count - count) / span < BUSY:
-            return 0.0
-        return min(LONGEST_REST, 4 * span)
 
     def _submit(self, work: Callable[[Connection], list[bool]]) -> Future[list[bool]]:
         return self._writer.submit(work, priority=Priority.INBOX, durable=True)
