@@ -5,7 +5,8 @@ Who is who in a large store: everybody divided anew, and one record more, beside
 
 Fills a SQLite store with a made-up company, then measures in a process of its own: dividing everybody
 anew (CPU, peak memory), beside the floor, a union-find over the same (record, handle) pairs in memory; and
-the time that identifying one new record takes, at a tenth of the size and at the whole.
+the time that identifying one new record takes, at a tenth of the size and at the whole, and at the end of a
+thousand records and of four thousand of which each shares an address with the next.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.measure import PYTHON, ROOT, run
 from bridge.engine.memory import spare_what_stays
-from bridge.journey.handles import Own, normalise
+from bridge.journey.handles import Handle, Own, normalise
 from bridge.journey.identity import Node, Rules
 from bridge.journey.keys import person_id
 from bridge.store.database import Database
@@ -114,6 +115,34 @@ def one_more(path: Path, times: int = 300) -> list[float]:
     return found
 
 
+def one_more_in_a_row(path: Path, records: int, times: int = 5) -> list[float]:
+    """Return the milliseconds of CPU that a record takes which shares an address with the last of so many."""
+    nodes = [
+        Node(key=f"form:{number:06}", handles=_addresses(number, number + 1), since=number)
+        for number in range(records)
+    ]
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    with database.writer.connect() as c:
+        some = [stored(node) for node in nodes]
+        handles = [handle_row(one, key) for one in some for key in one.handles]
+        save_nodes(c, [node_row(one) for one in some], handles, [], [], 0)
+        c.commit()
+    came = Incoming(key="form:new", handles=_addresses(records, records + 1))
+    found: list[float] = []
+    with database.read() as c:
+        for _ in range(times):
+            began = time.process_time()
+            identify(c, {came.key: came}, Rules())
+            found.append((time.process_time() - began) * 1000)
+    database.close()
+    return found
+
+
+def _addresses(*numbers: int) -> tuple[Handle, ...]:
+    return tuple(Handle("email", f"a{number}@x.com.br", "", "strong") for number in numbers)
+
+
 def say(title: str, milliseconds: Sequence[float]) -> None:
     ordered = sorted(milliseconds)
     print(
@@ -150,6 +179,9 @@ def main() -> None:
                 f" {divided.peak:5.0f} MB; a plain union of sets {union.cpu:5.1f} s"
             )
             say(f"one record more among {records:,}", one_more(path))
+        for records in (1_000, 4_000):
+            row = one_more_in_a_row(Path(folder) / f"row{records}.db", records)
+            say(f"one more in a row of {records:,}, of CPU", row)
 
 
 FILL = (

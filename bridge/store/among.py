@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from sqlalchemy import BindParameter, Column, ColumnElement, Integer, String
+from sqlalchemy import BindParameter, Column, ColumnElement, Integer, String, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import NullType
@@ -24,7 +24,20 @@ def among(column: Column[Any], keys: Iterable[str] | Iterable[int]) -> ColumnEle
     """
     listed = list(keys)
     text = orjson.dumps(listed)
-    return column.in_(listed) if NUL in text else _Among(column, text.decode())
+    if NUL in text:
+        return column.in_(listed)
+    return _Among(column, BindParameter(None, text.decode(), type_=String(), unique=True))
+
+
+def among_named(column: Column[Any], name: str) -> ColumnElement[Any]:
+    """Return that condition for a statement that is made once: its parameter takes `listed` keys."""
+    return _Among(column, bindparam(name, type_=String()))
+
+
+def listed(keys: Iterable[str]) -> str | None:
+    """Return text keys as the parameter of `among_named`; None where the database cannot take one of them so."""
+    text = orjson.dumps(list(keys))
+    return None if NUL in text else text.decode()
 
 
 class _Among(ColumnElement[Any]):
@@ -35,9 +48,9 @@ class _Among(ColumnElement[Any]):
         ("keys", InternalTraversal.dp_clauseelement),
     ]
 
-    def __init__(self, column: Column[Any], keys: str) -> None:
+    def __init__(self, column: Column[Any], keys: BindParameter[str]) -> None:
         self.column = column
-        self.keys: BindParameter[str] = BindParameter(None, keys, type_=String(), unique=True)
+        self.keys = keys
 
 
 @compiles(_Among, "sqlite")

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from bridge.journey.identity import Decision, Rules
 from bridge.store.decisions import decisions_on
 from bridge.store.people import StoredNode, load_nodes, places
+from bridge.store.reach import reach
 
 
 class Spread:
@@ -52,11 +53,17 @@ class Spread:
             self._ahead |= self._linking(before)
 
     def component(self, after: Mapping[str, StoredNode]) -> dict[str, StoredNode]:
-        """Return every node that is connected to where it started, in its state after the change."""
+        """
+        Return every node that is connected to where it started, in its state after the change.
+
+        The store is walked in one query; what is left to walk is what only the change and decisions connect.
+        """
         component = dict(self._changed)
         ahead, asked = self._ahead, set[str]()
         spoken_of, heard = self._spoken_of | component.keys(), set[str]()
         while ahead or spoken_of:
+            if ahead:
+                ahead = (ahead | reach(self._c, ahead, self._rules)) - asked
             asked |= ahead
             heard |= spoken_of
             decided = self._decided(spoken_of)

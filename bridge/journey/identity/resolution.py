@@ -89,9 +89,10 @@ def partition(
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """Nodes that are one person so far: the CRMs and platforms that know it, and its sides in splits."""
+    """Nodes that are one person so far: its contacts, the CRMs and platforms that know it, its sides in splits."""
 
     members: list[str]
+    contacts: set[str]
     accounts: set[str]
     platforms: set[str]
     sides: set[tuple[str, bool]] = field(default_factory=set)
@@ -128,8 +129,9 @@ class _Resolution:
         group = self._groups.get(key)
         if group is None:
             node = self._nodes[key]
-            accounts = set() if node.contact_of is None else {node.contact_of}
-            group = self._groups[key] = _Group([key], accounts, node.platforms, self._sides.get(key, set()))
+            contacts, accounts = (set(), set()) if node.contact_of is None else ({key}, {node.contact_of})
+            sides = self._sides.get(key, set())
+            group = self._groups[key] = _Group([key], contacts, accounts, node.platforms, sides)
         return group
 
     def _join(self, groups: Iterable[_Group]) -> None:
@@ -138,6 +140,7 @@ class _Resolution:
         largest, *others = sorted(present, key=lambda group: -len(group.members))
         for other in others:
             largest.members.extend(other.members)
+            largest.contacts |= other.contacts
             largest.accounts |= other.accounts
             largest.platforms |= other.platforms
             largest.sides = largest.sides | other.sides
@@ -262,12 +265,20 @@ class _Resolution:
         held = Counter(space for group in rivals for space in _known_by(tier, group))
         sides = set().union(*(group.sides for group in rivals))
         against = {(split, here) for split, here in sides if (split, not here) in sides}
-        allied: defaultdict[frozenset[tuple[str, bool]], set[_Group]] = defaultdict(set)
-        for group in rivals:
-            if all(held[space] == 1 for space in _known_by(tier, group)):
-                allied[frozenset(group.sides & against)].add(group)
-        for allies in allied.values():
-            for part in _parts([link & allies for link in links]):
+        against_of = {
+            group: frozenset(group.sides & against)
+            for group in rivals
+            if all(held[space] == 1 for space in _known_by(tier, group))
+        }
+        allied: defaultdict[frozenset[tuple[str, bool]], list[set[_Group]]] = defaultdict(list)
+        for link in links:
+            together: defaultdict[frozenset[tuple[str, bool]], set[_Group]] = defaultdict(set)
+            for group in link & against_of.keys():
+                together[against_of[group]].add(group)
+            for kept_from, allies in together.items():
+                allied[kept_from].append(allies)
+        for some in allied.values():
+            for part in _parts(some):
                 self._join(part.groups)
 
     def _now(self, groups: set[_Group]) -> set[_Group]:
@@ -285,19 +296,13 @@ class _Resolution:
                 joins.append(part.groups)
                 owners = self._contacts(touched)
                 for group in part.groups:
-                    for key in group.members:
-                        self._candidates[key].update(owners)
+                    self._candidates[group.members[0]].update(owners)
         for groups in joins:
             self._join(groups)
 
     def _contacts(self, groups: Iterable[_Group]) -> set[str]:
         """Return the contacts in these groups, without those that their CRM merged into another."""
-        return {
-            key
-            for group in groups
-            for key in group.members
-            if self._nodes[key].contact_of is not None and key not in self._absorbed
-        }
+        return set().union(*(group.contacts for group in groups)) - self._absorbed
 
     def _explain(
         self,
