@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridge.engine import commands, cycle
-from bridge.errors import Rejected
-from bridge.model import Found, Receipt, Write
-from bridge.store.tables import hold, ledger, reject
+from bridge.errors import Rejected, Unavailable
+from bridge.model import Found, Page, Phase, Receipt, Record, Unknown, Write
+from bridge.store.tables import decision, hold, ledger, reject
 from bridge_memory import Memory
 from bridge_memory.client import Thing
 from tests.sync_world import Crash, World, dies, party
@@ -121,6 +123,30 @@ def test_the_same_message_captured_twice_stands_once_in_the_end(small: World) ->
     small.settled()
     assert small.told() == {"m1": 1}
     assert small.sync().written == 0
+
+
+def test_a_message_captured_twice_whose_answers_were_lost_stands_once_in_the_end(small: World) -> None:
+    """What such a CRM makes of a value, here of a time, is not known of a write without an answer: it is no edit."""
+    small.contact(name="Ana", email=MAIL)
+
+    def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        for receipt in Memory.push(memory, writes):
+            yield replace(receipt, error=Unavailable("no answer"))
+
+    def read(memory: Memory, stream: str, *more: Sequence[str]) -> Iterator[Record]:
+        for record in Memory.read(memory, stream, *more):
+            shown = {**record.data, "at": record.data["at"][:10]} if stream == "entries" else record.data
+            yield replace(record, data=shown)
+
+    small.acts["crm"] |= {"push": push, "read": read}
+    small.mail("m1", party("from", MAIL), keys=["message-id:1@lima"], direction="inbound")
+    small.mail("m1", party("from", MAIL), keys=["mail-hash:77"], direction="inbound")
+    small.sync()
+    del small.acts["crm"]["push"]
+    small.settled()
+    small.mail("m1", party("from", MAIL), keys=["message-id:1@lima", "mail-hash:77"], direction="inbound")
+    small.settled()
+    assert (small.told(), small.rows(hold)) == ({"m1": 1}, [])
 
 
 def test_mail_that_the_crms_own_logger_caught_later_takes_the_place_of_ours(small: World) -> None:
@@ -237,6 +263,69 @@ def test_an_entry_refused_as_its_contact_is_gone_goes_to_the_one_its_person_has_
     world.settled()
     assert places(world) == {"m1": [second]}
     assert world.rows(reject)[0].state == "solved"
+
+
+@pytest.mark.parametrize("stands", [True, False], ids=["carried out", "not carried out"])
+def test_an_entry_without_an_answer_whose_contact_is_gone_is_written_anew_once_it_would_have_been_shown(
+    small: World, stands: bool
+) -> None:
+    first = small.contact(name="Ana", phone=f"+{ANA}")
+
+    def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        for write in writes:
+            if stands or write.op != "create":
+                yield from Memory.push(memory, [write])
+            if write.op == "create":
+                raise Crash
+
+    def locate(memory: Memory, writes: Sequence[Write]) -> Iterator[Unknown]:
+        return iter([Unknown(key=write.key, reason=f"contact {first} is deleted") for write in writes])
+
+    small.message("m1", ANA)
+    small.acts["crm"]["push"] = push
+    with dies(small, at=100, after=True):
+        small.sync()
+    del small.acts["crm"]["push"]
+    assert small.pending()["uncertain"] == 1
+    small.acts["crm"]["locate"] = locate
+    small.change("crm", "contacts", first, deleted=True)
+    if stands:
+        (there,) = small.there("entries")
+        small.change("crm", "entries", there["id"], contact=small.contact(name="Caio"))
+    else:
+        small.sync()
+        assert small.pending()["held"] == 1
+    small.settled()
+    (only,) = [one["id"] for one in small.there("contacts")]
+    assert places(small) == {"m1": [only]}
+    assert {row.state for row in small.rows(reject)} <= {"solved"}
+    assert small.sync().written == 0
+
+
+def test_what_stands_elsewhere_since_its_contact_is_gone_was_merged_and_not_moved(small: World) -> None:
+    """A CRM may tell of a merge by nothing but what became of the entries, and only later that a contact is gone."""
+    small.message("m1", ANA, name="Ana", at="2026-11-19T11:00:00Z")
+    small.message("m2", ANA, name="Ana")
+    small.settled()
+    (made,) = [one["id"] for one in small.there("contacts")]
+    other = small.contact(name="Ana Lima", email=MAIL)
+    small.sync()
+
+    def pull(memory: Memory, stream: str, phase: Phase, *more: Any) -> Iterator[Page]:
+        for page in Memory.pull(memory, stream, phase, *more):
+            yield replace(page, records=[one for one in page.records if not getattr(one, "deleted", False)])
+
+    small.acts["crm"]["pull"] = pull
+    small.clock.sleep(60)
+    small.change("crm", "contacts", made, deleted=True)
+    for entry in small.there("entries"):
+        small.change("crm", "entries", entry["id"], contact=other)
+    small.settled()
+    del small.acts["crm"]["pull"]
+    small.message("m3", ANA, name="Ana", at="2026-11-21T11:00:00Z")
+    small.settled()
+    assert places(small) == {"m1": [other], "m2": [other], "m3": [other]}
+    assert (small.rows(decision), small.rows(hold), small.sync().written) == ([], [], 0)
 
 
 def test_an_address_that_a_contact_of_our_making_carries_comes_with_its_merge(world: World) -> None:

@@ -19,6 +19,8 @@ class Cursor:
     """
     Where one phase of one stream stands; `fields` are the vendor fields asked for so far.
 
+    `watermark` is the vendor's time until which everything was read, None where it tells none.
+
     `broken_off` says that the last pull was interrupted in its midst, by a stop or a kill.
     """
 
@@ -28,6 +30,7 @@ class Cursor:
     pulled_at: datetime | None
     broken_off: bool
     not_before: datetime | None
+    watermark: datetime | None
 
 
 def load_cursor(c: Connection, account_pk: int, stream: str, phase: Phase) -> Cursor | None:
@@ -46,6 +49,7 @@ def load_cursor(c: Connection, account_pk: int, stream: str, phase: Phase) -> Cu
         pulled_at=instant(row.pulled_at),
         broken_off=row.error is None and (row.succeeded_at or 0) < (row.pulled_at or 0),
         not_before=instant(row.not_before),
+        watermark=instant(row.watermark),
     )
 
 

@@ -177,14 +177,6 @@ def set_state(
         )
 
 
-def relink(c: Connection, account_pk: int, item: Intent, links: Sequence[Link]) -> None:
-    """Let a write go elsewhere: one that was refused is open again, one that nobody could find is looked for there."""
-    state = {"rejected": "open", "held": "uncertain"}.get(item.state, item.state)
-    rows = [{"stream": link.stream, "to": link.to, "role": link.role} for link in links]
-    same = (intent.c.account_pk == account_pk, intent.c.key == item.write.key)
-    c.execute(update(intent).where(*same).values(links=dumps(rows), state=state, reason=None))
-
-
 def drop_intents(c: Connection, account_pk: int, keys: Iterable[str]) -> None:
     """Take intents off the list."""
     for part in chunks(keys):

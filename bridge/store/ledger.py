@@ -229,6 +229,13 @@ def made_contacts(c: Connection, account_pk: int, ext_ids: Iterable[str]) -> fro
     return frozenset(c.execute(query).scalars())
 
 
+def keys_of_contact(c: Connection, account_pk: int, contact_id: str) -> set[str]:
+    """Return the keys under which a contact was made or is used."""
+    here = (ledger.c.account_pk == account_pk, ledger.c.contact_id == contact_id)
+    used = ledger.c.slot.in_((CONTACT_SLOT, ADOPTED_SLOT))
+    return set(c.execute(select(ledger.c.key).where(*here, used)).scalars())
+
+
 def become(c: Connection, account_pk: int, ext_ids: Iterable[str], ext_id: str) -> None:
     """Note that contacts of our making are one by now, under an id of its own."""
     here = (ledger.c.account_pk == account_pk, ledger.c.slot == CONTACT_SLOT)

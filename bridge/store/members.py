@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from bridge.store.among import among
 from bridge.store.database import upsert
@@ -16,6 +16,11 @@ def save_members(c: Connection, account_pk: int, key: str, entity_ids: Iterable[
     """Claim interactions for an entry; one that stands in another entry stays there."""
     rows = [{"account_pk": account_pk, "entity_id": entity_id, "key": key} for entity_id in entity_ids]
     upsert(c, member, rows, conflict=["account_pk", "entity_id"])
+
+
+def release_members(c: Connection, account_pk: int, keys: Iterable[str]) -> None:
+    """Let go of the interactions in these entries, so that others may take them in."""
+    c.execute(delete(member).where(member.c.account_pk == account_pk, among(member.c.key, keys)))
 
 
 def entries_of(c: Connection, account_pk: int, entity_ids: Iterable[str]) -> dict[str, str]:

@@ -36,6 +36,7 @@ from bridge.store.sightings import forget_sightings
 from bridge.store.writer import Priority
 from bridge.sync.adopted import take_over
 from bridge.sync.corrections import correct
+from bridge.sync.enter import enter_merge
 from bridge.sync.entries import link_key
 from bridge.sync.marks import seen_as
 from bridge.sync.plan_values import Action
@@ -88,7 +89,10 @@ def commit(
     ]
     found = [action for action in actions if action.kind == "adopt" and action.slot == ENTRY_SLOT]
     seen = [action for action in actions if action.kind == "adopt" and action.slot == GROWTH_SLOT]
-    moved = [action.standing for action in actions if action.kind == "adopt" and action.slot == LINK_SLOT]
+    moved = [action for action in actions if action.kind == "adopt" and action.slot == LINK_SLOT]
+    merged = {
+        there.lost[0]: there.heir for action in moved if (there := action.standing) is not None and there.heir
+    }
     kept = [action for action in actions if action.kind == "keep"]
     corrected = [action for action in actions if action.correction is not None]
     stopped = [action for action in kept if action.hold == ROUNDS]
@@ -99,7 +103,7 @@ def commit(
             take_over(c, runtime, connection, action)
             if action.hold and action.standing is not None:
                 add_holds(c, account_pk, [action.standing.key], action.hold, now)
-        for there in filter(None, moved):
+        for there in filter(None, (action.standing for action in moved)):
             first, *others = there.contacts
             linked = {link_key(connection.account_key, there.key, one): one for one in others}
             books.put_on(c, account_pk, there.key, first, linked)
@@ -110,6 +114,8 @@ def commit(
             assert action.entry is not None
             add_holds(c, account_pk, [action.entry], action.hold, now)
             save_members(c, account_pk, action.entry, action.entity_ids)
+        for lost, heir in merged.items():
+            enter_merge(c, runtime, connection, lost, heir)
         for action in corrected:
             correct(c, runtime, connection, action)
         forget_sightings(c, account_pk, looked)
@@ -127,10 +133,10 @@ def commit(
             )
         add_intents(c, account_pk, intents, now)
         looks.untouch(c, account_pk, done)
-        again = {action.person_id for action in (*seen, *stopped)}
+        again = {action.person_id for action in (*seen, *stopped, *moved)}
         looks.touch(c, account_pk, again, runtime.sequence())
 
-    if corrected:
+    if corrected or merged:
         with runtime.identity_lock:
             runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
     elif intents or done or found or moved or kept or seen or looked:
@@ -295,8 +301,8 @@ def settle(runtime: Runtime, connection: Connection) -> Delivered:
     open again; unknown holds it visibly. An update that is not found is planned anew by then: earlier the CRM
     could still carry it out, over what is written next.
     """
-    follow_gone(runtime, connection)
     seen = _file_seen(runtime, connection)
+    follow_gone(runtime, connection)
     delivered = _settle_uncertain(runtime, connection)
     delivered.written += seen
     delivered.counts[ENTRY_SLOT] += seen

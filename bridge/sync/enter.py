@@ -60,6 +60,7 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     if change.references:
         entities.save_references(c, account_pk, change.references)
     change.identity.save(c, now)
+    _offer_freed(c, runtime, account_pk, change)
     _go_on_using(c, runtime, used, made)
     collected.set_states(c, [(pk, state, rule) for pk, (state, rule) in change.states.items()])
     collected.resolve_again(c, change.again)
@@ -136,6 +137,26 @@ def _follow_merge(c: Transaction, connection: Connection, loser: str, winner: st
     entities.move_alias(c, loser, winner)
 
 
+def enter_merge(c: Transaction, runtime: Runtime, connection: Connection, lost: str, heir: str) -> None:
+    """
+    Enter that a contact was merged into another, which its CRM shows by what stood on it and does not tell.
+
+    Those for whom it was used go on with the other. The identity lock is held.
+    """
+    account_pk, stream = connection.account_pk, connection.spec.contact_stream
+    assert account_pk is not None
+    loser, winner = connection.node_key(stream, lost), connection.node_key(stream, heir)
+    if not people.load_nodes(c, [winner]):
+        return
+    used = _made_for(c, loser) | books.keys_of_contact(c, account_pk, lost)
+    change = identify(c, {}, runtime.rules, gone=frozenset({loser}), merged={loser: winner})
+    _follow_merge(c, connection, loser, winner)
+    entities.save_entities(c, [], [{"key": f"merged:{loser}", "entity_id": winner}])
+    change.save(c, runtime.clock())
+    looks.touch(c, JOURNEY, change.touched, runtime.sequence())
+    _go_on_using(c, runtime, {winner: used}, frozenset())
+
+
 def _made_of_ours(c: Transaction, connection: Connection, change: Change) -> frozenset[str]:
     """
     Return the contacts that came of merging several of our making under a new id, and file them as ours.
@@ -186,6 +207,14 @@ def _go_on_using(
         found = identify(c, {one.key: tied(one, ties) for one in nodes}, runtime.rules)
         found.save(c, runtime.clock())
         looks.touch(c, JOURNEY, found.touched, runtime.sequence())
+
+
+def _offer_freed(c: Transaction, runtime: Runtime, account_pk: int, change: Change) -> None:
+    """Look again at whoever writes from an address that a contact lost: it was left to that one until now."""
+    freed = {key for _, key in change.identity.dropped if key.startswith("email:")}
+    if freed:
+        people_now = people.persons_at(c, people.carriers(c, freed)).values()
+        looks.touch(c, account_pk, set(people_now), runtime.sequence())
 
 
 def _reject(connection: Connection, stored: Stored, refused: Refused) -> rejects.Reject:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from bridge.journey.keys import marker
 from bridge.model import Link, Op, Write
@@ -14,6 +15,10 @@ from bridge.store.ledger import Filed
 from bridge.sync.entries import link_key
 from bridge.sync.plan_deals import deals_on_a_move
 from bridge.sync.plan_values import Action, Correction, Destination, PersonState, Shown, Standing, no_write
+from bridge.sync.told import order, read_back
+
+WITH_IT = timedelta(seconds=10)
+"""How long before a contact is gone by a merge its entries may have gone to the other."""
 
 
 def placed(state: PersonState, destination: Destination) -> list[Action]:
@@ -32,9 +37,13 @@ def placed(state: PersonState, destination: Destination) -> list[Action]:
             f"contact {ours}, made by crmbridge, and contact {theirs} are one person; merge it into {theirs}"
         )
         actions.append(no_write("propose", state, (), reason))
-    if len(state.contacts) != 1:
-        return actions
     for key, filed in sorted(state.filed.items()):
+        followed = _followed(state, key, filed)
+        if followed is not None:
+            actions.append(followed)
+            continue
+        if len(state.contacts) != 1:
+            continue
         as_it_should = _is_in_place(state, filed) and key not in state.shown
         if filed.contacts and not as_it_should and may_move(state, key) and key not in doubles:
             actions += _onto_and_off(state, destination, key, filed)
@@ -65,15 +74,49 @@ def doubled(state: PersonState, destination: Destination) -> list[str]:
 
 
 def moving(state: PersonState) -> Iterator[Filed]:
-    """Yield the entries that are about to move, whose contacts the plan must know."""
-    if len(state.contacts) == 1:
-        for key, filed in state.filed.items():
-            if (key in state.seen and may_move(state, key)) or is_moved_again(state, key):
-                yield filed
-            elif filed.contacts and not _is_in_place(state, filed) and may_move(state, key):
-                strangers = filed.contacts - _parties(state, key)
-                if strangers or state.contacts[0] not in filed.contacts:
-                    yield filed
+    """Yield the entries that are about to move, or were shown elsewhere, whose contacts the plan must know."""
+    for key, filed in state.filed.items():
+        if (key in state.seen and may_move(state, key)) or is_moved_again(state, key):
+            yield filed
+        elif len(state.contacts) != 1 or _is_in_place(state, filed) or not may_move(state, key):
+            continue
+        elif filed.contacts and (
+            filed.contacts - _parties(state, key) or state.contacts[0] not in filed.contacts
+        ):
+            yield filed
+
+
+def _followed(state: PersonState, key: str, filed: Filed) -> Action | None:
+    """
+    Return how an entry is entered where it stands now, if the contacts that it left are gone.
+
+    Nobody moved it then, unless it left before they were gone: its contact was merged, or given up for the other.
+    """
+    shown = state.shown.get(key)
+    if shown is None or not shown.contacts or key in state.changing:
+        return None
+    lost = filed.contacts - shown.contacts
+    if not lost or not lost <= state.gone.keys():
+        return None
+    ends = [at for one in lost if (at := state.gone[one]) is not None]
+    if shown.at is not None and any(shown.at < at - WITH_IT for at in ends):
+        return None
+    left, now = (", ".join(sorted(some)) for some in (lost, shown.contacts))
+    heirs = shown.contacts - filed.contacts - _parties(state, key)
+    return replace(
+        no_write("adopt", state, (), f"contact {left} is gone, and it stands on contact {now}"),
+        slot=LINK_SLOT,
+        title=f"{filed.stream} {filed.ext_id}, on contact {now}",
+        standing=Standing(
+            key=key,
+            entity_id="",
+            stream=filed.stream,
+            ext_id=filed.ext_id,
+            contacts=tuple(sorted(shown.contacts)),
+            lost=tuple(sorted(lost)),
+            heir=next(iter(heirs)) if len(heirs) == 1 and len(lost) == 1 else "",
+        ),
+    )
 
 
 def _is_in_place(state: PersonState, filed: Filed) -> bool:
@@ -123,6 +166,8 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
         there = ", ".join(sorted(shown.contacts)) or "none"
         said = f"entry {key} was moved to contact {there} by a person; it stays there"
         yield replace(no_write("keep", state, (), said), entry=key, hold=MOVED)
+    elif here in state.gone:
+        yield no_write("later", state, (), f"contact {here} is gone; who it is now is read first")
     elif here not in filed.contacts:
         title = f"{filed.stream} {filed.ext_id}, which others took part in"
         if not shared:
@@ -212,7 +257,7 @@ def _archived(state: PersonState, destination: Destination, key: str) -> Iterato
     if shown.gone:
         yield replace(no_write("keep", state, (), f"{there} was deleted already"), entry=key, hold=DELETED)
         return
-    if not filed.fields or any(shown.fields.get(name) != filed.shown(name) for name in filed.fields):
+    if not _is_untouched(state, destination, key, shown):
         said = f"{there} tells what stands elsewhere, but was edited by a person; it stays"
         yield replace(no_write("keep", state, (), said), entry=key, hold=EDITED)
         return
@@ -229,3 +274,19 @@ def _archived(state: PersonState, destination: Destination, key: str) -> Iterato
         title=f"{there}, which tells what stands elsewhere",
         entry=key,
     )
+
+
+def _is_untouched(state: PersonState, destination: Destination, key: str, shown: Shown) -> bool:
+    """
+    Tell whether an entry shows what we left there.
+
+    What a CRM made of a write whose answer was lost is not known: then its text counts.
+    """
+    filed = state.filed[key]
+    other = [name for name in filed.fields if shown.fields.get(name) != filed.shown(name)]
+    if not other or not filed.fields:
+        return bool(filed.fields)
+    inside = state.members.get(key, frozenset())
+    group = [one for one in sorted(state.interactions, key=order) if one.entity_id in inside]
+    told = read_back(state, destination, group, shown.fields, key)
+    return told.entry is not None and filed.as_read.keys().isdisjoint(other)

@@ -80,18 +80,24 @@ class Shown:
     """
     An entry as the CRM shows it now: the fields asked for, `gone` when it was deleted there.
 
-    `contacts` and `deals` are those it stands on, None where the CRM or the mapping does not tell.
+    `contacts` and `deals` are those it stands on, None where the CRM or the mapping does not tell; `at` is when
+    it changed last.
     """
 
     contacts: frozenset[str] | None = None
     deals: frozenset[str] | None = None
     fields: Mapping[str, Json] = field(default_factory=dict)
     gone: bool = False
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the CRM shows under one of our markers, `key`, that is not in the books; `contacts` are those it is on."""
+    """
+    What the CRM shows under one of our markers, `key`, that is not in the books; `contacts` are those it is on.
+
+    `lost` are contacts where the books have it and that are gone, `heir` the one it is on instead of them.
+    """
 
     key: str
     entity_id: str
@@ -99,6 +105,8 @@ class Standing:
     ext_id: str
     contacts: tuple[str, ...] = ()
     text: str = ""
+    lost: tuple[str, ...] = ()
+    heir: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +132,7 @@ class PersonState:
     `changing` the state of the intent that is about to change it, `held` why it (or a field) stays as it is,
     `doubles` those all of whose interactions stand elsewhere, `standing` what stands there unfiled, `shown` what
     the CRM shows of those that were asked for, `seen` those that the CRM showed elsewhere, to be asked for.
+    `gone` are contacts, of those they stood on or would go to, that the CRM has no more, and since when.
 
     Fields: `view` is what the mapping reads, `written` what we wrote last, `present` the CRM's values now,
     None while unread, `foreign` those that we filled with an address or number which is somebody else's by now.
@@ -150,6 +159,7 @@ class PersonState:
     spent: frozenset[str] = frozenset()
     seen: frozenset[str] = frozenset()
     shown: Mapping[str, Shown] = field(default_factory=dict)
+    gone: Mapping[str, datetime | None] = field(default_factory=dict)
     standing: Mapping[str, Standing] = field(default_factory=dict)
     doubles: tuple[str, ...] = ()
     yielding: frozenset[str] = frozenset()

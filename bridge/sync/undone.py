@@ -35,7 +35,7 @@ from bridge.store.intents import (
     Intent,
     drop_intents,
 )
-from bridge.store.members import save_members
+from bridge.store.members import release_members, save_members
 from bridge.store.receipts import Written
 from bridge.store.runs import load_run
 from bridge.store.tables import entity, field_ledger, ledger, member
@@ -144,7 +144,7 @@ def let_go(
             free.add(one.key)
             here = (ledger.c.stream == row.stream, ledger.c.ext_id == row.ext_id)
             c.execute(delete(ledger).where(ledger.c.account_pk == account_pk, *here))
-    c.execute(delete(member).where(member.c.account_pk == account_pk, among(member.c.key, free)))
+    release_members(c, account_pk, free)
     release(c, account_pk, keys | parked)
     note_released(c, account_pk, [one.key for one in found if one.reason == ROUNDS], runtime.clock())
     looks.touch(c, account_pk, people.current_people(c, wishes), runtime.sequence())

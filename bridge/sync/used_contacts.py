@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection as Transaction
 
 from bridge.journey.handles import Handle
-from bridge.model import Link
-from bridge.store import collected, looks, people, rejects
+from bridge.store import collected, cursors, looks, people, rejects
 from bridge.store import ledger as books
-from bridge.store.intents import ADOPTED_SLOT, CONTACT_SLOT, ENTRY_SLOT, Intent, load_intents, relink
+from bridge.store.entities import people_in
+from bridge.store.intents import (
+    ADOPTED_SLOT,
+    CONTACT_SLOT,
+    ENTRY_SLOT,
+    UPDATE_SLOTS,
+    Intent,
+    drop_intents,
+    load_intents,
+)
+from bridge.store.members import release_members
 from bridge.store.people import StoredNode
 from bridge.store.writer import Priority
 from bridge.sync.identify import USED, Incoming, identify, tied
@@ -111,35 +120,55 @@ def use_instead(runtime: Runtime, connection: Connection, states: Iterable[Perso
 
 
 def follow_gone(runtime: Runtime, connection: Connection) -> None:
-    """Let entries that were decided for a contact which is gone by now go to the one that their person has instead."""
+    """
+    Take back what was decided for a contact that is gone by now and does not stand, so that it is planned anew.
+
+    What was refused or never sent does not stand. Nor does an entry without an answer that the CRM has not shown
+    though its entries were read since it could have come last; until then nobody can say, and it stays as it is.
+    """
     account_pk, stream = connection.account_pk, connection.spec.contact_stream
     assert account_pk is not None
-    found: list[tuple[Intent, list[Link]]] = []
     with runtime.database.read() as c:
         items = load_intents(c, account_pk, slot=ENTRY_SLOT)
-        named = {link.to for item in items for link in item.write.links if link.stream == stream}
+        items += [one for one in load_intents(c, account_pk, state="rejected") if one.slot in UPDATE_SLOTS]
+        named = {one for item in items for one in _contacts_of(item, stream)}
         gone = collected.deleted_among(c, account_pk, stream, named) if named else set()
         gone -= {one.contact_id for one in _nodes(c, connection, gone)}
-        for item in items:
-            if not any(link.stream == stream and link.to in gone for link in item.write.links):
-                continue
-            person_id = people.current_person(c, item.person_id) or item.person_id
-            ids = people.contacts_of(c, account_pk, [person_id]).get(person_id, set())
-            theirs = ids - books.made_contacts(c, account_pk, ids)
-            if len(theirs or ids) == 1:
-                (now,) = theirs or ids
-                links = [
-                    replace(link, to=now) if link.stream == stream and link.to in gone else link
-                    for link in item.write.links
-                ]
-                found.append((item, list(dict.fromkeys(links))))
+        lost = [item for item in items if not gone.isdisjoint(_contacts_of(item, stream))]
+        until = {one: _read_until(c, account_pk, one) for one in {item.write.stream for item in lost}}
+    settle = timedelta(seconds=connection.spec.settle)
+    found = [item for item in lost if _does_not_stand(item, until[item.write.stream], settle)]
 
     def work(c: Transaction) -> None:
-        for item, links in found:
-            relink(c, account_pk, item, links)
+        keys = [item.write.key for item in found]
+        wishes = people_in(c, account_pk, keys) | people.current_people(c, {item.person_id for item in found})
+        drop_intents(c, account_pk, keys)
+        release_members(c, account_pk, [item.write.key for item in found if item.slot == ENTRY_SLOT])
+        rejects.close_for_intents(c, account_pk, keys)
+        looks.touch(c, account_pk, wishes, runtime.sequence())
 
     if found:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
+
+
+def _contacts_of(item: Intent, stream: str) -> set[str]:
+    """Return the contacts that a write is about."""
+    linked = {link.to for link in item.write.links if link.stream == stream}
+    return linked | ({item.write.id} if item.write.id and item.write.stream == stream else set())
+
+
+def _read_until(c: Transaction, account_pk: int, stream: str) -> datetime | None:
+    """Return until when all that a stream tells is known, None where that is not known."""
+    if collected.is_waiting(c, account_pk, stream):
+        return None
+    at = cursors.load_cursor(c, account_pk, stream, "live")
+    return at.watermark if at is not None else None
+
+
+def _does_not_stand(item: Intent, until: datetime | None, settle: timedelta) -> bool:
+    if item.state in ("open", "rejected"):
+        return True
+    return item.sent_at is not None and until is not None and until >= item.sent_at + settle
 
 
 def _nodes(c: Transaction, connection: Connection, contact_ids: Iterable[str]) -> Iterable[StoredNode]:

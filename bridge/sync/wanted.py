@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.config import Push
@@ -210,8 +211,9 @@ def _read_entries(sink: Sink, destination: Destination, states: list[PersonState
                 fields=record.data.get("properties", record.data),
                 contacts=_stands_on(destination, record, destination.contact_stream, "contact_refs") or None,
                 deals=_stands_on(destination, record, destination.deal_stream, "deal_refs"),
+                at=record.modified_at,
             )
-    return [
+    states = [
         replace(
             state,
             shown={
@@ -220,6 +222,31 @@ def _read_entries(sink: Sink, destination: Destination, states: list[PersonState
                 if ext_id in wanted.get(stream, {})
             },
         )
+        for state in states
+    ]
+    return _with_gone(sink, destination, states)
+
+
+def _with_gone(sink: Sink, destination: Destination, states: list[PersonState]) -> list[PersonState]:
+    """Return the states with those contacts that are gone, of those that entries left or would go to."""
+    asked: dict[str, set[str]] = {}
+    for state in states:
+        if any(moving(state)):
+            asked[state.person_id] = set(state.contacts)
+        for key, shown in state.shown.items():
+            if key in state.filed and shown.contacts:
+                asked.setdefault(state.person_id, set()).update(state.filed[key].contacts - shown.contacts)
+    ids = {one for some in asked.values() for one in some}
+    if not ids:
+        return states
+    gone: dict[str, datetime | None] = dict.fromkeys(ids)
+    for record in sink.read(destination.contact_stream, sorted(ids), ()):
+        if record.deleted:
+            gone[record.id] = record.modified_at
+        else:
+            gone.pop(record.id, None)
+    return [
+        replace(state, gone={one: gone[one] for one in asked.get(state.person_id, ()) if one in gone})
         for state in states
     ]
 
