@@ -35,11 +35,7 @@ def _restore_logging() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _known_once() -> Iterator[None]:
-    """
-    Let what a process works out once, its statements and its plugins, be worked out once for all tests.
-
-    And no proxies are looked for, twice through the whole environment for each call: tests call this machine alone.
-    """
+    """Let what a process works out once, its statements and its plugins, be worked out once for all tests."""
     found: dict[tuple[str, ...], EntryPoints] = {}
 
     def entry_points(*, group: str) -> EntryPoints:
@@ -51,7 +47,6 @@ def _known_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("bridge.store.database.create_engine", stores.create_engine)
         monkeypatch.setattr("bridge.plugins.entry_points", entry_points)
-        monkeypatch.setattr("requests.sessions.get_environ_proxies", lambda url, no_proxy=None: {})
         yield
 
 

@@ -74,6 +74,19 @@ def test_netrc_does_not_replace_the_authorization_header(
     assert wire.calls[0].request.headers["Authorization"] == "Bearer x"
 
 
+def test_a_call_goes_through_the_proxy_that_the_environment_names_for_its_host(
+    wire: responses.RequestsMock, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "inside.example")
+    lent = session(time)
+    for host in ("crm.example", "inside.example") * 2:
+        wire.get(f"https://{host}/v1/things", json={})
+        lent.request("GET", f"https://{host}/v1/things")
+    used = [call.request.req_kwargs["proxies"].get("https") for call in wire.calls]  # type: ignore[attr-defined]
+    assert used == ["http://proxy.example:3128", None] * 2
+
+
 def test_cookies_of_one_answer_are_not_sent_with_the_next_call(
     wire: responses.RequestsMock, time: Time
 ) -> None:
