@@ -11,8 +11,9 @@ decide, nothing is decided, and the result says what was withheld and why.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from operator import attrgetter
 
 from bridge.journey.handles import Handle
 from bridge.journey.identity.decisions import Standing, standing
@@ -33,6 +34,8 @@ from bridge.journey.keys import person_id
 
 _SHOWN = 5
 """Contacts that are named as candidates where one person would have too many addresses."""
+
+_NO_SIDES: frozenset[tuple[str, bool]] = frozenset()
 
 
 def partition(
@@ -95,7 +98,7 @@ class _Group:
     contacts: set[str]
     accounts: set[str]
     platforms: set[str]
-    sides: set[tuple[str, bool]] = field(default_factory=set)
+    sides: Set[tuple[str, bool]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,20 +122,16 @@ class _Resolution:
                 self._sides[key].add((split.id, True))
             for key in split.others:
                 self._sides[key].add((split.id, False))
-        self._groups: dict[str, _Group] = {}
+        self._groups = {key: self._alone(node) for key, node in nodes.items()}
         self._applied: list[Applied] = []
         self._withheld: list[Withheld] = []
         self._candidates: defaultdict[str, set[str]] = defaultdict(set)
         self._absorbed: set[str] = set()
 
-    def _group(self, key: str) -> _Group:
-        group = self._groups.get(key)
-        if group is None:
-            node = self._nodes[key]
-            contacts, accounts = (set(), set()) if node.contact_of is None else ({key}, {node.contact_of})
-            sides = self._sides.get(key, set())
-            group = self._groups[key] = _Group([key], contacts, accounts, node.platforms, sides)
-        return group
+    def _alone(self, node: Node) -> _Group:
+        key, account = node.key, node.contact_of
+        contacts, accounts = (set(), set()) if account is None else ({key}, {account})
+        return _Group([key], contacts, accounts, node.platforms, self._sides.get(key, _NO_SIDES))
 
     def _join(self, groups: Iterable[_Group]) -> None:
         """Move the smaller groups into the largest; one that was moved before stands for where it went."""
@@ -151,7 +150,7 @@ class _Resolution:
         for link in held.links:
             keys = sorted(link.records & self._nodes.keys())
             if len(keys) > 1:
-                self._join({self._group(key) for key in keys})
+                self._join({self._groups[key] for key in keys})
                 self._applied.append(Applied(tier="decision", handle=link.id, nodes=tuple(keys)))
 
     def merge(self, merged: Sequence[Node]) -> None:
@@ -175,11 +174,11 @@ class _Resolution:
         carriers: dict[str, tuple[str, ...]] = {}
         reasons: dict[str, Reason] = {}
         for handle, nodes, eligible in evidence:
-            keys = tuple(node.key for node in nodes)
+            keys = tuple([node.key for node in nodes])
             if eligible.reason == "shared":
                 self._withheld.append(Withheld(reason="shared", handle=handle, nodes=keys))
                 continue
-            if len({self._group(key) for key in keys}) == 1:
+            if len({self._groups[key] for key in keys}) == 1:
                 continue
             carriers[handle] = keys
             links.extend((handle, link) for link in eligible.links)
@@ -197,7 +196,7 @@ class _Resolution:
         reasons: Mapping[str, Reason],
     ) -> None:
         """Join what links connect and nothing forbids; note what was applied and what was withheld."""
-        before = {key: self._group(key) for keys in carriers.values() for key in keys}
+        before = {key: self._groups[key] for keys in carriers.values() for key in keys}
         places = [{before[key] for key in keys} for _, keys in links]
         why = dict(reasons)
         for part in _parts(places):
@@ -220,12 +219,7 @@ class _Resolution:
 
     def _rivals(self, tier: Tier, groups: set[_Group]) -> tuple[set[_Group], Reason]:
         """Return the groups that must not be joined to each other, and why."""
-        sides = Counter(side for group in groups for side in group.sides)
-        apart = {
-            group
-            for group in groups
-            if any(sides[split, not here] > ((split, not here) in group.sides) for split, here in group.sides)
-        }
+        apart = self._kept_apart(groups) if self._sides else set()
         known_by = {group: _known_by(tier, group) for group in groups}
         seen: set[str] = set()
         twice: set[str] = set()
@@ -234,6 +228,15 @@ class _Resolution:
             seen |= spaces
         rivals = {group for group, spaces in known_by.items() if twice & spaces} if twice else set()
         return apart | rivals, "two_records" if rivals else "kept_apart"
+
+    def _kept_apart(self, groups: set[_Group]) -> set[_Group]:
+        """Return the groups that people keep apart from another of them."""
+        sides = Counter(side for group in groups for side in group.sides)
+        return {
+            group
+            for group in groups
+            if any(sides[split, not here] > ((split, not here) in group.sides) for split, here in group.sides)
+        }
 
     def _is_oversize(self, groups: set[_Group]) -> bool:
         rules = self._rules
@@ -255,7 +258,7 @@ class _Resolution:
     def _name_possible(self, links: Iterable[tuple[str, ...]]) -> None:
         """Name the contacts that carry the same handle, where they are few enough to choose from."""
         for keys in links:
-            contacts = self._contacts({self._group(key) for key in keys})
+            contacts = self._contacts({self._groups[key] for key in keys})
             if len(contacts) <= _SHOWN:
                 for key in keys:
                     self._candidates[key].update(contacts)
@@ -325,21 +328,23 @@ class _Resolution:
                 self._withheld.append(Withheld(reason=reason, handle=handle, nodes=keys))
 
     def result(self) -> Partition:
-        """Name the groups after their founders, and everybody else after themselves."""
-        person_of = {key: person_id(key) for key in self._nodes if key not in self._groups}
-        groups = set(self._groups.values())
-        candidates: dict[str, tuple[str, ...]] = {}
-        for group in groups:
-            founder = min(group.members, key=self._age)
+        """Name the groups after their founders."""
+        person_of: dict[str, str] = {}
+        for group in set(self._groups.values()):
+            founder = min(group.members, key=self._age) if len(group.members) > 1 else group.members[0]
             person_of.update(dict.fromkeys(group.members, person_id(founder)))
-            open_to = set().union(*(self._candidates.get(key, ()) for key in group.members))
-            left = tuple(sorted(key for key in open_to if self._is_open(group, key)))
+        open_to: defaultdict[_Group, set[str]] = defaultdict(set)
+        for key, contacts in self._candidates.items():
+            open_to[self._groups[key]] |= contacts
+        candidates: dict[str, tuple[str, ...]] = {}
+        for group, contacts in open_to.items():
+            left = tuple(sorted(key for key in contacts if self._is_open(group, key)))
             if left:
                 candidates.update(dict.fromkeys(group.members, left))
         return Partition(
             person_of=person_of,
-            applied=tuple(sorted(self._applied)),
-            withheld=tuple(sorted(self._withheld)),
+            applied=tuple(sorted(self._applied, key=attrgetter("tier", "handle", "nodes"))),
+            withheld=tuple(sorted(self._withheld, key=attrgetter("reason", "handle", "nodes"))),
             candidates=candidates,
             overruled=self._held.overruled,
         )
@@ -348,7 +353,7 @@ class _Resolution:
         """Tell whether a group could still be this contact: it has none in that CRM, and nobody said it is not."""
         if self._nodes[contact].contact_of in group.accounts or contact in self._absorbed:
             return False
-        sides = self._group(contact).sides
+        sides = self._groups[contact].sides
         return not any((split, not here) in sides for split, here in group.sides)
 
     def _age(self, key: str) -> tuple[bool, int, str]:
