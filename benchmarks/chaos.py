@@ -150,11 +150,10 @@ def _calm(company: Company) -> list[str]:
     people = People(company)
     company.clock.sleep(DAY)
     found = _settle(company)
-    while people.tidy():
-        found += _settle(company)
+    while not found and people.tidy():
+        found = _settle(company)
     company.clock.sleep(DAY)
-    found += _settle(company)
-    found += faults(company)
+    found = [*(found or _settle(company)), *faults(company)]
     company.start()
     company.collect()
     company.resolve()
