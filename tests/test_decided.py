@@ -14,6 +14,7 @@ from bridge.store.database import micros
 from bridge.store.decisions import all_decisions
 from bridge.store.tables import hold, intent, reject
 from bridge.sync.decide import decide, new_decision, revoke
+from bridge.sync.foresee import foresee_revocation
 from bridge_memory import Memory
 from tests.deliver_cases import is_contact
 from tests.sync_world import World, dies, party
@@ -238,14 +239,39 @@ def test_taking_back_what_a_move_said_restores_where_everything_stood(small: Wor
     moved(small, "m1", to=bia)
     small.settled()
     with small.runtime.database.read() as c:
-        stated = all_decisions(c)
-    for one in stated:
-        revoke(small.runtime, one.decision.id, by="rui")
+        first, second = (one.decision.id for one in all_decisions(c))
+    assert foresee_revocation(small.runtime, first)["with_it"] == [second]
+    revoke(small.runtime, first, by="rui")
     small.resolve()
     small.settled()
     assert places(small) == {"m1": [ana], "m2": [ana]}
     assert small.sync().written == 0
     assert decided(small) == []
+
+
+def test_whom_a_move_took_to_another_contact_stays_when_the_one_they_came_from_is_merged_into_it(
+    small: World,
+) -> None:
+    small.push = {"timeline": True, "create": {"whatsapp": "first_message"}}
+    small.start()
+    senders = [f"55119739148{number}" for number in range(10, 16)]
+    ids = {}
+    for sender in senders:
+        ids[sender] = small.contact(name="Ana", phone=f"+{sender}"), small.contact(name="Bia")
+        small.message(f"m{sender}", sender)
+    small.settled()
+    for sender, (_, put_on) in ids.items():
+        moved(small, f"m{sender}", to=put_on)
+    small.settled()
+    for sender, (taken_off, put_on) in ids.items():
+        small.change("crm", "contacts", put_on, merged=[taken_off], phone=f"+{sender}")
+        small.change("crm", "contacts", taken_off, deleted=True)
+        small.message(f"m{sender}9", sender, at="2026-11-21T11:00:00Z")
+    small.settled()
+    assert places(small) == {
+        f"m{sender}{more}": [put_on] for sender, (_, put_on) in ids.items() for more in ("", "9")
+    }
+    assert len(small.there("contacts")) == len(senders)
 
 
 def test_an_entry_put_on_one_more_contact_says_nothing_of_its_sender(small: World) -> None:
