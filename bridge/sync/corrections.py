@@ -91,7 +91,6 @@ def correct(c: Transaction, runtime: Runtime, connection: Connection, action: Ac
     books.put_on(c, account_pk, key, move.put_on, {})
     said: tuple[tuple[Literal["split", "link"], str], ...] = (("split", taken), ("link", put))
     for kind, other in said:
-        at += kind == "link"  # the newer word holds once the two contacts are merged
         told = "\0".join([connection.account_key, key, kind, move.sender, other, str(at)])
         id = f"d_{blake2b(told.encode(), digest_size=6).hexdigest()}"
         ends = (frozenset({move.sender}), frozenset({other}))

@@ -19,7 +19,12 @@ class Standing:
 
 
 def standing(decisions: Iterable[Decision]) -> Standing:
-    """Walk from the newest decision to the oldest and keep what contradicts nothing kept before."""
+    """
+    Walk from the newest decision to the oldest and keep what contradicts nothing kept before.
+
+    Who moved an entry from one contact to another said a link and a split at once: when the two are merged,
+    the link holds.
+    """
     leader: dict[str, str] = {}
     sides: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
     links: list[Decision] = []
@@ -32,7 +37,7 @@ def standing(decisions: Iterable[Decision]) -> Standing:
             key = above
         return key
 
-    for decision in sorted(decisions, key=lambda one: (one.at, one.id), reverse=True):
+    for decision in sorted(decisions, key=lambda one: (one.at, one.kind == "link", one.id), reverse=True):
         if decision.kind == "link":
             largest, *others = sorted(
                 {find(key) for key in decision.records}, key=lambda one: -len(sides[one])
