@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,8 +27,10 @@ from bridge.engine import commands, cycle, opening
 from bridge.engine.reading import is_behind, unread_streams
 from bridge.errors import BridgeError, Rejected
 from bridge.http import Session
+from bridge.journey.identity.decisions import standing
 from bridge.model import Json, Phase, Receipt, Write
 from bridge.store import database, runs
+from bridge.store.decisions import all_decisions, decisions_on
 from bridge.store.intents import intent_counts
 from bridge.store.tables import entity, ledger, member
 from bridge.store.writer import Priority
@@ -238,6 +241,19 @@ class Company:
         assert account_pk is not None
         with self.runtime.database.read() as c:
             return intent_counts(c, account_pk)
+
+    def moved_senders(self) -> list[tuple[str, str]]:
+        """Return (contact, number or address of a sender) for each move of an entry that crmbridge took as a word."""
+        start = self.destination.node_key(self.destination.spec.contact_stream, "")
+        with self.runtime.database.read() as c:
+            said = {key for one in all_decisions(c) for key in one.decision.keys}
+            links = standing(decisions_on(c, said).values()).links
+        return [
+            (contact.removeprefix(start), sender.partition(":")[2])
+            for link in links
+            for contact, sender in permutations(link.records, 2)
+            if contact.startswith(start) and not sender.startswith(start)
+        ]
 
     @property
     def is_sqlite(self) -> bool:

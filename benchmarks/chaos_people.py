@@ -151,12 +151,9 @@ class People:
         self._company.crm.move(entry, contact.id)
         self._truth.moved[entry.stream, entry.id] = contact.id
         words = set(WORD.findall(entry.text))
-        senders = {
+        self._truth.corrected |= {
             handle for said in self._truth.said.values() if said.word in words for handle in said.handles
         }
-        self._truth.corrected |= senders
-        if contact.made:  # by their word these senders and whom it was made for are one
-            self._truth.born[contact.id] = self._truth.born.get(contact.id, set()) | senders
         self._company.tell(f"people: {entry.stream} {entry.id} is moved to contact {contact.id}")
 
     def tidy(self) -> bool:
@@ -195,13 +192,28 @@ class People:
         yield from (found for found in by_handle.values() if len(found) > 1)
 
     def _carries(self, contact: Contact) -> set[str]:
-        """Return a contact's handles; those of our making also carry whom they were made for, as crmbridge says."""
-        return handles_of(contact) | (self._truth.born.get(contact.id, set()) if contact.made else set())
+        """Return a contact's handles; those of our making also carry whom they stand for, as crmbridge says."""
+        return handles_of(contact) | (
+            stands_for(self._company).get(contact.id, set()) if contact.made else set()
+        )
 
 
 def handles_of(contact: Contact) -> set[str]:
     """Return a contact's numbers and addresses as senders have them."""
     return {*contact.emails, *(phone.lstrip("+") for phone in contact.phones)}
+
+
+def stands_for(company: Company) -> dict[str, set[str]]:
+    """
+    Return, by contact, whose it is beside the handles that it shows.
+
+    One of our making is whose it was made for, and whoever it is by the word of a person who moved an entry there.
+    """
+    found = {id: set(handles) for id, handles in company.truth.born.items()}
+    for contact, sender in company.moved_senders():
+        if contact in found:
+            found[contact].add(sender)
+    return found
 
 
 def carriers(company: Company, said: Said) -> list[list[Contact]]:
@@ -213,7 +225,7 @@ def carriers(company: Company, said: Said) -> list[list[Contact]]:
     other of people's carries them.
     """
     contacts = company.crm.contacts()
-    born = company.truth.born
+    born = stands_for(company)
     has = {one.id: handles_of(one) | born.get(one.id, set()) for one in contacts}
     found = []
     for handle in said.handles:
