@@ -150,8 +150,11 @@ def _calm(company: Company) -> list[str]:
     people = People(company)
     company.clock.sleep(DAY)
     found = _settle(company)
+    tidied = 0
     while not found and people.tidy():
-        found = _settle(company)
+        tidied += 1
+        endless = ["people tidy up what comes back"] if tidied > 10 * company.people else []
+        found = endless or _settle(company)
     company.clock.sleep(DAY)
     found = [*(found or _settle(company)), *faults(company)]
     company.start()

@@ -12,7 +12,9 @@ import pytest
 from bridge.engine import commands, cycle
 from bridge.errors import Rejected, Unavailable
 from bridge.model import Found, Page, Phase, Receipt, Record, Unknown, Write
+from bridge.store.database import micros
 from bridge.store.tables import decision, hold, ledger, reject
+from bridge.sync.decide import decide, new_decision
 from bridge_memory import Memory
 from bridge_memory.client import Thing
 from tests.sync_world import Crash, World, dies, party
@@ -302,7 +304,10 @@ def test_an_entry_without_an_answer_whose_contact_is_gone_is_written_anew_once_i
     assert small.sync().written == 0
 
 
-def test_what_stands_elsewhere_since_its_contact_is_gone_was_merged_and_not_moved(small: World) -> None:
+@pytest.mark.parametrize("apart", [False, True], ids=["", "kept apart before"])
+def test_what_stands_elsewhere_since_its_contact_is_gone_was_merged_and_not_moved(
+    small: World, apart: bool
+) -> None:
     """A CRM may tell of a merge by nothing but what became of the entries, and only later that a contact is gone."""
     small.message("m1", ANA, name="Ana", at="2026-11-19T11:00:00Z")
     small.message("m2", ANA, name="Ana")
@@ -310,6 +315,10 @@ def test_what_stands_elsewhere_since_its_contact_is_gone_was_merged_and_not_move
     (made,) = [one["id"] for one in small.there("contacts")]
     other = small.contact(name="Ana Lima", email=MAIL)
     small.sync()
+    if apart:
+        keys = [f"whatsapp_id:{ANA}"], [small.crm.node_key("contacts", other)]
+        said = new_decision("split", *keys, at=micros(small.clock()) or 0, author="rui", reason="asked")
+        decide(small.runtime, said)
 
     def pull(memory: Memory, stream: str, phase: Phase, *more: Any) -> Iterator[Page]:
         for page in Memory.pull(memory, stream, phase, *more):
@@ -325,7 +334,9 @@ def test_what_stands_elsewhere_since_its_contact_is_gone_was_merged_and_not_move
     small.message("m3", ANA, name="Ana", at="2026-11-21T11:00:00Z")
     small.settled()
     assert places(small) == {"m1": [other], "m2": [other], "m3": [other]}
-    assert (small.rows(decision), small.rows(hold), small.sync().written) == ([], [], 0)
+    assert [one["id"] for one in small.there("contacts")] == [other]
+    assert len(small.rows(decision)) == (3 if apart else 0)
+    assert (small.rows(hold), small.sync().written) == ([], 0)
 
 
 def test_an_address_that_a_contact_of_our_making_carries_comes_with_its_merge(world: World) -> None:

@@ -90,11 +90,9 @@ def commit(
     found = [action for action in actions if action.kind == "adopt" and action.slot == ENTRY_SLOT]
     seen = [action for action in actions if action.kind == "adopt" and action.slot == GROWTH_SLOT]
     moved = [action for action in actions if action.kind == "adopt" and action.slot == LINK_SLOT]
-    merged = {
-        there.lost[0]: there.heir for action in moved if (there := action.standing) is not None and there.heir
-    }
+    merged = [action for action in moved if action.standing is not None and action.standing.heir]
     kept = [action for action in actions if action.kind == "keep"]
-    corrected = [action for action in actions if action.correction is not None]
+    corrected = [action for action in kept if action.correction is not None]
     stopped = [action for action in kept if action.hold == ROUNDS]
     updated = {item.write.id for item in intents if item.slot == FIELDS_SLOT and item.write.id}
 
@@ -114,8 +112,8 @@ def commit(
             assert action.entry is not None
             add_holds(c, account_pk, [action.entry], action.hold, now)
             save_members(c, account_pk, action.entry, action.entity_ids)
-        for lost, heir in merged.items():
-            enter_merge(c, runtime, connection, lost, heir)
+        for action in merged:
+            enter_merge(c, runtime, connection, action)
         for action in corrected:
             correct(c, runtime, connection, action)
         forget_sightings(c, account_pk, looked)

@@ -16,10 +16,12 @@ from bridge.store.decisions import hand_on_decisions
 from bridge.store.holds import DELETED, add_holds
 from bridge.store.tables import MAPPED, REJECTED, SKIPPED, entity, record
 from bridge.store.traces import add_mentions
-from bridge.sync.corrections import sight
+from bridge.sync.apart import kept_apart
+from bridge.sync.corrections import correct, sight
 from bridge.sync.identify import USED, identify, tied
 from bridge.sync.interpret import Refused
 from bridge.sync.page import Change, Removal, tombstone
+from bridge.sync.plan_values import Action
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
 
 SUPERSEDED = "replaced by a newer version"
@@ -137,12 +139,19 @@ def _follow_merge(c: Transaction, connection: Connection, loser: str, winner: st
     entities.move_alias(c, loser, winner)
 
 
-def enter_merge(c: Transaction, runtime: Runtime, connection: Connection, lost: str, heir: str) -> None:
+def enter_merge(c: Transaction, runtime: Runtime, connection: Connection, action: Action) -> None:
     """
     Enter that a contact was merged into another, which its CRM shows by what stood on it and does not tell.
 
-    Those for whom it was used go on with the other. The identity lock is held.
+    Those for whom it was used go on with the other. Whoever a decision kept apart from that one is it by the word of
+    whom merged them, which is newer. The identity lock is held.
     """
+    there = action.standing
+    assert there is not None
+    (lost,), heir = there.lost, there.heir
+    if action.correction is not None and kept_apart(c, connection, {action.person_id: [heir]}):
+        correct(c, runtime, connection, action)
+        return
     account_pk, stream = connection.account_pk, connection.spec.contact_stream
     assert account_pk is not None
     loser, winner = connection.node_key(stream, lost), connection.node_key(stream, heir)

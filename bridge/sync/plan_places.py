@@ -103,6 +103,7 @@ def _followed(state: PersonState, key: str, filed: Filed) -> Action | None:
         return None
     left, now = (", ".join(sorted(some)) for some in (lost, shown.contacts))
     heirs = shown.contacts - filed.contacts - _parties(state, key)
+    heir = next(iter(heirs)) if len(heirs) == 1 and len(lost) == 1 else ""
     return replace(
         no_write("adopt", state, (), f"contact {left} is gone, and it stands on contact {now}"),
         slot=LINK_SLOT,
@@ -114,8 +115,10 @@ def _followed(state: PersonState, key: str, filed: Filed) -> Action | None:
             ext_id=filed.ext_id,
             contacts=tuple(sorted(shown.contacts)),
             lost=tuple(sorted(lost)),
-            heir=next(iter(heirs)) if len(heirs) == 1 and len(lost) == 1 else "",
+            heir=heir,
         ),
+        entry=key,
+        correction=_correction(state, key, filed, shown) if heir else None,
     )
 
 
