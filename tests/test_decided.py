@@ -89,6 +89,10 @@ def test_an_address_that_another_contact_carries_is_left_to_it(small: World) -> 
     assert places(small) == {"m1": [other]}
     (now,) = [one for one in small.there("contacts") if one["id"] == other]
     assert now["waiting_since"] and not now.get("email")
+    small.change("crm", "contacts", there, email="")
+    del small.acts["crm"]["push"]
+    small.settled()
+    assert [one.get("email") for one in small.there("contacts")] == ["", "ana@lima.example"]
 
 
 def test_whoever_is_split_from_a_contact_gets_one_of_their_own_and_takes_their_entries_there(
