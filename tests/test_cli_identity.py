@@ -107,6 +107,12 @@ def test_who_is_nobody_or_several_is_told_so(command: list[str], office: Office)
     assert len(office.run(*command, "Carla Dias", "--json").json["candidates"]) == 2
 
 
+def test_a_number_means_who_writes_from_it_though_others_carry_it(office: Office) -> None:
+    sender = office.run("who", ANA, "--json").json
+    assert [record["key"] for record in sender["records"]] == [ANA_CHAT]
+    assert "COULD BE" in office.run("who", ANA).out
+
+
 def test_why_two_are_one_and_why_two_are_not(office: Office) -> None:
     why = office.run("why", "Bia", BIA_CHAT)
     assert (why.code, why.err) == (0, "")
@@ -249,8 +255,12 @@ def test_a_suggestion_is_accepted_as_one_of_its_contacts(office: Office) -> None
 def test_accepted_duplicates_stay_proposed_until_they_are_merged_in_their_crm(office: Office) -> None:
     (twice,) = office.run("review", "--kind", "crm_duplicate", "--json").json["suggestions"]
     assert office.run("review", "accept", twice["key"], "--as", "3", "--yes").code == 2
-    assert office.run("review", "accept", twice["key"], "--yes").code == 0
+    accepted = office.run("review", "accept", twice["key"], "--yes")
+    assert accepted.code == 0
+    assert "! In crm, contacts 3 and 4 are one person then, and get no more entries until" in accepted.out
     assert office.run("why", "3", "4").code == 0
+    again = office.run("link", "3", "4", "--dry-run", "--json").json
+    assert again["to_merge"] == {}, "they are one person by now"
     (still,) = office.run("review", "--kind", "crm_duplicate", "--json").json["suggestions"]
     assert still["key"] == twice["key"]
     assert len(office.latest("crm", "contacts")) == 6
@@ -258,7 +268,13 @@ def test_accepted_duplicates_stay_proposed_until_they_are_merged_in_their_crm(of
 
 def test_what_was_dismissed_comes_back_only_with_other_evidence(office: Office) -> None:
     (twice,) = office.run("review", "--kind", "crm_duplicate", "--json").json["suggestions"]
-    done = office.run("review", "dismiss", twice["key"], "--reason", "mother and daughter")
+    asked = office.run("review", "dismiss", twice["key"])
+    assert (asked.code, asked.err) == (
+        2,
+        "Nobody is there to ask: add --yes to do it, or --dry-run to look.\n",
+    )
+    assert twice["title"] in asked.out
+    done = office.run("review", "dismiss", twice["key"], "--reason", "mother and daughter", "--yes")
     assert (done.code, done.err) == (0, "")
     assert office.run("review", "--kind", "crm_duplicate").out == "There is nothing to look at.\n"
     office.put("crm", "contacts", id="3", name="Carla Dias", email="carla@x.example", phone=f"{CARLA}; {BIA}")
@@ -297,7 +313,7 @@ def test_decisions_are_handed_to_a_running_daemon(office: Office) -> None:
         done = office.run("link", "1", ANA_CHAT, "--yes", "--author", "ana", "--json").json
         assert done["by_daemon"] is True
         assert office.run("why", "1", ANA_CHAT).code == 0
-        assert office.run("review", "dismiss", twice["key"], "--json").json["by_daemon"] is True
+        assert office.run("review", "dismiss", twice["key"], "--yes", "--json").json["by_daemon"] is True
         revoked = office.run("decisions", "revoke", done["decision"], "--yes", "--json").json
         assert revoked["by_daemon"] is True
     assert office.run("why", "1", ANA_CHAT).code == 1

@@ -119,6 +119,26 @@ def test_a_decision_on_a_contact_holds_for_the_one_that_its_crm_merged_it_into(w
     assert blocks(world) == {f"contacts:2 whatsapp_id:{WA}"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "records", "others", "reason", "said"),
+    [
+        ("join", ["a", "b"], [], "", "use link or split"),
+        ("link", ["a"], ["a"], "", "names 1 records"),
+        ("split", ["a", "b"], [], "", "one side names no record"),
+        ("split", ["a", "b"], ["b"], "", "b is on both sides"),
+        ("link", ["a", " "], [], "", "an empty record key"),
+        ("link", ["a", "b\ud800"], [], "", r"'b\\ud800' is no text in UTF-8"),
+        ("link", ["a", "b"], [], "she\udcff", "is no text in UTF-8"),
+        ("link", ["a", 7], [], "", "7 is no text"),
+    ],
+)
+def test_a_decision_that_decides_nothing_is_refused(
+    kind: str, records: list[str], others: list[str], reason: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^decision .*{said}"):
+        new_decision(kind, records, others, at=0, author="ana", reason=reason)
+
+
 def test_a_decision_waits_for_a_record_that_is_not_there_yet(here: World) -> None:
     here.contact(name="Ana Lima", email="ana@x.com")
     take(here)

@@ -226,9 +226,12 @@ def test_a_whatsapp_id_that_is_no_number_stays_an_id() -> None:
     )
 
 
-def test_a_placeholder_number_that_writes_to_us_is_a_sender_all_the_same() -> None:
-    sender, number = normalise("whatsapp_id", "5511999999999", region="BR", own=NOBODY)
-    assert (sender.strength, number.strength) == ("strong", "none")
+def test_a_number_that_writes_to_us_is_no_placeholder_however_it_ends() -> None:
+    for digits in ("5511999999999", "5511991234567"):
+        sender, number = normalise("whatsapp_id", digits, region="BR", own=NOBODY)
+        assert (sender.strength, number.strength) == ("strong", "strong")
+        (typed,) = normalise("phone", digits, region="BR", own=NOBODY)
+        assert typed == number._replace(strength="none")
 
 
 def test_platform_ids_are_certain_within_their_scope() -> None:

@@ -254,6 +254,12 @@ def show_foreseen(found: Mapping[str, Any]) -> None:
     for name, counts in found["crms"].items():
         parts = [output.plural(count, *MOVES[word]) for word, count in counts.items() if count]
         output.say(f"In {name}: {', '.join(parts) or 'nothing changes'}.")
+    for name, people in found["to_merge"].items():
+        for contacts in people:
+            output.say(
+                f"! In {name}, contacts {' and '.join(contacts)} are one person then, and get no more entries until"
+                " somebody merges them there."
+            )
 
 
 def listing(context: typer.Context, config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
@@ -306,6 +312,8 @@ def revoke(
             output.stop(output.USAGE)
     if not as_json:
         show_foreseen(foreseen)
+        for other in foreseen["with_it"]:
+            output.say(f"{other} goes with it: the same move in the CRM said both.")
     if dry_run:
         if as_json:
             output.emit({"decision": id, **foreseen})

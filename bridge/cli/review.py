@@ -181,15 +181,29 @@ def dismiss(
     as_json: AsJson = False,
     reason: Reason = None,
     author: Author = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
 ) -> None:
     """
     Decide that a suggestion is none.
 
-    It is not listed again until its evidence changes.
+    It is not listed again until its evidence changes. Shows first what it is.
     """
+    ask_for_answer(as_json, dry_run, yes)
     by = author_of(author)
     with opened(config) as runtime:
         found = _found(runtime, key)
+    if not as_json:
+        _show(found)
+    if dry_run:
+        if as_json:
+            output.emit({"dismissed": None, "by_daemon": False})
+        else:
+            output.say("Nothing decided yet.")
+        return
+    if not yes and not output.agreed("Dismiss this?"):
+        output.say("Nothing was decided.")
+        output.stop(output.PARTIAL)
     arguments: dict[str, Any] = {"key": found.key, "evidence": found.digest, "author": by}
     result, by_daemon = carry_out(
         config, "dismiss", {**arguments, "reason": text(reason or "")}, connections=()

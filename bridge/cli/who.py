@@ -76,7 +76,7 @@ def _lines(found: Mapping[str, Any], zone: tzinfo) -> Iterator[str]:
         yield ""
         yield "WHAT BECAME OF THEM"
         for one in found["events"]:
-            yield f"  {output.local_time(one['at'], zone)}: {_event(one)}"
+            yield f"  {in_zone(one['at'], zone):%Y-%m-%d %H:%M}: {_event(one)}"
 
 
 def _record_lines(record: Mapping[str, Any], zone: tzinfo) -> Iterator[str]:

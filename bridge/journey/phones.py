@@ -55,8 +55,8 @@ def read_phones(raw: str, region: str, *, messenger: bool = False) -> tuple[Line
     Return every valid number in a spelling, in order of appearance; none where nothing validates.
 
     `region` (ISO 3166) completes national numbers. `messenger` marks a WhatsApp sender's own id, which
-    is international without "+" and belongs to a mobile. A mobile is strong, another line guarded,
-    a service number or a placeholder none. Obsolete spellings of Brazil, Mexico and Argentina are mapped
+    is international without "+", belongs to a mobile, and is no placeholder. A mobile is strong, another line
+    guarded, a service number or a placeholder none. Obsolete spellings of Brazil, Mexico and Argentina are mapped
     onto the present numbering plan. Reading a returned number gives it again.
     """
     digits = raw.translate(_SEPARATORS)
@@ -177,7 +177,7 @@ def _line(number: _Number | None, messenger: bool) -> Line | None:
         return None
     value = f"+{country}{national}"
     strength = _STRENGTH.get(kind, "guarded")
-    if _is_placeholder(value):
+    if not messenger and _is_placeholder(value):
         strength = "none"
     if extension:
         value = f"{value};ext={extension}"

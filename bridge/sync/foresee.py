@@ -16,7 +16,7 @@ from bridge.store import people
 from bridge.store.decisions import decisions_on
 from bridge.store.people import StoredNode
 from bridge.store.writer import Priority
-from bridge.sync.decide import enter_decision, enter_revocation
+from bridge.sync.decide import enter_decision, enter_revocation, other_half
 from bridge.sync.evidence import evidence_on
 from bridge.sync.identify import IdentityChange
 from bridge.sync.plan import plan_person
@@ -72,7 +72,8 @@ def foresee(runtime: Runtime, decision: Decision) -> dict[str, Any]:
 
     Keys: before and after (persons as person_id, name, records, says), overrules (decisions that would hold no
     more), crms (what the next delivery would do there and does not without: entries written, moved, taken_off,
-    contacts, people held, and entries that it stays from moving: `stays`). No CRM is asked.
+    contacts, people held, and entries that it stays from moving: `stays`), to_merge (by CRM, contacts that would
+    be one person and are not yet: nothing more is written to them before somebody merges them). No CRM is asked.
     """
     found = _seen(runtime, lambda c: enter_decision(c, runtime, decision))
     with runtime.database.read() as c:
@@ -86,8 +87,14 @@ def foresee(runtime: Runtime, decision: Decision) -> dict[str, Any]:
 
 
 def foresee_revocation(runtime: Runtime, id: str) -> dict[str, Any]:
-    """Return what taking back a decision would do, as `foresee` does; raises ConfigError for one that cannot be."""
-    return {**_seen(runtime, lambda c: enter_revocation(c, runtime, id, by="")[1]), "overrules": []}
+    """
+    Return what taking back a decision would do, as `foresee` does.
+
+    With it `with_it`, the ids of decisions that go with it. Raises ConfigError for one that cannot be taken back.
+    """
+    found = _seen(runtime, lambda c: enter_revocation(c, runtime, id, by="")[1])
+    with runtime.database.read() as c:
+        return {**found, "overrules": [], "with_it": [one.id for one in other_half(c, id)]}
 
 
 def _seen(runtime: Runtime, work: Callable[[Transaction], IdentityChange]) -> dict[str, Any]:
@@ -110,6 +117,11 @@ def _seen(runtime: Runtime, work: Callable[[Transaction], IdentityChange]) -> di
             "crms": {
                 connection.name: _difference(runtime, connection, before, after)
                 for connection in runtime.destinations()
+            },
+            "to_merge": {
+                connection.name: found
+                for connection in runtime.destinations()
+                if (found := _doubled(connection, before, after))
             },
         }
 
@@ -139,6 +151,15 @@ def _difference(runtime: Runtime, connection: Connection, before: _Stand, after:
     now = Counter(_lines(runtime, connection, after.states[connection.name]))
     counts = Counter(MOVES.get(kind, kind) for kind, _ in (now - was).elements())
     return {word: counts[word] for word in (*MOVES.values(), STAYS)}
+
+
+def _doubled(connection: Connection, before: _Stand, after: _Stand) -> list[list[str]]:
+    """Return the contacts of each person who would have several in a CRM, and has not yet."""
+    known, found = (
+        {state.contacts for state in stand.states[connection.name] if len(state.contacts) > 1}
+        for stand in (before, after)
+    )
+    return sorted(map(list, found - known))
 
 
 def _lines(runtime: Runtime, connection: Connection, states: Sequence[PersonState]) -> list[tuple[str, str]]:

@@ -33,7 +33,8 @@ def find_people(runtime: Runtime, who: str) -> list[dict[str, str]]:
     """
     Return the people that a text may mean: person id, record key, handle, contact id, or a part of a name.
 
-    Each: person_id, name. An exact id or handle beats a name. A blank text, one that is longer than any
+    Each: person_id, name. An exact id or handle beats a name, and who writes from an address or number beats those
+    who carry it as well. A blank text, one that is longer than any
     name and one of bytes that are no UTF-8 mean nobody.
     """
     if not is_askable(who):
@@ -44,6 +45,7 @@ def find_people(runtime: Runtime, who: str) -> list[dict[str, str]]:
             {person_id}
             if person_id
             else set(people.persons_at(c, _by_record(c, runtime, who)).values())
+            or set(people.persons_at(c, _handles(runtime, who)).values())
             or _by_handle(c, runtime, who)
             or _by_contact(c, who)
             or _by_name(c, who)
