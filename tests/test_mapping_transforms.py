@@ -263,4 +263,11 @@ def test_text_survives_the_way_to_html_and_back(text: str) -> None:
 
 
 def test_html_that_is_nested_without_end_is_read_without_recursion() -> None:
-    assert text_of_html("<div>" * 50_000 + "deep" + "<p>" * 10_000) == "deep"
+    assert text_of_html("<div>" * 3_000 + "deep" + "<p>" * 600) == "deep"
+
+
+@pytest.mark.parametrize(
+    "page", ["<div>" * 100_000, "".join(f"<p><b class={number}>" for number in range(5_000))]
+)
+def test_html_of_which_a_parser_would_make_too_much_loses_its_tags_and_no_text(page: str) -> None:
+    assert text_of_html(f"<p>Forno &amp; frete</p>{page}deep") == "Forno & frete deep"
