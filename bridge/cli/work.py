@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Annotated, Any
 
 import typer
@@ -33,6 +33,9 @@ from bridge.sync.wanted import destination_of, plan_people
 
 SWITCH_SECONDS = 0.001
 """How long a busy thread of the daemon may keep the interpreter from the webhook receiver; Python's own is 5 ms."""
+
+LEAST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two looks whether a pull brought anything; longer as long as it brings nothing."""
 
 SETTLE_PATIENCE = 120.0
 """Seconds a `sync` waits for writes whose outcome the CRM has not settled yet."""
@@ -239,10 +242,11 @@ def _pull(
             )
             for connection in connections
         ]
+        pause = LEAST_PAUSE
         try:
-            while any(not pull.done() for pull in pulls):
-                cycle.settle_inbox(runtime, run=number, progress=progress)
-                time.sleep(0.05)
+            while wait(pulls, timeout=pause).not_done:
+                found = cycle.settle_inbox(runtime, run=number, progress=progress)
+                pause = LEAST_PAUSE if found else min(2 * pause, LONGEST_PAUSE)
         finally:
             stop.set()  # Ctrl-C: the pages at hand are the last
     cycle.settle_inbox(runtime, run=number, progress=progress)
