@@ -7,8 +7,6 @@ from functools import lru_cache
 from itertools import product
 from typing import Literal, NamedTuple
 
-from rapidfuzz.distance import JaroWinkler
-
 from bridge.journey.companies import is_company
 from bridge.journey.folding import fold
 
@@ -124,6 +122,8 @@ def same(a: str, b: str) -> bool:
     short, long = (a, b) if len(a) < len(b) else (b, a)
     if len(short) > 2 and long.startswith(short):
         return True
+    from rapidfuzz.distance import JaroWinkler  # here, as it takes 4 MB and most runs compare no names
+
     return JaroWinkler.similarity(a, b) >= _ALIKE or _spelling(a) == _spelling(b)
 
 

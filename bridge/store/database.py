@@ -65,6 +65,7 @@ class Database:
         self.dialect = parsed.get_backend_name()
         if self.dialect == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
+            tables.limit_on_postgresql()
             self.lock_path: Path | None = None
             self.blobs = blobs or Path("crmbridge-blobs")
             arguments: dict[str, Any] = {"pool_size": 8, "max_overflow": 16, "pool_pre_ping": True}
@@ -164,7 +165,7 @@ def _prepare_sqlite(engine: Engine, *, begin: str, cache: int) -> None:
             "busy_timeout=5000",
             "temp_store=MEMORY",
             f"cache_size=-{cache}",
-            "wal_autocheckpoint=4000",
+            "wal_autocheckpoint=16000",
             "journal_size_limit=67108864",
         ):
             connection.execute(f"PRAGMA {pragma}").close()

@@ -21,7 +21,6 @@ from bridge.sync.evidence import Evidence, evidence_on
 from bridge.sync.identify import is_made
 from bridge.sync.reasons import Words
 from bridge.sync.runtime import Runtime
-from bridge.sync.weak import weak_pairs
 from bridge.sync.who import candidates_json
 
 Kind = Literal["undecided", "crm_duplicate", "probable", "weak"]
@@ -266,6 +265,10 @@ def _divides(
 
 
 def _weak(c: Transaction, runtime: Runtime) -> Iterator[Suggestion]:
+    from bridge.sync.weak import (
+        weak_pairs,
+    )  # here, as every command imports this module and few compare names
+
     pairs = list(weak_pairs(c))
     for start in range(0, len(pairs), _AT_ONCE):
         some = pairs[start : start + _AT_ONCE]
