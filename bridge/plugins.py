@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-import jsonschema
 import pluggy
 
 from bridge import hooks
 from bridge.connector import CONTRACT_VERSION, ConnectorSpec
 from bridge.errors import PluginError
+from bridge.journey.schema import schema_fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +81,8 @@ def _load_one(name: str, point: EntryPoint) -> ConnectorSpec:
                 f"{broken} it was written for contract {spec.contract}, this crmbridge speaks {CONTRACT_VERSION}."
                 f" Install a release of it that supports contract {CONTRACT_VERSION}."
             )
-        try:
-            jsonschema.Draft202012Validator.check_schema(spec.settings)
-        except jsonschema.SchemaError as error:
-            raise PluginError(f"{broken} its settings are no JSON Schema: {error.message}") from error
+        if fault := schema_fault(spec.settings):
+            raise PluginError(f"{broken} its settings are no JSON Schema: {fault}")
         return spec
     raise PluginError(f'{broken} its hook bridge_connectors returns no connector named "{name}".')
 

@@ -6,12 +6,14 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
-
+from bridge.journey.schema import surely_fits
 from bridge.model import Json
 from bridge.yaml_file import YamlPath, did_you_mean
+
+if TYPE_CHECKING:
+    import jsonschema
 
 _KINDS = {
     "object": "`key: value` lines are expected",
@@ -43,6 +45,10 @@ def faults(rules: Mapping[str, Any], value: Json, at: YamlPath = ()) -> Iterator
 
     A value is shown only where neither it nor anything that belongs there is a secret (`writeOnly`).
     """
+    if surely_fits(rules, value):
+        return
+    import jsonschema  # here, as most settings are fine and to import it takes a tenth of the start of a command
+
     seen = set()
     for error in jsonschema.Draft202012Validator(rules).iter_errors(value):
         for fault in _told(error, at):

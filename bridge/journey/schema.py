@@ -7,15 +7,18 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import orjson
 
 from bridge.model import Json
+
+if TYPE_CHECKING:
+    import jsonschema
 
 try:
     import jsonschema_rs
@@ -88,6 +91,8 @@ def lint(schema: Mapping[str, Json]) -> list[str]:
     `"not": {"pattern": "[\\\\r\\\\n]"}` beside it.
     """
     faults = [f"{path}: {fault}" for path, node in _subschemas("", schema) for fault in _faults(node)]
+    import jsonschema
+
     judge = jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA)
     return faults or [f"{error.json_path}: {error.message}" for error in judge.iter_errors(schema)]
 
@@ -117,6 +122,32 @@ def _faults(node: Mapping[str, Json]) -> Iterator[str]:
         yield "pattern ends in $ without excluding line breaks"
 
 
+def schema_fault(schema: Mapping[str, Json]) -> str:
+    """Return why something is no JSON Schema, an empty text where it is one."""
+    with suppress(Exception):  # whatever it cannot convert is for the reference to judge
+        if jsonschema_rs is not None and jsonschema_rs.meta.is_valid(dict(schema)):
+            return ""
+    import jsonschema
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        return str(error.message)
+    return ""
+
+
+def surely_fits(schema: Mapping[str, Json], value: Json) -> bool:
+    """Tell whether jsonschema-rs accepts a value; where it does not, jsonschema decides, and says why."""
+    with suppress(Exception):  # whatever it cannot convert is for the reference to judge
+        return jsonschema_rs is not None and _fast(schema)(value)
+    return False
+
+
+def _fast(schema: Mapping[str, Json]) -> Callable[[Json], bool]:
+    options = jsonschema_rs.RegexOptions()
+    return jsonschema_rs.Draft202012Validator(dict(schema), pattern_options=options).is_valid
+
+
 class Validator:
     """
     Judges entities of one schema.
@@ -130,12 +161,11 @@ class Validator:
         self.disagreements = 0
         self.rechecked = 0
         self._name = schema.get("title", "entity")
-        self._reference: Any = jsonschema.Draft202012Validator(schema)
+        self._schema = schema
         self._accepted = itertools.count(1)
         self._fast = None
         if fast and jsonschema_rs is not None:
-            options = jsonschema_rs.RegexOptions()
-            self._fast = jsonschema_rs.Draft202012Validator(dict(schema), pattern_options=options).is_valid
+            self._fast = _fast(schema)
 
     @classmethod
     @functools.cache
@@ -168,6 +198,12 @@ class Validator:
             rule = problems[0].rule if problems else "none"
             _LOG.warning("%s: jsonschema-rs and jsonschema disagree (rule %s)", self._name, rule)
         return problems
+
+    @functools.cached_property
+    def _reference(self) -> Any:
+        import jsonschema  # here, as a tenth of the start of a command goes there and most ask it nothing
+
+        return jsonschema.Draft202012Validator(self._schema)
 
     def _judge(self, entity: Json) -> list[SchemaProblem]:
         errors = itertools.islice(self._reference.iter_errors(entity), MAX_PROBLEMS)
