@@ -19,7 +19,7 @@ Op = Literal["create", "update", "link", "unlink", "archive"]
 
 def require_aware(name: str, value: datetime | None) -> None:
     """Raise ValueError unless `value` is None or an aware instant in UTC."""
-    if value is not None and value.utcoffset() != UTC.utcoffset(None):
+    if value is not None and value.tzinfo is not UTC and value.utcoffset() != UTC.utcoffset(None):
         raise ValueError(f"{name}: {value!r} is not an aware UTC instant; use datetime.astimezone(UTC)")
 
 

@@ -40,6 +40,20 @@ def listed(keys: Iterable[str]) -> str | None:
     return None if NUL in text else text.decode()
 
 
+def among_bound(column: Column[Any], name: str) -> ColumnElement[Any]:
+    """
+    Return the same condition for a statement that is built once: the parameter `name` takes `keys_text` of the keys.
+
+    Building the statement and finding its compiled form takes longer than it runs for a few keys.
+    """
+    return _Among(column, bindparam(name, type_=String()))
+
+
+def keys_text(keys: Iterable[str]) -> str:
+    """Return keys of our making as the parameter of `among_bound`; `key_text` left no NUL in them."""
+    return orjson.dumps(list(keys)).decode()
+
+
 class _Among(ColumnElement[Any]):
     inherit_cache = True
     type = NullType()

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from bridge.model import Record, Skip
-from bridge.store.among import among
+from bridge.store.among import among, among_bound, keys_text
 from bridge.store.blobs import Blobs
 from bridge.store.bodies import json_bytes
 from bridge.store.database import Database, instant, micros, upsert
@@ -92,11 +92,16 @@ def unseen(c: Connection, account_pk: int, records: Sequence[Record | Skip]) -> 
         ids_of.setdefault(stream, []).append(ext_id)
     known: set[tuple[str, str, str]] = set()
     for stream, ids in ids_of.items():
-        query = select(record.c.ext_id, record.c.version).where(
-            record.c.account_pk == account_pk, record.c.stream == stream, among(record.c.ext_id, ids)
-        )
-        known.update((stream, ext_id, version) for ext_id, version in c.execute(query).all())
+        found = c.execute(_VERSIONS, {"account": account_pk, "of": stream, "ids": keys_text(ids)})
+        known.update((stream, ext_id, version) for ext_id, version in found.all())
     return [one for key, one in keyed if key not in known]
+
+
+_VERSIONS = select(record.c.ext_id, record.c.version).where(
+    record.c.account_pk == bindparam("account"),
+    record.c.stream == bindparam("of"),
+    among_bound(record.c.ext_id, "ids"),
+)
 
 
 def insert_records(c: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
