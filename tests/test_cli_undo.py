@@ -22,6 +22,23 @@ def test_a_sync_that_wrote_says_how_it_is_taken_back(office: Office) -> None:
     assert "UNDO" not in office.run("sync").out
 
 
+def test_an_undo_says_that_what_somebody_decided_by_a_move_stays(office: Office) -> None:
+    office.put("crm", "contacts", name="Ana Souza", phone=ANA)
+    bia = office.put("crm", "contacts", name="Bia Reis")
+    office.message("Quanto custa?", ANA)
+    assert office.run("sync").code == 0
+    ((id, entry),) = office.latest("crm", "entries").items()
+    office.put("crm", "entries", **{**entry, "id": id, "contact": bia})
+    assert office.run("sync").code == 0
+    said = office.run("undo", "1", "--dry-run", "--json").json
+    (move,) = said["stays_decided"]
+    line = f"moving an entry in the CRM stays decided; to take it back: crmbridge decisions revoke {move}\n"
+    assert line in office.run("undo", "1", "--dry-run").out
+    taken = office.run("decisions", "revoke", move, "--yes")
+    assert "goes with it: the same move in the CRM said both." in taken.out
+    assert office.run("undo", "1", "--dry-run", "--json").json["stays_decided"] == []
+
+
 def test_an_undo_shows_asks_and_takes_back_until_it_is_released(synced: Office) -> None:
     looked = synced.run("undo", "1", "--dry-run")
     assert (looked.code, looked.err) == (0, "")

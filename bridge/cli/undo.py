@@ -19,6 +19,7 @@ from bridge.store import holds as store
 from bridge.store import receipts
 from bridge.store.holds import Hold
 from bridge.store.runs import Run, latest_runs, load_run, runs_of
+from bridge.sync.decide import said_by_moves
 from bridge.sync.held import told
 from bridge.sync.history import find_people
 from bridge.sync.runtime import Runtime
@@ -161,13 +162,15 @@ def undo(
         found = engine.plan(runtime, scope)
         with runtime.database.read() as c:
             named = load_run(c, run) if run is not None else None
+            steps = [step for some in found.values() for step in some]
+            stays = said_by_moves(c, {step.person_id for step in steps})
         again = named is not None and named.kind == UNDO
-    steps = [step for some in found.values() for step in some]
     if as_json and dry_run:
         output.emit(
             {
                 "run": run,
                 "mapping": scope.mapping,
+                "stays_decided": stays,
                 "connections": {name: [step_json(step) for step in some] for name, some in found.items()},
             }
         )
@@ -178,6 +181,11 @@ def undo(
                 output.say(f"In {name}:")
             _show(some, again=again)
         output.say(_sum_line(steps))
+        for id in stays:
+            output.say(
+                "! What somebody decided by moving an entry in the CRM stays decided;"
+                f" to take it back: crmbridge decisions revoke {id}"
+            )
     if dry_run or not any(step.kind != "leave" for step in steps):
         output.stop(output.OK if dry_run else output.PARTIAL)
     if not yes and not output.agreed("Take this back?"):
@@ -186,7 +194,7 @@ def undo(
     arguments = {"run": run, "person": scope.person, "mapping": scope.mapping}
     result, _ = carry_out(config, "undo", arguments, connections=found)
     if as_json:
-        output.emit(result)
+        output.emit({**result, "stays_decided": stays})
     else:
         _show_result(result, scope)
     if result["left"] or not result["finished"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from operator import attrgetter
 
 from sqlalchemy import Connection as Transaction
 
@@ -11,7 +12,7 @@ from bridge.errors import ConfigError
 from bridge.journey.identity import Decision
 from bridge.store import looks, people
 from bridge.store.database import micros
-from bridge.store.decisions import Stated, add_decision, all_decisions, revoke_decision
+from bridge.store.decisions import Stated, add_decision, all_decisions, decisions_on, revoke_decision
 from bridge.store.holds import MOVED, held, release
 from bridge.store.sightings import corrected_by
 from bridge.store.writer import Priority
@@ -116,6 +117,14 @@ def _other_half(c: Transaction, decision: Decision, known: Iterable[Stated]) -> 
         and one.decision.id != decision.id
         and corrected_by(c, one.decision.id) == moved
     ]
+
+
+def said_by_moves(c: Transaction, person_ids: Iterable[str]) -> list[str]:
+    """Return what people decided of these persons by moving entries in a CRM and what counts: an id for each move."""
+    members = people.nodes_of(c, person_ids).values()
+    found = decisions_on(c, {stored.key for some in members for stored in some}).values()
+    moves = {(corrected_by(c, one.id), one.at): one.id for one in sorted(found, key=attrgetter("id"))}
+    return sorted(id for (moved, _), id in moves.items() if moved is not None)
 
 
 def _divide_anew(
