@@ -127,6 +127,24 @@ def test_people_who_are_alike_are_suggested_until_it_is_decided(world: World) ->
     assert not [one for one in found(world, "weak") if set(one.records) <= set(keys)]
 
 
+def test_who_is_on_the_same_mailbox_of_a_role_is_suggested_unless_names_disagree_or_many_are(
+    world: World,
+) -> None:
+    for name in ("Ana Lima", "Rui Costa"):
+        world.contact(name=name, email="info@padaria.example")
+    world.message("m1", {"email": "info@padaria.example"})
+    for number in range(6):
+        world.contact(name="", email=f"vendas@feira.example;c{number}@feira.example")
+    world.sync()
+    one, other = found(world, "weak")
+    assert {key for pair in (one, other) for key in pair.records} == {
+        *(world.crm.node_key("contacts", id) for id in "12"),
+        "email:info@padaria.example",
+    }
+    assert one.evidence == ("mailbox:info@padaria.example",)
+    assert one.says[0].startswith("info@padaria.example, a mailbox of a role, is on both")
+
+
 def test_what_a_decision_would_do_is_what_it_does(world: World) -> None:
     first = world.contact(name="Ana Lima", phone="+5511973914862")
     second = world.contact(name="Rui Costa", email="rui@x.example")

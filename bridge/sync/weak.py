@@ -1,4 +1,4 @@
-"""Pairs of people who may be one though nothing proves it: by name and company, or variants of one address."""
+"""Pairs of people who may be one though nothing proves it: by name and company, a mailbox, or variants of one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from operator import itemgetter
 
 import orjson
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from bridge.journey.companies import domain
-from bridge.journey.names import split
+from bridge.journey.names import agree, split
 from bridge.journey.similar import suggest
 from bridge.journey.similar_fields import PERSON, read
 from bridge.journey.similar_score import Pair
@@ -22,6 +22,9 @@ from bridge.store.tables import entity, node, node_handle
 
 MOST_VARIANTS = 10
 """Variants of an address beyond which it is a mailbox that sorts its mail by them, and tells nothing of people."""
+
+MOST_ON_A_MAILBOX = 5
+"""People on a role's mailbox beyond which it tells nothing of any two of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +38,14 @@ class WeakPair:
 
 
 def weak_pairs(c: Transaction) -> Iterator[WeakPair]:
-    """Yield pairs of people by records that suggest it: variants of an address, then by name, the likeliest first."""
+    """
+    Yield pairs of people by records that suggest it.
+
+    First those of variants of an address, then those of one role's mailbox whose names do not disagree, then by
+    name, the likeliest first.
+    """
     yield from _plus_variants(c)
+    yield from _mailboxes(c)
     yield from _namesakes(c)
 
 
@@ -66,6 +75,26 @@ def _plus_variants(c: Transaction) -> Iterator[WeakPair]:
                 evidence=(f"plus:{value}:{other_value}",),
                 says=(f"{value} and {other_value} may be one mailbox, of one person or of two",),
             )
+
+
+def _mailboxes(c: Transaction) -> Iterator[WeakPair]:
+    """Yield who has a mailbox such as `info@acme.com` and who else has it or writes from it."""
+    mails = select(node_handle.c.value).where(node_handle.c.kind == "email", node_handle.c.strength == "weak")
+    several = mails.group_by(node_handle.c.value).having(func.count() > 1)
+    on = select(node_handle.c.value, node_handle.c.node_key).where(
+        node_handle.c.kind == "email", node_handle.c.value.in_(several)
+    )
+    for value, rows in groupby(c.execute(on.order_by(*on.selected_columns)).all(), key=itemgetter(0)):
+        people: dict[str, StoredNode] = {}
+        for stored in load_nodes(c, [row[1] for row in rows]).values():
+            if stored.person_id not in people or stored.key < people[stored.person_id].key:
+                people[stored.person_id] = stored
+        if len(people) > MOST_ON_A_MAILBOX:
+            continue
+        for one, other in combinations(sorted(people.values(), key=lambda stored: stored.key), 2):
+            if agree(one.name or "", other.name or "") != "no":
+                says = f"{value}, a mailbox of a role, is on both, and their names do not disagree"
+                yield WeakPair(one=one, other=other, evidence=(f"mailbox:{value}",), says=(says,))
 
 
 def _without_tag(address: str) -> str:
