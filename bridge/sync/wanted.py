@@ -126,7 +126,9 @@ def plan_people(
     if not dry:
         use_instead(runtime, connection, states)
     states = _read_entries(sink, destination, _read_present(sink, destination, states))
-    planned.looked = {key for state in states for key in state.seen & state.shown.keys()}
+    planned.looked = {
+        key for state in states if len(state.contacts) == 1 for key in state.seen & state.shown.keys()
+    }
     claimed: dict[str, str] = {}
     for state in sorted(states, key=lambda state: len(state.contacts) != 1):
         planned.actions += _plan_or_hold(replace(state, entry_of={**state.entry_of, **claimed}), destination)
