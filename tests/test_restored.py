@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bridge.cli.work import sync_once
-from bridge.errors import Unavailable
+from bridge.engine.commands import replay
+from bridge.errors import Rejected, Unavailable
 from bridge.model import Json, Page, Phase, Receipt, Write
 from bridge.store.holds import all_holds
 from bridge.store.tables import hold, ledger
@@ -149,6 +150,31 @@ def test_an_entry_of_the_books_that_grew_meanwhile_goes_on_growing(world: Restor
     world.settled()
     assert held(world) == []
     assert "m1 two" in entry(world)["text"] and "m2 three (edited)" in entry(world)["text"]
+
+
+def refused(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+    yield from (Receipt(key=one.key, error=Rejected("not valid", code="ROW")) for one in writes)
+
+
+def test_what_an_entry_took_in_meanwhile_is_not_told_in_another_of_its_day(world: Restorable) -> None:
+    world.contact(name="Ana", phone=f"+{ANA}")
+    world.acts["crm"]["push"] = refused
+    say(world, "m3", "30")
+    world.sync()
+    del world.acts["crm"]["push"]
+    say(world, "m2", "20")
+    world.sync()
+    world.back_up()
+    say(world, "m1", "10")
+    world.sync()
+    assert world.told() == {"m1": 1, "m2": 1}
+    world.restore()
+    replay(world.runtime, {"group": None})
+    world.settled()
+    assert (world.told(), held(world)) == ({"m1": 1, "m2": 1, "m3": 1}, [])
+    say(world, "m4", "40")
+    world.settled()
+    assert (world.told(), held(world)) == ({"m1": 1, "m2": 1, "m3": 1, "m4": 1}, [])
 
 
 def test_two_captures_of_which_a_restored_store_learns_at_once_that_they_are_one_stand_once(

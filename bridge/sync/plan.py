@@ -22,6 +22,7 @@ from bridge.sync.plan_deals import deal_of
 from bridge.sync.plan_found import found_contact, taken_over
 from bridge.sync.plan_growth import find_growths, grow, parts_told, rests
 from bridge.sync.plan_places import doubled, is_logged, may_move, placed
+from bridge.sync.plan_siblings import grown_before, siblings
 from bridge.sync.plan_values import Action, Destination, PersonState, no_write
 
 MAIL_GRACE = timedelta(minutes=2)
@@ -35,6 +36,8 @@ def entries_to_read(state: PersonState, destination: Destination) -> Iterator[tu
         for growth in find_growths(state, destination, new):
             if not rests(growth.filed, destination):
                 yield growth.filed, set(growth.changed)
+        for one in siblings(state, destination, new):
+            yield one.filed, set(one.filed.fields)
         for key in doubled(state, destination):
             yield state.filed[key], set(state.filed[key].fields)
 
@@ -75,7 +78,9 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
                 )
             else:
                 new.append(interaction)
-        grown = grow(state, destination, new)
+        found, new = grown_before(state, destination, new)
+        actions += found
+        grown = grow(state, destination, new, but={action.entry for action in found if action.entry})
         actions += grown.actions
         new, following = list(grown.new), grown.rest
     target, contact_action, hold = target_of(state, destination, sorted([*new, *elsewhere], key=_order))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -58,20 +58,17 @@ def find_growths(
     rules = destination.mapping.push_interaction
     if rules is None or not state.interactions:
         return
-    standing = _standing(state)
     doubles = doubled(state, destination)
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for key, members in standing.items():
-        groups.setdefault(group_of(members[0], rules, destination.style), []).append(key)
-    for name, keys in groups.items():
-        for place, key in enumerate(keys, 1):
+    for name, entries in groups_told(state, rules, destination).items():
+        *_, last = entries
+        for place, (key, inside) in enumerate(entries.items(), 1):
             if key in state.held or key in state.changing or key in doubles:
                 continue
             filed = state.filed[key]
             if is_unconfirmed(filed.told) and state.candidates and state.unconfirmed is None:
                 continue
-            joined = _joining(new, name, rules, destination) if key == keys[-1] else ()
-            members = sorted((*standing[key], *joined), key=_order)
+            joined = _joining(new, name, rules, destination) if key == last else ()
+            members = sorted((*inside, *joined), key=_order)
             told = told_of(members, destination.style_of(state))
             if not filed.fields or told == filed.told or (filed.told is None and not joined):
                 continue
@@ -81,22 +78,24 @@ def find_growths(
             values = rules.fields(filed.stream, found[0].view)
             changed = {name: value for name, value in values.items() if value != filed.fields.get(name)}
             if changed:
-                inside = frozenset(found[0].entity_ids)
+                told_there = frozenset(found[0].entity_ids)
                 yield Growth(
                     key=key,
                     filed=filed,
-                    members=tuple(standing[key]),
+                    members=tuple(inside),
                     part=place,
-                    joined=tuple(one for one in joined if one.entity_id in inside),
+                    joined=tuple(one for one in joined if one.entity_id in told_there),
                     entry=found[0],
                     rest=tuple(found[1:]),
                     changed=changed,
                 )
 
 
-def grow(state: PersonState, destination: Destination, new: Sequence[Interaction]) -> Grown:
+def grow(
+    state: PersonState, destination: Destination, new: Sequence[Interaction], *, but: Collection[str] = ()
+) -> Grown:
     """
-    Return how entries that stand are brought up to date, and which of `new` is left for entries of its own.
+    Return how entries that stand, `but` these, are brought up to date, and which of `new` is left for their own.
 
     An entry that a person edited or deleted in the CRM stays as they left it; what came since goes into
     a new one. What belongs to an entry that is being written waits for its receipt.
@@ -117,6 +116,8 @@ def grow(state: PersonState, destination: Destination, new: Sequence[Interaction
         actions.append(no_write("hold", state, stays, said))
         taken |= {one.entity_id for one in stays}
     for growth in find_growths(state, destination, [one for one in new if one.entity_id not in taken]):
+        if growth.key in but:
+            continue
         joining = {entity_id for entry in (growth.entry, *growth.rest) for entity_id in entry.entity_ids}
         if rests(growth.filed, destination):
             actions.append(
@@ -138,7 +139,11 @@ def grow(state: PersonState, destination: Destination, new: Sequence[Interaction
             said = f"entry {growth.key} in {place} was {reason} by a person; it stays so"
             group = sorted((*growth.members, *growth.joined), key=_order)
             told = read_back(state, destination, group, shown.fields, growth.key)
-            ours = _own_text(state, destination, growth, shown, told) if reason == EDITED else None
+            ours = (
+                own_text(state, destination, growth.key, growth.changed, shown, told)
+                if reason == EDITED
+                else None
+            )
             there = [one for one in told.members if one in growth.joined]
             kept = replace(no_write("keep", state, there, said), entry=growth.key, hold=reason)
             actions.append(ours or kept)
@@ -157,11 +162,18 @@ def grow(state: PersonState, destination: Destination, new: Sequence[Interaction
 def parts_told(state: PersonState, destination: Destination) -> dict[tuple[str, ...], int]:
     """Return how many entries stand for each group of interactions."""
     rules = destination.mapping.push_interaction
-    found: dict[tuple[str, ...], int] = {}
-    if rules is not None:
-        for members in _standing(state).values():
-            name = group_of(members[0], rules, destination.style)
-            found[name] = found.get(name, 0) + 1
+    if rules is None:
+        return {}
+    return {name: len(entries) for name, entries in groups_told(state, rules, destination).items()}
+
+
+def groups_told(
+    state: PersonState, rules: PushInteraction, destination: Destination
+) -> dict[tuple[str, ...], dict[str, list[Interaction]]]:
+    """Return the entries that stand for each group of interactions, and what is in each, by time."""
+    found: dict[tuple[str, ...], dict[str, list[Interaction]]] = {}
+    for key, members in _standing(state).items():
+        found.setdefault(group_of(members[0], rules, destination.style), {})[key] = members
     return found
 
 
@@ -216,8 +228,13 @@ def _why_kept(growth: Growth, shown: Shown | None) -> str:
     return "" if same else EDITED
 
 
-def _own_text(
-    state: PersonState, destination: Destination, growth: Growth, shown: Shown, told: Told
+def own_text(
+    state: PersonState,
+    destination: Destination,
+    key: str,
+    names: Iterable[str],
+    shown: Shown,
+    told: Told,
 ) -> Action | None:
     """
     Return how an entry is entered into the books that shows what we wrote at some time; None where a person did.
@@ -229,16 +246,16 @@ def _own_text(
     assert rules is not None
     if told.entry is None:
         return None
-    values = rules.fields(growth.filed.stream, told.entry.view)
+    values = rules.fields(state.filed[key].stream, told.entry.view)
     return replace(
         no_write("adopt", state, (), "was written before, in a call without an answer or before a backup"),
         entity_ids=told.entry.entity_ids,
         slot=GROWTH_SLOT,
-        entry=growth.key,
+        entry=key,
         told=told.entry.told,
         changes=tuple(
             Change(field=name, before=shown.fields.get(name), after=values.get(name))
-            for name in sorted(growth.changed)
+            for name in sorted(names)
         ),
     )
 
