@@ -74,6 +74,7 @@ def test_only_commands_that_talk_to_people_alone_have_no_json() -> None:
     assert [" ".join(words) for words, _ in COMMANDS if words not in JSON_COMMANDS] == [
         "init",
         "mapping copy",
+        "review work",
         "run",
     ]
 

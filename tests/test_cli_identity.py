@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from bridge.cli.app import app
 from tests.outside import Office, running
 
 ANA, CARLA, BIA = "+5511973914862", "+5521988123344", "+5511988887777"
@@ -264,6 +266,35 @@ def test_accepted_duplicates_stay_proposed_until_they_are_merged_in_their_crm(of
     (still,) = office.run("review", "--kind", "crm_duplicate", "--json").json["suggestions"]
     assert still["key"] == twice["key"]
     assert len(office.latest("crm", "contacts")) == 6
+
+
+def work(*answers: str, kinds: Sequence[str] = ()) -> str:
+    """Return what working through the review says to somebody who answers so."""
+    given = "".join(f"{answer}\n" for answer in answers)
+    done = CliRunner().invoke(app, ["review", "work", "--author", "ana", *kinds], input=given)
+    assert done.exit_code == 0
+    return done.output
+
+
+def test_the_review_is_worked_through_one_after_the_other(office: Office) -> None:
+    listed = office.run("review", "--json").json["suggestions"]
+    ana, twice = listed[0], next(one for one in listed if one["kind"] == "crm_duplicate")
+    before = rows(office)
+    said = work("?", "s", "a", "3", "1", "n", "q")
+    assert said.startswith(f"1 of {len(listed)}: FOR YOU TO DECIDE\n  {ana['key']}  ")
+    assert said.count("accept (a), dismiss (d), skip (s), quit (q)") == 4
+    assert said.endswith(f"0 accepted, 0 dismissed, 2 skipped of {len(listed)}.\n")
+    assert rows(office) == before
+    said = work("a", "2", "y", "s", "d")
+    assert "    2: Rui Costa (crm contact 2)\n" in said
+    assert "In crm: 1 entry written.\n" in said
+    assert f"3 of {len(listed)}: TWICE IN A CRM\n  {twice['key']}  " in said
+    assert "1 accepted, 1 dismissed, 1 skipped of" in said, "who goes away is heard to the end"
+    assert office.run("why", "2", ANA_CHAT).code == 0
+    assert office.run("decisions", "--json").json[0]["author"] == "ana"
+    left = office.run("review", "--json").json["suggestions"]
+    assert not {ana["key"], twice["key"]} & {one["key"] for one in left}
+    assert work(kinds=["--kind", "crm_duplicate"]) == "There is nothing to look at.\n"
 
 
 def test_what_was_dismissed_comes_back_only_with_other_evidence(office: Office) -> None:

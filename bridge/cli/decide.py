@@ -207,13 +207,7 @@ def carry_through(
     yes: bool,
 ) -> None:
     """Show what a decision would change, ask, and have it carried out."""
-    arguments = {
-        "kind": decision.kind,
-        "records": sorted(decision.records),
-        "others": sorted(decision.others),
-        "author": decision.author,
-        "reason": decision.reason,
-    }
+    arguments = _arguments(decision)
     if not as_json:
         show_foreseen(foreseen)
     if dry_run:
@@ -225,14 +219,29 @@ def carry_through(
     if not yes and not output.agreed("Decide this?"):
         output.say("Nothing was decided.")
         output.stop(output.PARTIAL)
-    result, by_daemon = carry_out(config, "decide", arguments, connections=())
+    id, by_daemon = carry_out_decision(config, decision)
     if as_json:
-        output.emit({**arguments, **foreseen, "decision": result["decision"], "by_daemon": by_daemon})
+        output.emit({**arguments, **foreseen, "decision": id, "by_daemon": by_daemon})
         return
     output.say(
-        f"Decided by {decision.author}. {then(by_daemon)}"
-        f" To take it back: crmbridge decisions revoke {result['decision']}"
+        f"Decided by {decision.author}. {then(by_daemon)} To take it back: crmbridge decisions revoke {id}"
     )
+
+
+def carry_out_decision(config: Path, decision: Decision) -> tuple[str, bool]:
+    """Have a decision carried out; return its id, and whether the daemon did it."""
+    result, by_daemon = carry_out(config, "decide", _arguments(decision), connections=())
+    return str(result["decision"]), by_daemon
+
+
+def _arguments(decision: Decision) -> dict[str, Any]:
+    return {
+        "kind": decision.kind,
+        "records": sorted(decision.records),
+        "others": sorted(decision.others),
+        "author": decision.author,
+        "reason": decision.reason,
+    }
 
 
 def then(by_daemon: bool) -> str:

@@ -1,9 +1,11 @@
-"""Commands on what people should look at: review, review accept, review dismiss."""
+"""Commands on what people should look at: review, review work, review accept, review dismiss."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,8 +18,10 @@ from bridge.cli.decide import (
     Yes,
     ask_for_answer,
     author_of,
+    carry_out_decision,
     carry_through,
     head,
+    show_foreseen,
     stated,
 )
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened, refuse_before
@@ -40,6 +44,15 @@ TITLES: Mapping[Kind, str] = {
     "weak": "PERHAPS ONE PERSON, AND TREATED AS TWO",
 }
 
+OfKind = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kind",
+        help=f"Only these: {', '.join(KINDS)}. May be given again; left out, all but weak.",
+        show_default=False,
+    ),
+]
+
 Key = Annotated[str, typer.Argument(help="The suggestion; see: crmbridge review")]
 
 
@@ -47,6 +60,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     group = typer.Typer(invoke_without_command=True)
     group.callback()(listing)
+    group.command()(work)
     group.command()(accept)
     group.command(name="dismiss")(dismiss)
     app.add_typer(group, name="review")
@@ -56,14 +70,7 @@ def listing(
     context: typer.Context,
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--kind",
-            help=f"Only these: {', '.join(KINDS)}. May be given again; left out, all but weak.",
-            show_default=False,
-        ),
-    ] = None,
+    kind: OfKind = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many of each kind.", min=1)] = LISTED,
 ) -> None:
     """
@@ -76,13 +83,9 @@ def listing(
     if context.invoked_subcommand is not None:
         refuse_before(context)
         return
-    if unknown := set(kind or ()) - set(KINDS):
-        raise typer.BadParameter(f"--kind {min(unknown)}: there is no such kind. Use: {', '.join(KINDS)}")
-    found: dict[Kind, list[Suggestion]] = {}
+    wanted = _kinds(kind)
     with opened(config, secrets=False) as runtime:
-        for one in KINDS:
-            if one in kind if kind else one != WEAK:
-                found[one] = list(islice(suggestions(runtime, one), limit + 1))
+        found = {one: list(islice(suggestions(runtime, one), limit + 1)) for one in wanted}
     more = [one for one, some in found.items() if len(some) > limit]
     if as_json:
         shown = [one.as_json() for some in found.values() for one in some[:limit]]
@@ -104,10 +107,85 @@ def listing(
         output.say("Whom only their names suggest: crmbridge review --kind weak")
 
 
+def _kinds(stated: Sequence[str] | None) -> list[Kind]:
+    """Return the kinds that were asked for, all but weak where none was."""
+    if unknown := set(stated or ()) - set(KINDS):
+        raise typer.BadParameter(f"--kind {min(unknown)}: there is no such kind. Use: {', '.join(KINDS)}")
+    return [one for one in KINDS if (one in stated if stated else one != WEAK)]
+
+
 def _show(one: Suggestion) -> None:
     output.say(f"  {one.key}  {one.title}")
     for line in one.says:
         output.say(f"    {line}")
+
+
+def work(config: ConfigPath = DEFAULT, kind: OfKind = None, author: Author = None) -> None:
+    """
+    Work through what people should look at, one after the other.
+
+    Shows each with its evidence and asks for a letter: a accepts, d dismisses, s skips, q ends. What accepting would
+    change is shown before it is decided. Whatever was decided until then stays.
+    """
+    wanted, by = _kinds(kind), author_of(author)
+    with opened(config, secrets=False) as runtime:
+        found = [one for some in wanted for one in suggestions(runtime, some)]
+    done: Counter[str] = Counter()
+    try:
+        for place, listed in enumerate(found, 1):
+            one = _as_it_is_now(config, listed) if done["accepted"] else listed
+            if one is None:
+                continue
+            output.say(f"{place} of {len(found)}: {TITLES[one.kind]}")
+            _show(one)
+            answer = ""
+            while answer not in ("a", "d", "s", "q"):
+                answer = typer.prompt("accept (a), dismiss (d), skip (s), quit (q)").strip().lower()
+            if answer == "q":
+                break
+            if answer == "d":
+                _dismiss(config, one, by, "")
+            done[_DONE[answer] if answer != "a" or _accepted(config, one, by) else "skipped"] += 1
+    except typer.Abort:
+        output.say()
+    if not found:
+        output.say("There is nothing to look at.")
+    else:
+        output.say(", ".join(f"{done[word]} {word}" for word in _DONE.values()) + f" of {len(found)}.")
+
+
+_DONE = {"a": "accepted", "d": "dismissed", "s": "skipped"}
+
+
+def _as_it_is_now(config: Path, one: Suggestion) -> Suggestion | None:
+    """Return a suggestion as it is after what was accepted since it was listed; None if it is none any more."""
+    with opened(config, secrets=False) as runtime:
+        return find_suggestion(runtime, one.key)
+
+
+def _accepted(config: Path, one: Suggestion, by: str) -> bool:
+    """Show what accepting would change, ask, and do it; tell whether it was done."""
+    contact = None
+    if len(one.candidates) > 1:
+        for place, candidate in enumerate(one.candidates, 1):
+            output.say(f"    {place}: {candidate['name'] or 'somebody'} ({candidate['label']})")
+        contact = str(one.candidates[_place(len(one.candidates)) - 1]["key"])
+    with opened(config) as runtime:
+        decision = stated(runtime, "link", _chosen(runtime, one, contact), (), None, by)
+        foreseen = foresee(runtime, decision)
+    show_foreseen(foreseen)
+    if not typer.confirm("Decide this?"):
+        return False
+    id, _ = carry_out_decision(config, decision)
+    output.say(f"Decided by {by}. To take it back: crmbridge decisions revoke {id}")
+    return True
+
+
+def _place(last: int) -> int:
+    answer = ""
+    while not (answer.isascii() and answer.isdigit() and 1 <= int(answer) <= last):
+        answer = typer.prompt(f"which of them, 1 to {last}").strip()
+    return int(answer)
 
 
 def accept(
@@ -204,11 +282,13 @@ def dismiss(
     if not yes and not output.agreed("Dismiss this?"):
         output.say("Nothing was decided.")
         output.stop(output.PARTIAL)
-    arguments: dict[str, Any] = {"key": found.key, "evidence": found.digest, "author": by}
-    result, by_daemon = carry_out(
-        config, "dismiss", {**arguments, "reason": text(reason or "")}, connections=()
-    )
+    result, by_daemon = _dismiss(config, found, by, text(reason or ""))
     if as_json:
         output.emit({**result, "by_daemon": by_daemon})
         return
     output.say(f"Dismissed by {by}: {found.title}. It comes back when its evidence changes.")
+
+
+def _dismiss(config: Path, one: Suggestion, by: str, reason: str) -> tuple[dict[str, Any], bool]:
+    arguments = {"key": one.key, "evidence": one.digest, "author": by, "reason": reason}
+    return carry_out(config, "dismiss", arguments, connections=())
