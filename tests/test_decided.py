@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bridge.cli.work import plan_all
+from bridge.engine.undo import release
 from bridge.errors import Rejected
 from bridge.journey.identity import Decision
 from bridge.model import Receipt, Write
 from bridge.store.database import micros
 from bridge.store.decisions import all_decisions
+from bridge.store.holds import TAKEN
 from bridge.store.tables import hold, intent, reject
 from bridge.sync.decide import decide, new_decision, revoke
 from bridge.sync.foresee import foresee_revocation
@@ -85,6 +88,8 @@ def test_an_address_that_another_contact_carries_is_left_to_it(small: World) -> 
     small.acts["crm"]["push"] = push
     say(small, "split", "email:ana@lima.example", there)
     say(small, "link", "email:ana@lima.example", other)
+    (left_out,) = [one for one in plan_all(small.runtime, small.crm) if one.kind == "conflict"]
+    assert f"ana@lima.example is left out, as contact {there} Ana carries it" in left_out.reason
     small.settled()
     assert places(small) == {"m1": [other]}
     (now,) = [one for one in small.there("contacts") if one["id"] == other]
@@ -93,6 +98,34 @@ def test_an_address_that_another_contact_carries_is_left_to_it(small: World) -> 
     del small.acts["crm"]["push"]
     small.settled()
     assert [one.get("email") for one in small.there("contacts")] == ["", "ana@lima.example"]
+
+
+def test_an_address_of_a_contact_that_nobody_read_yet_holds_its_field_and_nothing_else(small: World) -> None:
+    bia = small.contact(name="Bia", phone=f"+{ANA}")
+    small.message("m1", {"email": "ana@lima.example"}, name="Bia")
+
+    def push(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        for write in writes:
+            if "email" in write.fields:
+                yield Receipt(key=write.key, error=Rejected("Ana exists already", existing_id="99"))
+            else:
+                yield from Memory.push(memory, [write])
+
+    small.collect()
+    small.resolve()
+    small.acts["crm"]["push"] = push
+    say(small, "link", "email:ana@lima.example", bia)
+    small.settled()
+    (now,) = [one for one in small.there("contacts") if one["id"] == bia]
+    assert now["waiting_since"] and not now.get("email")
+    (kept,) = small.rows(hold)
+    assert (kept.key, kept.reason) == (f"contacts/{bia}/email", TAKEN)
+    assert (small.rows(reject), small.sync().written) == ([], 0)
+    del small.acts["crm"]["push"]
+    release(small.runtime, {"crm": [kept.key]})
+    small.settled()
+    (now,) = [one for one in small.there("contacts") if one["id"] == bia]
+    assert now["email"] == "ana@lima.example"
 
 
 def test_whoever_is_split_from_a_contact_gets_one_of_their_own_and_takes_their_entries_there(

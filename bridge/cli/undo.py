@@ -315,6 +315,8 @@ def holds(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
             by = f"undone by run {one['run']}" if one["run"] else f"{one['reason']} by a person"
             if one["reason"] == store.ROUNDS:
                 by = f"stopped, since it went {one['reason']}"
+            if one["reason"] == store.TAKEN:
+                by = f"refused by the CRM, as {one['reason']}"
             since = output.local_time(one["since"].isoformat(), zone)
             output.say(f"{one['key']}  {one['name'] or one['connection']}: {one['title']}; {by}, {since}")
             for line in one["trail"]:

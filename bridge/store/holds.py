@@ -14,7 +14,11 @@ from bridge.store.tables import hold, meta
 
 EDITED, DELETED, MOVED, UNDONE = "edited", "deleted", "moved", "undone"
 ROUNDS = "back and forth"
-"""Why: a person in the CRM edited, deleted or moved what we wrote, a run was undone, another program changes it too."""
+TAKEN = "another contact has it"
+"""
+Why: a person in the CRM edited, deleted or moved what we wrote, a run was undone, another program changes it too,
+the CRM refuses a value since another contact has it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

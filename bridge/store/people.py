@@ -282,17 +282,17 @@ def contacts_of(c: Connection, account_pk: int, person_ids: Iterable[str]) -> di
     return found
 
 
-def on_contacts(c: Connection, account_pk: int, handle_keys: Collection[str]) -> set[str]:
-    """Return those of these handles that a contact of an account carries."""
+def on_contacts(c: Connection, account_pk: int, handle_keys: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return those of these handles that a contact of an account carries, each with the id and name of the first."""
     if not handle_keys:
-        return set()
+        return {}
     query = (
-        select(node_handle.c.handle_key)
-        .distinct()
+        select(node_handle.c.handle_key, node.c.contact_id, node.c.name)
         .join(node, node.c.key == node_handle.c.node_key)
         .where(among(node_handle.c.handle_key, handle_keys), node.c.contact_of == account_pk)
+        .order_by(node.c.key.desc())
     )
-    return set(c.execute(query).scalars())
+    return {key: (contact_id or "", name or "") for key, contact_id, name in c.execute(query).all()}
 
 
 def has_contacts(c: Connection, account_pk: int) -> bool:

@@ -104,6 +104,9 @@ def field_changes(state: PersonState, destination: Destination) -> list[Action]:
             if owned.value not in EMPTY and not _same(now, owned.value):
                 actions.append(_conflict(state, destination, name, now, owned))
             continue
+        if str(owned.value).casefold() in state.taken:
+            actions.append(_left_out(state, name, now, owned))
+            continue
         changes.append(Change(field=name, before=now, after=owned.value))
     for name in sorted(foreign - wanted.keys() - _named(state, destination)):
         before, now = state.written[name], state.present.get(name)
@@ -144,6 +147,22 @@ def _conflict(
     why = "which does not tell since when" if owned.owns == "newest" else "which keeps it"
     place = f"{destination.mapping.file}:{owned.line}"
     reason = f"{name}: the CRM holds {now!r}, {why}; the journey says {owned.value!r} (owns: {owned.owns}, {place})"
+    return replace(
+        no_write("conflict", state, (), reason), changes=(Change(field=name, before=now, after=owned.value),)
+    )
+
+
+def _left_out(state: PersonState, name: str, now: Json, owned: OwnedValue) -> Action:
+    """
+    Return how an address is shown that another contact carries.
+
+    Many a CRM refuses an address on two contacts, and the rest of the update with it.
+    """
+    other = state.taken[str(owned.value).casefold()]
+    reason = (
+        f"{name}: {owned.value} is left out, as contact {other} carries it; merge the two in the CRM, or take it off"
+        " that one"
+    )
     return replace(
         no_write("conflict", state, (), reason), changes=(Change(field=name, before=now, after=owned.value),)
     )
@@ -192,8 +211,6 @@ def _differing(state: PersonState, destination: Destination) -> dict[str, OwnedV
         before = state.written.get(name)
         if before is None and owned.value in EMPTY:
             continue
-        if str(owned.value).casefold() in state.taken:
-            continue  # many a CRM refuses an address on two contacts, and the rest of the update with it
         if before is None or not _is_written(owned.value, before, destination):
             found[name] = owned
     return found

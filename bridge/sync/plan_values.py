@@ -163,7 +163,7 @@ class PersonState:
     standing: Mapping[str, Standing] = field(default_factory=dict)
     doubles: tuple[str, ...] = ()
     yielding: frozenset[str] = frozenset()
-    taken: frozenset[str] = frozenset()
+    taken: Mapping[str, str] = field(default_factory=dict)
     carried: Mapping[str, str] = field(default_factory=dict)
     parties: Mapping[str, frozenset[str]] = field(default_factory=dict)
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -12,10 +12,11 @@ from bridge.errors import AuthError, BridgeError, RateLimited, Rejected, Unavail
 from bridge.model import Receipt
 from bridge.store import collected, entities, looks, people, rejects
 from bridge.store import ledger as books
-from bridge.store.holds import DELETED, add_holds
+from bridge.store.holds import DELETED, TAKEN, add_holds, field_key
 from bridge.store.intents import (
     CONTACT_SLOT,
     ENTRY_SLOT,
+    FIELDS_SLOT,
     GROWTH_SLOT,
     LINK_SLOT,
     UNDO_SLOTS,
@@ -28,7 +29,7 @@ from bridge.store.ledger import Stands
 from bridge.store.writer import Priority
 from bridge.sync.apart import Apart, kept_apart
 from bridge.sync.entries import link_key
-from bridge.sync.refused import field_named, hint_of, place_of
+from bridge.sync.refused import field_named, field_taken, hint_of, place_of
 from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.undone import file_undone
 from bridge.sync.used_contacts import enter_adopted, know_contact
@@ -131,6 +132,10 @@ def _file(
     elif isinstance(error, Unavailable):
         set_state(c, account_pk, [key], "uncertain", runtime.message(error))
         delivered.counts["unanswered"] += 1
+    elif taken := _taken_field(connection, item, error):
+        add_holds(c, account_pk, [taken], TAKEN, runtime.clock())
+        _plan_anew(c, runtime, connection, [item])
+        delivered.counts["keep"] += 1
     elif item.slot in UNDO_SLOTS:
         drop_intents(c, account_pk, [key])
         delivered.refused[key] = runtime.message(error)
@@ -139,6 +144,14 @@ def _file(
         code = error.code if isinstance(error, Rejected) else type(error).__name__
         refuse(c, runtime, connection, item, "rejected", code or "rejected", runtime.message(error))
         delivered.counts["rejected"] += 1
+
+
+def _taken_field(connection: Connection, item: Intent, error: BridgeError) -> str:
+    """Return the key of the one field for which an update was refused, since another contact has its value."""
+    if item.slot != FIELDS_SLOT or not isinstance(error, Rejected) or not error.existing_id:
+        return ""
+    name = field_taken(connection, item.write, str(error))
+    return field_key(item.write.stream, item.write.id or "", name) if name else ""
 
 
 def _apart(c: Transaction, connection: Connection, person_id: str, contact_id: str) -> Apart | None:

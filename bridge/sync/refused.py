@@ -26,6 +26,20 @@ def field_named(connection: Connection, write: Write, message: str) -> str:
     return next(iter([*(name for name in sent if name in quoted), *known, *quoted, *sent]), "")
 
 
+def field_taken(connection: Connection, write: Write, message: str) -> str:
+    """
+    Return the field whose value another contact has, as a refusal says; an empty text where it cannot be told.
+
+    It is named, or its value is, or it is the only one with an address.
+    """
+    named = field_named(connection, write, message)
+    if named in write.fields:
+        return named
+    values = {name: str(value) for name, value in write.fields.items() if "@" in str(value)}
+    told = [name for name, value in values.items() if value.casefold() in message.casefold()] or list(values)
+    return told[0] if len(told) == 1 else ""
+
+
 def place_of(connection: Connection, stream: str, field: str) -> str:
     """Return the mapping line (file:line) that fills a field, or beside which it would stand."""
     lines = _lines(connection, stream)

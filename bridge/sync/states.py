@@ -115,7 +115,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 standing=left,
                 doubles=tuple(sorted(left_over)),
                 yielding=frozenset(all_contacts[person_id]) - set(ids) if len(ids) == 1 else frozenset(),
-                taken=taken.get(person_id, frozenset()),
+                taken=taken.get(person_id, {}),
                 carried=_carried(found, own, account_pk) if len(ids) > 1 else {},
                 parties={one.entity_id: parties[one.entity_id] for one in own if one.entity_id in parties},
                 shared={
@@ -175,8 +175,8 @@ def _taken(
     account_pk: int,
     nodes: Mapping[str, Sequence[StoredNode]],
     own: Mapping[str, Sequence[str]],
-) -> dict[str, frozenset[str]]:
-    """Return the e-mail addresses of people with one contact that another contact there carries, in lower case."""
+) -> dict[str, dict[str, str]]:
+    """Return the e-mail addresses, in lower case, of people with one contact that another there carries, with which."""
     wanted: dict[str, dict[str, str]] = {}
     for person_id, found in nodes.items():
         emails = {
@@ -190,7 +190,11 @@ def _taken(
             wanted[person_id] = {key: value for key, value in emails.items() if key not in here}
     elsewhere = people.on_contacts(c, account_pk, {key for emails in wanted.values() for key in emails})
     return {
-        person_id: frozenset(value.casefold() for key, value in emails.items() if key in elsewhere)
+        person_id: {
+            value.casefold(): " ".join(filter(None, elsewhere[key]))
+            for key, value in emails.items()
+            if key in elsewhere
+        }
         for person_id, emails in wanted.items()
     }
 
