@@ -24,6 +24,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "webhooks": ("--requests", "5000", "--rounds", "1"),
     "latency": ("--records", "10000"),
     "delivery": ("--many", "2000", "--of", "400"),
+    "delivery_budget": ("lite",),
     "mapping": (),
     "identity": ("--records", "20000"),
     "validation": (),

@@ -3,7 +3,8 @@ Delivery: how many calls messages of known contacts take, how fast they go, and 
 
 WhatsApp messages of contacts that HubSpot has, all of one object type, each an entry of its own (the shipped
 mapping would put a chat's day into one). Calls are counted by the stand-in of HubSpot. For the speed a CRM that
-answers any call after 20 ms stands in for it (`delivery_crm.py`), without HubSpot's limit of calls; beside it the
+answers any call after 20 ms stands in for it (`delivery_crm.py`), without HubSpot's limit of calls, which tells
+what the program itself takes (`delivery_budget` measures against the limits); beside it the
 same batches are sent by bare `requests` sessions, as many at once. Then everybody is queued again, as after
 `remap`, and planned: nothing is to be written.
 
@@ -32,12 +33,13 @@ import requests
 from sqlalchemy import select
 
 from benchmarks.measure import PYTHON, ROOT, conditions, server, table
-from bridge import Budget, Json, Link, Receipt, Request, Sink, Write
+from bridge import Budget, Http, Json, Link, Receipt, Request, Sink, Write
 from bridge.capture import RuledCapture
 from bridge.cli.work import plan_all
 from bridge.config import parse_config
 from bridge.engine import cycle
 from bridge.engine.lend import Lent
+from bridge.engine.memory import spare_what_stays
 from bridge.engine.opening import learn_account, open_runtime
 from bridge.http import MemoryTokens, Session
 from bridge.store import looks
@@ -88,9 +90,9 @@ def phone(number: int) -> str:
     return f"551197{3_141_593 + 37 * number}"
 
 
-def ungrouped() -> str:
-    """Return the shipped mapping with an entry for each message."""
-    text = (ROOT / "mappings" / "hubspot.yaml").read_text(encoding="utf-8")
+def ungrouped(connector: str = "hubspot") -> str:
+    """Return a shipped mapping with an entry for each message."""
+    text = (ROOT / "mappings" / f"{connector}.yaml").read_text(encoding="utf-8")
     return (
         text.replace(" thread_day", " message").replace("\ntests:", "\nx-tests:").partition("\nx-tests:")[0]
         + "\n"
@@ -199,13 +201,11 @@ def speed(folder: Path, *, messages: int, contacts: int) -> Speed:
         server(crm_process) as (url, _),
         received(folder, hub, messages=messages, contacts=contacts) as runtime,
     ):
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        for stream in ("contacts", "communications"):
-            rows = requests.get(f"{hub.url}/crm/properties/2026-09/{stream}", headers=headers, timeout=30)
-            requests.post(f"{url}/know/{stream}", json=rows.json()["results"], timeout=30)
+        tell_properties(hub.url, url)
         crm = runtime.connections["crm"]
         recorder = Recorder(Session(connection="crm", budgets=NO_LIMITS))
-        crm.connector = crm.spec.open({"token": TOKEN, "base_url": url}, _context(runtime, recorder))
+        crm.connector = crm.spec.open({"token": TOKEN, "base_url": url}, lent(runtime, recorder))
+        spare_what_stays()
         started, before = time.perf_counter(), time.process_time()
         cycle.deliver_all(runtime, crm, run=1)
         whole, cpu = time.perf_counter() - started, time.process_time() - before
@@ -243,7 +243,16 @@ def speed(folder: Path, *, messages: int, contacts: int) -> Speed:
         )
 
 
-def _context(runtime: Runtime, http: Recorder) -> Lent:
+def tell_properties(known: str, url: str) -> None:
+    """Let the CRM at `url` have the properties of the stand-in at `known`."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    for stream in ("contacts", "communications"):
+        rows = requests.get(f"{known}/crm/properties/2026-09/{stream}", headers=headers, timeout=30)
+        requests.post(f"{url}/know/{stream}", json=rows.json()["results"], timeout=30)
+
+
+def lent(runtime: Runtime, http: Http) -> Lent:
+    """Return what the connector of the CRM is lent when it calls by `http`."""
     return Lent(
         connection="crm",
         http=http,
