@@ -62,14 +62,14 @@ def fold(parts: Sequence[Part]) -> Interaction:
     call known only so stays what it is.
     Raises ValueError without parts, or when two different ones have one record key.
     """
+    if len(parts) == 1 and _is_plain(entity := parts[0].entity):
+        return cast(Interaction, {**entity, "tells": "whole"})
     by_key: dict[str, Part] = {}
     for part in parts:
         if by_key.setdefault(part.record_key, part) != part:
             raise ValueError(f"record {part.record_key}: two different versions; pass only the newest")
     if not by_key:
         raise ValueError("an interaction has at least one record; got none")
-    if len(by_key) == 1 and _is_plain(entity := parts[0].entity):
-        return cast(Interaction, {**entity, "tells": "whole"})
     entities = [part.entity for part in sorted(by_key.values(), key=_preference)]
     best = _tells(entities[0])
     folded: dict[str, Any] = {}

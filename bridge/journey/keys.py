@@ -6,6 +6,7 @@ import re
 from hashlib import blake2b
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [one + other for one in _ALPHABET for other in _ALPHABET]
 _MARKER_LENGTH = 12
 _find_markers = re.compile(
     rf"(?<!\w)crmbridge(?:\s|&nbsp;|&#160;)+([{_ALPHABET}]{{{_MARKER_LENGTH}}})(?!\w)"
@@ -22,7 +23,7 @@ def marker(account_key: str, entity_id: str, slot: str) -> str:
     parts = "\0".join((account_key, entity_id, slot)).encode()
     digest = blake2b(parts, digest_size=8, person=b"marker").digest()
     number = int.from_bytes(digest) >> 4
-    return "".join([_ALPHABET[number >> shift & 31] for shift in range(5 * (_MARKER_LENGTH - 1), -1, -5)])
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(5 * (_MARKER_LENGTH - 2), -1, -10)])
 
 
 def entity_id(key: str) -> str:

@@ -7,16 +7,14 @@ carries the marker by which an entry is recognised as ours.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 from phonenumbers import NumberParseException, PhoneNumberFormat, format_number, parse
 
-from bridge.journey.interaction import Attachment, Attribution, Interaction, Participant, was_unanswered
+from bridge.journey.interaction import Attachment, Interaction, Participant, was_unanswered
 from bridge.journey.text_format import (
-    CONTROLS,
     clock_time,
     duration,
     file_size,
@@ -25,6 +23,7 @@ from bridge.journey.text_format import (
     long_day,
     number,
     one_line,
+    without_controls,
 )
 from bridge.journey.text_words import Words, words_of
 
@@ -197,7 +196,7 @@ def _left_a_message(call: Interaction) -> bool:
 
 
 def _signed(lines: Sequence[str], key: str) -> str:
-    return "\n".join([*filter(None, lines), f"crmbridge {key}"]).translate(CONTROLS)
+    return without_controls("\n".join([*filter(None, lines), f"crmbridge {key}"]))
 
 
 def _local(interaction: Interaction, style: Style) -> datetime:
@@ -212,11 +211,11 @@ def _moment(interaction: Interaction, style: Style) -> str:
 def _chat_header(messages: Sequence[Interaction], part: int, style: Style) -> str:
     words = style.words
     first = messages[0]
-    sides = Counter(_side(message) for message in messages if is_shown(message))
-    counts = [words.customer.format(sides["customer"]), words.us.format(sides["team"])]
-    if sides["machine"]:
-        counts.append(words.automatic.format(sides["machine"]))
-    total = sides.total() - sides["event"]
+    sides = [_side(message) for message in messages if is_shown(message)]
+    counts = [words.customer.format(sides.count("customer")), words.us.format(sides.count("team"))]
+    if "machine" in sides:
+        counts.append(words.automatic.format(sides.count("machine")))
+    total = len(sides) - sides.count("event")
     day = long_day(_local(first, style), words) + (f" ({part})" if part > 1 else "")
     channel = words.channels.get(first["channel"], first["channel"])
     return f"{channel}, {day}: {total} {words.messages[total != 1]} ({', '.join(counts)})"
@@ -224,9 +223,10 @@ def _chat_header(messages: Sequence[Interaction], part: int, style: Style) -> st
 
 def _origin(interactions: Sequence[Interaction], style: Style, is_first_contact: bool) -> str:
     """Say which ad, post or site brought somebody, from the first interaction that tells."""
+    told = next((one["attribution"] for one in interactions if one.get("attribution")), None)
+    if told is None:
+        return ""
     words = style.words
-    none: Attribution = {}
-    told = next((one["attribution"] for one in interactions if one.get("attribution")), none)
     source, medium = told.get("source", ""), told.get("medium", "")
     if source in ("ad", "post"):
         shown = f'"{one_line(told["headline"])}"' if told.get("headline") else one_line(told.get("ad_id", ""))
@@ -269,7 +269,7 @@ def _chat_line(message: Interaction, style: Style, limit: int) -> str:
         return f"{time} {said}"
     if side == "machine":
         return f"{time} {words.automatic_label}: {said}"
-    name = _sender_name(message, style)
+    name = _sender_name(message, side, style)
     if not name:
         name = {"team": words.team_label, "customer": words.customer_label}.get(side, "?")
     return f"{time} {name}: {said}"
@@ -288,29 +288,29 @@ def _said(message: Interaction, words: Words, limit: int) -> str:
         pieces.append(f"({words.edited})")
     if message.get("state") == "failed":
         pieces.append(f"[{words.not_delivered}]")
-    emojis = one_line(" ".join(one["emoji"] for one in message.get("reactions", ()) if one.get("emoji")))
-    if emojis:
-        pieces.append(f"[{emojis}]")
+    if "reactions" in message:
+        emojis = one_line(" ".join(one["emoji"] for one in message["reactions"] if one.get("emoji")))
+        pieces += [f"[{emojis}]"] if emojis else []
     return " ".join(pieces)
 
 
-def _sender_name(message: Interaction, style: Style) -> str:
+def _sender_name(message: Interaction, side: str, style: Style) -> str:
     """
     Return a given name as one calls it in a chat; a name that isn't one word of letters stays whole.
 
     A customer who calls themselves what we call ourselves has no name here.
     """
     name = next((p["display_name"] for p in _people(message, _SENDERS) if p.get("display_name")), "")
-    words = style.words
-    if _side(message) == "customer":
-        name = name or style.customer
-    else:
-        name = style.names.get(message.get("owner_ref", ""), name)
+    is_customer = side == "customer"
+    name = (name or style.customer) if is_customer else style.names.get(message.get("owner_ref", ""), name)
     name = one_line(name.replace(":", " "))
     given = name.partition(" ")[0]
     name = given if given.isalpha() and len(given) > 1 else name
-    ours = {words.team_label.casefold(), words.automatic_label.casefold()}
-    return "" if _side(message) == "customer" and given.casefold() in ours else name
+    if not is_customer:
+        return name
+    words = style.words
+    ours = (words.team_label.casefold(), words.automatic_label.casefold())
+    return "" if given.casefold() in ours else name
 
 
 def _people(interaction: Interaction, roles: Sequence[str]) -> list[Participant]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -17,10 +18,17 @@ CONTROLS = dict.fromkeys(
 )
 """What shows nothing, or turns the rest of a line around; line feeds and tabs stay."""
 
+_find_control = re.compile(f"[{re.escape(''.join(map(chr, CONTROLS)))}]").search
+
 
 def one_line(text: str, longest: int = 100) -> str:
     """Return what a stranger called something as a short part of one line, so that it cannot begin another."""
-    return " ".join(text.split()).translate(CONTROLS)[:longest]
+    return without_controls(" ".join(text.split()))[:longest]
+
+
+def without_controls(text: str) -> str:
+    """Return a text without CONTROLS; looking for them first takes a tenth of the time, and few texts have any."""
+    return text.translate(CONTROLS) if _find_control(text) else text
 
 
 def in_zone(instant: str, zone: tzinfo) -> datetime:

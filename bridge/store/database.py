@@ -52,6 +52,30 @@ def dumps(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+class Stored(Mapping[str, Any]):
+    """A JSON object of the store that is parsed once somebody looks into it: most of what is read stays as it is."""
+
+    __slots__ = ("_found", "_text")
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._found: dict[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._object()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._object())
+
+    def __len__(self) -> int:
+        return len(self._object())
+
+    def _object(self) -> dict[str, Any]:
+        if self._found is None:
+            self._found = orjson.loads(self._text)
+        return self._found
+
+
 class Database:
     """
     One store: a reader engine for everybody, a writer engine for the one writer.

@@ -306,8 +306,8 @@ def partners(c: Connection, entity_ids: Iterable[str]) -> dict[str, set[str]]:
     """Return the keys of all nodes that took part in each of these interactions."""
     found: dict[str, set[str]] = {}
     query = select(participation.c.entity_id, participation.c.node_key)
-    for row in c.execute(query.where(among(participation.c.entity_id, entity_ids))):
-        found.setdefault(row.entity_id, set()).add(row.node_key)
+    for entity_id, node_key in c.execute(query.where(among(participation.c.entity_id, entity_ids))).all():
+        found.setdefault(entity_id, set()).add(node_key)
     return found
 
 
@@ -317,8 +317,8 @@ def load_interactions(c: Connection, node_keys: Iterable[str]) -> dict[str, Inte
     query = select(participation.c.entity_id, participation.c.node_key).where(
         among(participation.c.node_key, node_keys)
     )
-    for row in c.execute(query):
-        nodes_by_entity.setdefault(row.entity_id, []).append(row.node_key)
+    for entity_id, node_key in c.execute(query).all():
+        nodes_by_entity.setdefault(entity_id, []).append(node_key)
     return load_entities(c, nodes_by_entity)
 
 
@@ -332,36 +332,42 @@ def load_entities(c: Connection, nodes_by_entity: Mapping[str, Sequence[str]]) -
         entity.c.ext_id,
         entity.c.part,
         entity.c.body,
-        account.c.connector,
-        account.c.vendor_id,
-    ).join(account, account.c.pk == entity.c.account_pk)
+    )
     where = (
         among(entity.c.entity_id, nodes_by_entity),
         entity.c.type == "interaction",
         entity.c.deleted.is_(False),
     )
-    for row in c.execute(query.where(*where)):
-        parts.setdefault(row.entity_id, []).append(row)
+    for entity_id, *row in c.execute(query.where(*where)).all():
+        parts.setdefault(entity_id, []).append(row)
+    names = {
+        pk: f"{connector}:{vendor_id}"
+        for pk, connector, vendor_id in c.execute(
+            select(account.c.pk, account.c.connector, account.c.vendor_id)
+        ).all()
+    }
     return {
-        entity_id: _folded(entity_id, rows, nodes_by_entity[entity_id]) for entity_id, rows in parts.items()
+        entity_id: _folded(entity_id, rows, nodes_by_entity[entity_id], names)
+        for entity_id, rows in parts.items()
     }
 
 
-def _folded(entity_id: str, rows: Sequence[Any], node_keys: Sequence[str]) -> Interaction:
-    copies = [Part(record_key=record_key(row), entity=orjson.loads(row.body)) for row in rows]
+def _folded(
+    entity_id: str, rows: Sequence[Any], node_keys: Sequence[str], accounts: Mapping[int, str]
+) -> Interaction:
+    """Fold the rows of one interaction; records are known by `connector:account:stream:id:part`, in every store."""
+    copies = [
+        Part(record_key=f"{accounts[account_pk]}:{stream}:{ext_id}:{part}", entity=orjson.loads(body))
+        for account_pk, stream, ext_id, part, body in rows
+    ]
     return Interaction(
         entity_id=entity_id,
         body=fold(copies),
-        accounts=frozenset(row.account_pk for row in rows),
-        parts=tuple(sorted((row.account_pk, row.stream, row.ext_id) for row in rows)),
+        accounts=frozenset([row[0] for row in rows]),
+        parts=tuple(sorted([(row[0], row[1], row[2]) for row in rows])),
         node_keys=tuple(sorted(node_keys)),
         copies=tuple(copies) if len(copies) > 1 else (),
     )
-
-
-def record_key(row: Any) -> str:
-    """Return `connector:account:stream:id:part`, the same in every store that holds this account."""
-    return f"{row.connector}:{row.vendor_id}:{row.stream}:{row.ext_id}:{row.part}"
 
 
 def count_unknown_words(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from bridge.model import Json, Link, Op, Write
 from bridge.store.among import among
 from bridge.store.database import dumps, instant, micros, upsert
 from bridge.store.members import save_members
-from bridge.store.people import chunks, current_person
+from bridge.store.people import current_person
 from bridge.store.tables import intent
 
 CONTACT_SLOT = "contact"
@@ -101,9 +101,31 @@ def add_intents(c: Connection, account_pk: int, intents: Sequence[Intent], now: 
         for item in intents
     ]
     upsert(c, intent, rows, conflict=["account_pk", "key"])
-    for item in intents:
-        if item.slot == ENTRY_SLOT:
-            save_members(c, account_pk, item.write.key, item.entity_ids)
+    claimed = {item.write.key: item.entity_ids for item in intents if item.slot == ENTRY_SLOT}
+    save_members(c, account_pk, claimed)
+
+
+_COLUMNS = (
+    intent.c.op,
+    intent.c.key,
+    intent.c.stream,
+    intent.c.target_id,
+    intent.c.fields,
+    intent.c.links,
+    intent.c.seq,
+    intent.c.run,
+    intent.c.person_id,
+    intent.c.slot,
+    intent.c.mapping,
+    intent.c.entity_ids,
+    intent.c.entry,
+    intent.c.told,
+    intent.c.before,
+    intent.c.sent_at,
+    intent.c.attempts,
+    intent.c.state,
+    intent.c.reason,
+)
 
 
 def load_intents(
@@ -116,7 +138,7 @@ def load_intents(
     limit: int | None = None,
 ) -> list[Intent]:
     """Return intents in the order they were decided, those whose seq is above `after`."""
-    query = select(intent).where(intent.c.account_pk == account_pk).order_by(intent.c.seq)
+    query = select(*_COLUMNS).where(intent.c.account_pk == account_pk).order_by(intent.c.seq)
     if state is not None:
         query = query.where(intent.c.state == state)
     if slot is not None:
@@ -125,62 +147,60 @@ def load_intents(
         query = query.where(intent.c.seq > after)
     if limit is not None:
         query = query.limit(limit)
-    return [_intent(row) for row in c.execute(query)]
+    return [_intent(row) for row in c.execute(query).all()]
 
 
 def _intent(row: Any) -> Intent:
-    op: Op = row.op
+    op: Op
+    (op, key, stream, target_id, fields, links, seq, run, person_id, slot, mapping, ids, *rest) = row
+    entry, told, before, sent_at, attempts, state, reason = rest
     return Intent(
         write=Write(
-            key=row.key,
+            key=key,
             op=op,
-            stream=row.stream,
-            id=row.target_id,
-            fields=orjson.loads(row.fields),
-            links=tuple(Link(**link) for link in orjson.loads(row.links)),
+            stream=stream,
+            id=target_id,
+            fields=orjson.loads(fields),
+            links=tuple([Link(**link) for link in orjson.loads(links)]),
         ),
-        seq=row.seq,
-        run=row.run,
-        person_id=row.person_id,
-        slot=row.slot,
-        mapping=row.mapping,
-        entity_ids=tuple(orjson.loads(row.entity_ids)) if row.entity_ids else (),
-        entry=row.entry,
-        told=row.told,
-        before=orjson.loads(row.before) if row.before else {},
-        sent_at=instant(row.sent_at),
-        attempts=row.attempts,
-        state=row.state,
-        reason=row.reason,
+        seq=seq,
+        run=run,
+        person_id=person_id,
+        slot=slot,
+        mapping=mapping,
+        entity_ids=tuple(orjson.loads(ids)) if ids else (),
+        entry=entry,
+        told=told,
+        before=orjson.loads(before) if before else {},
+        sent_at=instant(sent_at),
+        attempts=attempts,
+        state=state,
+        reason=reason,
     )
 
 
-def mark_sent(c: Connection, account_pk: int, keys: Iterable[str], now: datetime) -> None:
+def mark_sent(c: Connection, account_pk: int, keys: Collection[str], now: datetime) -> None:
     """Note, before the call, that these writes are on their way: until a receipt their outcome is unknown."""
-    for part in chunks(keys):
-        c.execute(
-            update(intent)
-            .where(intent.c.account_pk == account_pk, intent.c.key.in_(part))
-            .values(state="uncertain", sent_at=micros(now), attempts=intent.c.attempts + 1, reason=None)
-        )
+    c.execute(
+        update(intent)
+        .where(intent.c.account_pk == account_pk, among(intent.c.key, keys))
+        .values(state="uncertain", sent_at=micros(now), attempts=intent.c.attempts + 1, reason=None)
+    )
 
 
 def set_state(
-    c: Connection, account_pk: int, keys: Iterable[str], state: str, reason: str | None = None
+    c: Connection, account_pk: int, keys: Collection[str], state: str, reason: str | None = None
 ) -> None:
     """Set what happens next with these writes."""
-    for part in chunks(keys):
-        c.execute(
-            update(intent)
-            .where(intent.c.account_pk == account_pk, intent.c.key.in_(part))
-            .values(state=state, reason=reason)
-        )
+    if keys:
+        here = (intent.c.account_pk == account_pk, among(intent.c.key, keys))
+        c.execute(update(intent).where(*here).values(state=state, reason=reason))
 
 
-def drop_intents(c: Connection, account_pk: int, keys: Iterable[str]) -> None:
+def drop_intents(c: Connection, account_pk: int, keys: Collection[str]) -> None:
     """Take intents off the list."""
-    for part in chunks(keys):
-        c.execute(delete(intent).where(intent.c.account_pk == account_pk, intent.c.key.in_(part)))
+    if keys:
+        c.execute(delete(intent).where(intent.c.account_pk == account_pk, among(intent.c.key, keys)))
 
 
 def refused_fields(c: Connection, account_pk: int, ids: Iterable[str]) -> list[str]:
@@ -196,8 +216,8 @@ def refused_fields(c: Connection, account_pk: int, ids: Iterable[str]) -> list[s
 
 def changing_intents(c: Connection, account_pk: int) -> dict[str, Intent]:
     """Return the intents that are about to change an entry, by its key."""
-    query = select(intent).where(intent.c.account_pk == account_pk, intent.c.entry.is_not(None))
-    return {row.entry: _intent(row) for row in c.execute(query.order_by(intent.c.seq))}
+    query = select(*_COLUMNS).where(intent.c.account_pk == account_pk, intent.c.entry.is_not(None))
+    return {row.entry: _intent(row) for row in c.execute(query.order_by(intent.c.seq)).all()}
 
 
 def contacts_on_their_way(c: Connection, account_pk: int) -> dict[str, str]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from bridge.model import Json
 from bridge.store.among import among
-from bridge.store.database import dumps, instant, micros, upsert
+from bridge.store.database import Stored, dumps, instant, micros, upsert
 from bridge.store.intents import (
     ADOPTED_SLOT,
     CONTACT_SLOT,
@@ -28,7 +28,6 @@ from bridge.store.intents import (
     load_intents,
 )
 from bridge.store.members import save_members
-from bridge.store.people import chunks
 from bridge.store.receipts import add_receipts
 from bridge.store.tables import field_ledger, intent, ledger
 
@@ -271,7 +270,7 @@ def refile(
             **more,
         )
     )
-    save_members(c, account_pk, key, entity_ids)
+    save_members(c, account_pk, {key: entity_ids})
 
 
 def file_found(
@@ -317,11 +316,10 @@ def written_ids(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str
     """Return the CRM ids of writes that stand, by key; for a contact that was merged into another, of that one."""
     columns = (ledger.c.key, ledger.c.ext_id, ledger.c.contact_id, ledger.c.slot)
     found: dict[str, str] = {}
-    for part in chunks(keys):
-        query = select(*columns).where(ledger.c.account_pk == account_pk, ledger.c.key.in_(part))
-        for row in c.execute(query):
-            is_contact = row.slot in (CONTACT_SLOT, ADOPTED_SLOT)
-            found[row.key] = row.contact_id if is_contact and row.contact_id else row.ext_id
+    query = select(*columns).where(ledger.c.account_pk == account_pk, among(ledger.c.key, keys))
+    for row in c.execute(query).all():
+        is_contact = row.slot in (CONTACT_SLOT, ADOPTED_SLOT)
+        found[row.key] = row.contact_id if is_contact and row.contact_id else row.ext_id
     return found
 
 
@@ -339,8 +337,9 @@ def entries_at(c: Connection, account_pk: int, stream: str, ext_ids: Iterable[st
 def filed_under(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, Filed]:
     """Return where each written entry stands and what it tells, by key."""
     columns = (ledger.c.key, ledger.c.stream, ledger.c.ext_id, ledger.c.contact_id)
+    tells = (ledger.c.fields, ledger.c.as_read, ledger.c.told, ledger.c.written_at)
     here = ledger.c.account_pk == account_pk
-    rows = c.execute(select(ledger).where(here, among(ledger.c.key, keys))).all()
+    rows = c.execute(select(*columns, *tells).where(here, among(ledger.c.key, keys))).all()
     if not rows:
         return {}
     links = select(*columns).where(
@@ -353,16 +352,16 @@ def filed_under(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str
     for row in c.execute(links):
         more.setdefault((row.stream, row.ext_id), set()).add(row.contact_id)
     return {
-        row.key: Filed(
-            stream=row.stream,
-            ext_id=row.ext_id,
-            contacts=frozenset({row.contact_id} - {None}) | more.get((row.stream, row.ext_id), set()),
-            fields=orjson.loads(row.fields),
-            as_read=orjson.loads(row.as_read) if row.as_read else {},
-            told=row.told,
-            written_at=instant(row.written_at),
+        key: Filed(
+            stream=stream,
+            ext_id=ext_id,
+            contacts=frozenset(filter(None, (contact_id, *more.get((stream, ext_id), ())))),
+            fields=Stored(fields),
+            as_read=Stored(as_read) if as_read else {},
+            told=told,
+            written_at=instant(written_at),
         )
-        for row in rows
+        for key, stream, ext_id, contact_id, fields, as_read, told, written_at in rows
     }
 
 
@@ -371,18 +370,19 @@ def field_states(
 ) -> dict[str, dict[str, FieldState]]:
     """Return what we last wrote into each field of these contacts."""
     found: dict[str, dict[str, FieldState]] = {}
-    for part in chunks(ext_ids):
-        query = select(field_ledger).where(
-            field_ledger.c.account_pk == account_pk,
-            field_ledger.c.stream == stream,
-            field_ledger.c.ext_id.in_(part),
+    columns = (field_ledger.c.ext_id, field_ledger.c.field)
+    values = (field_ledger.c.sent, field_ledger.c.as_read, field_ledger.c.before)
+    query = select(*columns, *values).where(
+        field_ledger.c.account_pk == account_pk,
+        field_ledger.c.stream == stream,
+        among(field_ledger.c.ext_id, ext_ids),
+    )
+    for ext_id, name, sent, as_read, before in c.execute(query).all():
+        found.setdefault(ext_id, {})[name] = FieldState(
+            sent=orjson.loads(sent),
+            as_read=orjson.loads(as_read) if as_read else None,
+            before=orjson.loads(before),
         )
-        for row in c.execute(query):
-            found.setdefault(row.ext_id, {})[row.field] = FieldState(
-                sent=orjson.loads(row.sent),
-                as_read=orjson.loads(row.as_read) if row.as_read else None,
-                before=orjson.loads(row.before),
-            )
     return found
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, delete, select
 
 from bridge.store.among import among
 from bridge.store.database import upsert
-from bridge.store.people import chunks
 from bridge.store.tables import member
 
 
-def save_members(c: Connection, account_pk: int, key: str, entity_ids: Iterable[str]) -> None:
-    """Claim interactions for an entry; one that stands in another entry stays there."""
-    rows = [{"account_pk": account_pk, "entity_id": entity_id, "key": key} for entity_id in entity_ids]
+def save_members(c: Connection, account_pk: int, claimed: Mapping[str, Iterable[str]]) -> None:
+    """Claim interactions for entries, by key; one that stands in another entry stays there."""
+    rows = [
+        {"account_pk": account_pk, "entity_id": entity_id, "key": key}
+        for key, entity_ids in claimed.items()
+        for entity_id in entity_ids
+    ]
     upsert(c, member, rows, conflict=["account_pk", "entity_id"])
 
 
@@ -25,13 +28,10 @@ def release_members(c: Connection, account_pk: int, keys: Iterable[str]) -> None
 
 def entries_of(c: Connection, account_pk: int, entity_ids: Iterable[str]) -> dict[str, str]:
     """Return the key of the entry each interaction stands in, or is about to."""
-    found: dict[str, str] = {}
-    for part in chunks(entity_ids):
-        query = select(member.c.entity_id, member.c.key).where(
-            member.c.account_pk == account_pk, member.c.entity_id.in_(part)
-        )
-        found |= {row.entity_id: row.key for row in c.execute(query)}
-    return found
+    query = select(member.c.entity_id, member.c.key).where(
+        member.c.account_pk == account_pk, among(member.c.entity_id, entity_ids)
+    )
+    return {row.entity_id: row.key for row in c.execute(query).all()}
 
 
 def members_of(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str, frozenset[str]]:
@@ -40,6 +40,6 @@ def members_of(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str,
         member.c.account_pk == account_pk, among(member.c.key, keys)
     )
     found: dict[str, set[str]] = {}
-    for key, entity_id in c.execute(query):
+    for key, entity_id in c.execute(query).all():
         found.setdefault(key, set()).add(entity_id)
     return {key: frozenset(ids) for key, ids in found.items()}

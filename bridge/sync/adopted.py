@@ -73,7 +73,7 @@ def take_over(c: Transaction, runtime: Runtime, connection: Connection, action: 
         mapping=connection.mapping.digest,
         now=runtime.clock(),
     )
-    save_members(c, account_pk, left.key, action.entity_ids)
+    save_members(c, account_pk, {left.key: action.entity_ids})
     if action.told is not None:
         books.refile(
             c,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection as Transaction
 
 from bridge.connector import Sink
 from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
-from bridge.model import Found, Receipt, Unknown, Write
+from bridge.model import Found, Receipt, Unknown
 from bridge.store import entities, looks, rejects
 from bridge.store import ledger as books
 from bridge.store.holds import ROUNDS, add_holds
@@ -47,7 +47,7 @@ from bridge.sync.used_contacts import follow_gone
 BATCH = 1000
 """Writes handed to a connector in one call; it makes its own batches of them."""
 
-FILE_EVERY = 100
+FILE_EVERY = 500
 """Receipts filed in one transaction, or fewer when the connector takes longer than FILE_SECONDS for them."""
 
 FILE_SECONDS = 0.5
@@ -111,7 +111,7 @@ def commit(
         for action in kept:
             assert action.entry is not None
             add_holds(c, account_pk, [action.entry], action.hold, now)
-            save_members(c, account_pk, action.entry, action.entity_ids)
+            save_members(c, account_pk, {action.entry: action.entity_ids})
         for action in merged:
             enter_merge(c, runtime, connection, action)
         for action in corrected:
@@ -184,7 +184,7 @@ def _sendable(runtime: Runtime, connection: Connection, tried: set[str], run: in
             free = (item for item in found if not any(link.to in unmade for link in item.write.links))
             ready = _alike([*ready, *(item for item in free if item.write.key not in tried)])
         stands = books.written_ids(c, account_pk, {link.to for item in ready for link in item.write.links})
-    return [replace(item, write=_resolved(item.write, stands)) for item in ready[:BATCH]]
+    return [_with_ids(item, stands) for item in ready[:BATCH]]
 
 
 def _alike(items: Sequence[Intent]) -> list[Intent]:
@@ -193,9 +193,12 @@ def _alike(items: Sequence[Intent]) -> list[Intent]:
     return [item for item, kind in zip(items, kinds, strict=True) if kind == kinds[0]]
 
 
-def _resolved(write: Write, stands: Mapping[str, str]) -> Write:
-    links = tuple(replace(link, to=stands.get(link.to, link.to)) for link in write.links)
-    return replace(write, links=links)
+def _with_ids(item: Intent, stands: Mapping[str, str]) -> Intent:
+    """Return an intent whose links name vendor ids where they named our writes; most name such ids already."""
+    if not any(link.to in stands for link in item.write.links):
+        return item
+    links = tuple(replace(link, to=stands.get(link.to, link.to)) for link in item.write.links)
+    return replace(item, write=replace(item.write, links=links))
 
 
 def _send(runtime: Runtime, connection: Connection, batch: Sequence[Intent], delivered: Delivered) -> None:
@@ -268,7 +271,7 @@ def _look_for_open(runtime: Runtime, connection: Connection, delivered: Delivere
                 c, account_pk, {link.to for item in items for link in item.write.links}
             )
         ready = {
-            item.write.key: replace(item, write=_resolved(item.write, stands))
+            item.write.key: _with_ids(item, stands)
             for item in items
             if not any(link.to in unmade for link in item.write.links)
         }
@@ -348,7 +351,7 @@ def _settle_uncertain(runtime: Runtime, connection: Connection) -> Delivered:
     if not uncertain:
         return delivered
     now = runtime.clock()
-    by_key = {item.write.key: replace(item, write=_resolved(item.write, stands)) for item in uncertain}
+    by_key = {item.write.key: _with_ids(item, stands) for item in uncertain}
     ahead = [key for key, item in by_key.items() if item.sent_at is not None and item.sent_at > now]
     if ahead:  # the clock was set back: how long ago they were sent is not known, so they settle from now on
         runtime.writer.run(mark_sent, account_pk, ahead, now, priority=Priority.DELIVERY, durable=True)

@@ -58,6 +58,7 @@ def find_growths(
     rules = destination.mapping.push_interaction
     if rules is None or not state.interactions:
         return
+    style = destination.style_of(state)
     doubles = doubled(state, destination)
     for name, entries in groups_told(state, rules, destination).items():
         *_, last = entries
@@ -69,8 +70,8 @@ def find_growths(
                 continue
             joined = _joining(new, name, rules, destination) if key == last else ()
             members = sorted((*inside, *joined), key=_order)
-            told = told_of(members, destination.style_of(state))
-            if not filed.fields or told == filed.told or (filed.told is None and not joined):
+            told = told_of(members, style)
+            if told == filed.told or not filed.fields or (filed.told is None and not joined):
                 continue
             found = _written(state, destination, rules, members, part=place, key=key)
             if not found:

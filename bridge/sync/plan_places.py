@@ -54,6 +54,8 @@ def placed(state: PersonState, destination: Destination) -> list[Action]:
 
 def is_logged(interaction: Interaction, destination: Destination) -> bool:
     """Tell whether a CRM has an interaction of its own accord, as mail that its logger caught."""
+    if destination.account_pk not in interaction.accounts:
+        return False
     rules = destination.mapping.push_interaction
     streams = rules.streams if rules else ()
     return any(
@@ -65,6 +67,8 @@ def is_logged(interaction: Interaction, destination: Destination) -> bool:
 def doubled(state: PersonState, destination: Destination) -> list[str]:
     """Return the entries for which another stands by now: one of ours, or what the CRM logged by itself."""
     logged = {one.entity_id for one in state.interactions if is_logged(one, destination)}
+    if not logged:
+        return sorted(state.doubles)
     own = {
         key
         for entity_id, key in state.entry_of.items()

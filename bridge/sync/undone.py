@@ -109,7 +109,7 @@ def drop_pending(
         if item.slot == FIELDS_SLOT:
             held = [field_key(item.write.stream, item.write.id or "", name) for name in item.write.fields]
         elif item.slot == GROWTH_SLOT:
-            save_members(c, account_pk, key, item.entity_ids)
+            save_members(c, account_pk, {key: item.entity_ids})
         drop_intents(c, account_pk, [key])
         rejects.close_for_intents(c, account_pk, [key])
         hold_undone(c, account_pk, held, runtime.clock(), run=run)

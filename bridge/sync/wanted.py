@@ -131,17 +131,24 @@ def plan_people(
     }
     claimed: dict[str, str] = {}
     for state in sorted(states, key=lambda state: len(state.contacts) != 1):
-        planned.actions += _plan_or_hold(replace(state, entry_of={**state.entry_of, **claimed}), destination)
+        actions = _plan_or_hold(_without(state, claimed), destination)
         claimed |= {
             entity_id: key
-            for action in planned.actions
+            for action in actions
             if (key := _claims(action))
             for entity_id in action.entity_ids
         }
+        planned.actions += actions
     _look_up(runtime, connection, sink, planned, dry=dry)
     _take_over_contacts(runtime, connection, planned, dry=dry)
     planned.actions = stop_rounds(runtime, connection, planned.actions)
     return planned
+
+
+def _without(state: PersonState, claimed: Mapping[str, str]) -> PersonState:
+    """Return a person whose interactions stand in the entries that were planned for others who took part."""
+    theirs = {one.entity_id: claimed[one.entity_id] for one in state.interactions if one.entity_id in claimed}
+    return replace(state, entry_of={**state.entry_of, **theirs}) if theirs else state
 
 
 def _claims(action: Action) -> str:
@@ -205,6 +212,8 @@ def _read_entries(sink: Sink, destination: Destination, states: list[PersonState
             wanted.setdefault(filed.stream, {})[filed.ext_id] = Shown(gone=True)
             rule = destination.mapping.pull.get(filed.stream)
             fields.setdefault(filed.stream, set()).update(rule.fields_read if rule else ())
+    if not wanted:
+        return states
     for stream, found in wanted.items():
         for record in sink.read(stream, sorted(found), sorted(fields[stream])):
             if record.deleted or not isinstance(record.data, dict):

@@ -230,7 +230,8 @@ def next_page(body: Json) -> str | None:
 def linked(row: Row) -> tuple[str, list[str], str | None]:
     """Read one row of an associations answer: from which id, to which ids, where its next page begins."""
     try:
-        return str(row["from"]["id"]), [str(to["toObjectId"]) for to in row["to"]], next_page(row)
+        after = next_page(row) if "paging" in row else None
+        return str(row["from"]["id"]), [str(to["toObjectId"]) for to in row["to"]], after
     except (KeyError, TypeError) as error:
         raise Unavailable(
             "HubSpot listed associations in a form that makes no sense; asked again later"
