@@ -45,7 +45,7 @@ def fill(path: Path, records: int) -> int:
             some = [stored(node) for node in nodes[start : start + BATCH]]
             handles = [handle_row(one, key) for one in some for key in one.handles]
             persons = [{"id": one.person_id, "founder": one.key} for one in some]
-            save_nodes(c, [node_row(one) for one in some], handles, [], persons, 0)
+            save_nodes(c, [node_row(one, one.person_id, ()) for one in some], handles, [], persons, 0)
         c.commit()
     database.close()
     return len(nodes)
@@ -126,7 +126,7 @@ def one_more_in_a_row(path: Path, records: int, times: int = 5) -> list[float]:
     with database.writer.connect() as c:
         some = [stored(node) for node in nodes]
         handles = [handle_row(one, key) for one in some for key in one.handles]
-        save_nodes(c, [node_row(one) for one in some], handles, [], [], 0)
+        save_nodes(c, [node_row(one, one.person_id, ()) for one in some], handles, [], [], 0)
         c.commit()
     came = Incoming(key="form:new", handles=_addresses(records, records + 1))
     found: list[float] = []

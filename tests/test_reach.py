@@ -50,7 +50,7 @@ def save(c: Connection, *carried: tuple[Handle, ...]) -> list[StoredNode]:
         for number, handles in enumerate(carried)
     ]
     rows = [handle_row(stored, key) for stored in nodes for key in stored.handles]
-    people.save_nodes(c, [node_row(stored) for stored in nodes], rows, [], [], 0)
+    people.save_nodes(c, [node_row(stored, stored.person_id, ()) for stored in nodes], rows, [], [], 0)
     return nodes
 
 

@@ -30,7 +30,11 @@ def among(column: Column[Any], keys: Iterable[str] | Iterable[int]) -> ColumnEle
 
 
 def among_named(column: Column[Any], name: str) -> ColumnElement[Any]:
-    """Return that condition for a statement that is made once: its parameter takes `listed` keys."""
+    """
+    Return that condition for a statement that is made once: its parameter takes `listed` keys.
+
+    For a hundred keys, to make the statement and to find its compiled form takes as long as to run it.
+    """
     return _Among(column, bindparam(name, type_=String()))
 
 
@@ -38,20 +42,6 @@ def listed(keys: Iterable[str]) -> str | None:
     """Return text keys as the parameter of `among_named`; None where the database cannot take one of them so."""
     text = orjson.dumps(list(keys))
     return None if NUL in text else text.decode()
-
-
-def among_bound(column: Column[Any], name: str) -> ColumnElement[Any]:
-    """
-    Return the same condition for a statement that is built once: the parameter `name` takes `keys_text` of the keys.
-
-    Building the statement and finding its compiled form takes longer than it runs for a few keys.
-    """
-    return _Among(column, bindparam(name, type_=String()))
-
-
-def keys_text(keys: Iterable[str]) -> str:
-    """Return keys of our making as the parameter of `among_bound`; `key_text` left no NUL in them."""
-    return orjson.dumps(list(keys)).decode()
 
 
 class _Among(ColumnElement[Any]):

@@ -79,24 +79,6 @@ class StoredNode:
     claimed: frozenset[str] = frozenset()
     seen: Mapping[str, str] = field(default_factory=dict)
 
-    def placed(self, person_id: str, candidates: tuple[str, ...]) -> StoredNode:
-        """Return the node as part of a person; spelled out, as `dataclasses.replace` takes three times as long."""
-        return StoredNode(
-            key=self.key,
-            person_id=person_id,
-            contact_of=self.contact_of,
-            contact_id=self.contact_id,
-            name=self.name,
-            name_at=self.name_at,
-            since=self.since,
-            aliases=self.aliases,
-            candidates=candidates,
-            handles=self.handles,
-            legal=self.legal,
-            claimed=self.claimed,
-            seen=self.seen,
-        )
-
 
 def chunks(keys: Iterable[str]) -> list[list[str]]:
     """Return the keys in lists short enough for one query."""
@@ -168,11 +150,11 @@ def carriers(c: Connection, handle_keys: Iterable[str]) -> set[str]:
     )
 
 
-def node_row(stored: StoredNode) -> dict[str, Any]:
-    """Return the table row of a node."""
+def node_row(stored: StoredNode, person_id: str, candidates: Sequence[str]) -> dict[str, Any]:
+    """Return the table row of a node as part of a person, with those whom it could belong to as well."""
     return {
         "key": stored.key,
-        "person_id": stored.person_id,
+        "person_id": person_id,
         "contact_of": stored.contact_of,
         "contact_id": stored.contact_id,
         "name": stored.name,
@@ -180,7 +162,7 @@ def node_row(stored: StoredNode) -> dict[str, Any]:
         "legal": stored.legal,
         "since": stored.since,
         "aliases": orjson.dumps(stored.aliases) if stored.aliases else None,
-        "candidates": orjson.dumps(stored.candidates) if stored.candidates else None,
+        "candidates": orjson.dumps(candidates) if candidates else None,
     }
 
 

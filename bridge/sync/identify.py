@@ -171,12 +171,10 @@ def note(
             person_id = found.person_of.get(key) or id_of_founder(key)
             candidates = tuple(sorted(found.candidates.get(key, ())))
         change.person_of[key] = person_id
-        now = stored
-        if person_id != stored.person_id or candidates != stored.candidates:
-            now = stored.placed(person_id, candidates)
-        if now != (known.get(key) if key in after else stored):
+        moved = person_id != stored.person_id or candidates != stored.candidates
+        if moved or (key in after and stored != known.get(key)):
             change.touched.add(person_id)
-            change.nodes.append(node_row(now))
+            change.nodes.append(node_row(stored, person_id, candidates))
         if person_id != stored.person_id and stored.person_id:
             change.touched.add(stored.person_id)
             if stored.person_id == id_of_founder(key):

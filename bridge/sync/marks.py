@@ -46,7 +46,8 @@ class Marks:
     def unknown(self, meanings: Sequence[Meaning]) -> Iterator[tuple[str, Meaning]]:
         """Yield the markers that nobody knows, those that stand in a field of their own first, each once."""
         found: dict[str, Meaning] = {}
-        for one in sorted(meanings, key=lambda one: (_key(one) is None, one.stored.pk)):
+        marked = [one for one in meanings if marks_of(one)]
+        for one in sorted(marked, key=lambda one: (_key(one) is None, one.stored.pk)):
             for mark in sorted(marks_of(one) - self.known.keys()):
                 found.setdefault(mark, one)
         yield from found.items()

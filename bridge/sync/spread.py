@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from sqlalchemy import Connection
@@ -86,26 +86,23 @@ class Spread:
         return {key for one in fresh.values() for key in one.keys}
 
     def _carriers(self, handles: set[str], after: Mapping[str, StoredNode]) -> set[str]:
-        """Return who carries these handles, without those that too many carry."""
+        """
+        Return who carried these handles before the change, without those that too many carry before and after.
+
+        Who carries one only since the change is part of it anyway.
+        """
         if not handles:
             return set()
         limit = self._rules.records_per_handle
-        stated = _stated(after, handles)
         found: set[str] = set()
         for key, before in places(self._c, handles, at_most=limit + len(self._gone) + len(after)).items():
-            now = {one for one in before if one not in self._gone and one not in after}
-            now |= stated.get(key, set())
-            if len(before) > limit and len(now) > limit:
+            if len(before) > limit and self._count(key, before, after) > limit:
                 self.shared.add(key)
             else:
-                found |= now.union(before)
+                found.update(before)
         return found
 
-
-def _stated(after: Mapping[str, StoredNode], handles: set[str]) -> dict[str, set[str]]:
-    """Return who carries these handles after the change, of those it states anew."""
-    found: dict[str, set[str]] = {}
-    for stored in after.values():
-        for key in stored.handles.keys() & handles:
-            found.setdefault(key, set()).add(stored.key)
-    return found
+    def _count(self, handle: str, before: Iterable[str], after: Mapping[str, StoredNode]) -> int:
+        """Return how many carry a handle after the change."""
+        stay = sum(one not in self._gone and one not in after for one in before)
+        return stay + sum(handle in stored.handles for stored in after.values())
