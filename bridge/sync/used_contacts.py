@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection as Transaction
@@ -131,10 +131,12 @@ def follow_gone(runtime: Runtime, connection: Connection) -> None:
     with runtime.database.read() as c:
         items = load_intents(c, account_pk, slot=ENTRY_SLOT)
         items += [one for one in load_intents(c, account_pk, state="rejected") if one.slot in UPDATE_SLOTS]
-        named = {one for item in items for one in _contacts_of(item, stream)}
+        stands = books.written_ids(c, account_pk, {link.to for item in items for link in item.write.links})
+        contacts = {item.write.key: _contacts_of(item, stream, stands) for item in items}
+        named = {one for some in contacts.values() for one in some}
         gone = collected.deleted_among(c, account_pk, stream, named) if named else set()
         gone -= {one.contact_id for one in _nodes(c, connection, gone)}
-        lost = [item for item in items if not gone.isdisjoint(_contacts_of(item, stream))]
+        lost = [item for item in items if not gone.isdisjoint(contacts[item.write.key])]
         until = {one: _read_until(c, account_pk, one) for one in {item.write.stream for item in lost}}
     settle = timedelta(seconds=connection.spec.settle)
     found = [item for item in lost if _does_not_stand(item, until[item.write.stream], settle)]
@@ -151,9 +153,9 @@ def follow_gone(runtime: Runtime, connection: Connection) -> None:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
 
 
-def _contacts_of(item: Intent, stream: str) -> set[str]:
-    """Return the contacts that a write is about."""
-    linked = {link.to for link in item.write.links if link.stream == stream}
+def _contacts_of(item: Intent, stream: str, stands: Mapping[str, str]) -> set[str]:
+    """Return the contacts that a write is about, those that were made for it by the ids they got."""
+    linked = {stands.get(link.to, link.to) for link in item.write.links if link.stream == stream}
     return linked | ({item.write.id} if item.write.id and item.write.stream == stream else set())
 
 
