@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from itertools import product
 from typing import Literal, NamedTuple
 
@@ -122,9 +123,14 @@ def same(a: str, b: str) -> bool:
     short, long = (a, b) if len(a) < len(b) else (b, a)
     if len(short) > 2 and long.startswith(short):
         return True
+    return _similarity()(a, b) >= _ALIKE or _spelling(a) == _spelling(b)
+
+
+@cache
+def _similarity() -> Callable[..., float]:
     from rapidfuzz.distance import JaroWinkler  # here, as it takes 4 MB and most runs compare no names
 
-    return JaroWinkler.similarity(a, b) >= _ALIKE or _spelling(a) == _spelling(b)
+    return JaroWinkler.similarity
 
 
 def same_first(a: str, b: str) -> bool:
@@ -194,7 +200,7 @@ def _word(a: str, b: str, *, first: bool = False) -> int:
     return _YES if (same_first(a, b) if first else same(a, b)) else _NO
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 16)
 def _spelling(word: str) -> str:
     for written, plain in _SPELLINGS:
         word = word.replace(written, plain)

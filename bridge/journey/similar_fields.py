@@ -116,6 +116,7 @@ def _long_words(value: str) -> tuple[str, ...]:
     return tuple(sorted({word[:4] for word in longest}))
 
 
+@lru_cache(maxsize=1 << 16)
 def _near_first(a: str, b: str) -> bool:
     return (names.same(a, b) or _is_slip(a, b)) and not names.is_pair(a, b)
 
