@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest import mock
 
 from sqlalchemy import Table, select
@@ -242,18 +242,18 @@ class Company:
         with self.runtime.database.read() as c:
             return intent_counts(c, account_pk)
 
-    def moved_senders(self) -> list[tuple[str, str]]:
-        """Return (contact, number or address of a sender) for each move of an entry that crmbridge took as a word."""
+    def moved_senders(self, kind: Literal["link", "split"]) -> set[tuple[str, str]]:
+        """Return (contact, number or address of a sender) for the moves of entries that crmbridge took as a word."""
         start = self.destination.node_key(self.destination.spec.contact_stream, "")
         with self.runtime.database.read() as c:
             said = {key for one in all_decisions(c) for key in one.decision.keys}
-            links = standing(decisions_on(c, said).values()).links
-        return [
+            found = standing(decisions_on(c, said).values())
+        return {
             (contact.removeprefix(start), sender.partition(":")[2])
-            for link in links
-            for contact, sender in permutations(link.records, 2)
+            for one in (found.links if kind == "link" else found.splits)
+            for contact, sender in permutations(one.records | one.others, 2)
             if contact.startswith(start) and not sender.startswith(start)
-        ]
+        }
 
     @property
     def is_sqlite(self) -> bool:

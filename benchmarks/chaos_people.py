@@ -210,7 +210,7 @@ def stands_for(company: Company) -> dict[str, set[str]]:
     One of our making is whose it was made for, and whoever it is by the word of a person who moved an entry there.
     """
     found = {id: set(handles) for id, handles in company.truth.born.items()}
-    for contact, sender in company.moved_senders():
+    for contact, sender in company.moved_senders("link"):
         if contact in found:
             found[contact].add(sender)
     return found
@@ -221,10 +221,12 @@ def carriers(company: Company, said: Said) -> list[list[Contact]]:
     Return, for each handle of an interaction, the contacts of whoever carries it.
 
     Those of our making yield to people's, also to one with which they share any number or address, now or when
-    they were made. Into whichever of people's one was merged, whom it was made for goes on there, as long as no
-    other of people's carries them.
+    they were made, but not to one off which a person moved that sender: by their word it is not theirs. Into
+    whichever of people's one was merged, whom it was made for goes on there, as long as no other of people's
+    carries them.
     """
     contacts = company.crm.contacts()
+    apart = company.moved_senders("split")
     born = stands_for(company)
     has = {one.id: handles_of(one) | born.get(one.id, set()) for one in contacts}
     found = []
@@ -234,7 +236,11 @@ def carriers(company: Company, said: Said) -> list[list[Contact]]:
             before = set(known)
             known |= {each for one in contacts if one.made and has[one.id] & known for each in has[one.id]}
         here = [one for one in contacts if has[one.id] & known]
-        theirs = [one for one in here if not one.made]
+        theirs = [
+            one
+            for one in here
+            if not one.made and any((one.id, each) not in apart for each in has[one.id] & known)
+        ]
         carry = [one for one in theirs if handles_of(one) & known]
         itself = [one for one in carry if handle in handles_of(one)]
         found.append(itself or carry or theirs or here)

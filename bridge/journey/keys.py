@@ -36,6 +36,11 @@ def person_id(founder: str) -> str:
     return f"p_{blake2b(founder.encode(), digest_size=10, person=b'person').hexdigest()}"
 
 
+def is_marker(text: str) -> bool:
+    """Tell whether a text is a key of ours: the id of what is to be made, not that of a CRM, which counts in digits."""
+    return len(text) == _MARKER_LENGTH and set(text) <= set(_ALPHABET) and not text.isdecimal()
+
+
 def find_markers(text: str) -> set[str]:
     """Return the markers that stand in a plain or HTML text, as in `crmbridge 7F3A2C9KQ0XT`."""
     return set(_find_markers(text)) if "crmbridge" in text else set()

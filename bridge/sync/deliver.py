@@ -327,11 +327,14 @@ def _file_seen(runtime: Runtime, connection: Connection) -> int:
             for item in load_intents(c, account_pk, slot=ENTRY_SLOT)
         }
         places = entities.load_aliases(c, items) if items else {}
+        links = {link.to for name in places for link in items[name].write.links}
+        stands = books.written_ids(c, account_pk, links)
     count = 0
     for name, place in places.items():
         stream, _, ext_id = place.partition("/")
-        if stream == items[name].write.stream:
-            stand(runtime, connection, items[name], ext_id)
+        item = items[name]
+        if stream == item.write.stream:
+            stand(runtime, connection, _with_ids(item, stands), ext_id)
             count += 1
     return count
 

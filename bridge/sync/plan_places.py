@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from bridge.journey.keys import marker
+from bridge.journey.keys import is_marker, marker
 from bridge.model import Link, Op, Write
 from bridge.store.entities import Interaction
 from bridge.store.holds import DELETED, EDITED, MOVED
@@ -107,7 +107,7 @@ def _followed(state: PersonState, key: str, filed: Filed) -> Action | None:
         return None
     left, now = (", ".join(sorted(some)) for some in (lost, shown.contacts))
     heirs = shown.contacts - filed.contacts - _parties(state, key)
-    heir = next(iter(heirs)) if len(heirs) == 1 and len(lost) == 1 else ""
+    heir = next(iter(heirs)) if len(heirs) == 1 and len(lost) == 1 and not any(map(is_marker, lost)) else ""
     return replace(
         no_write("adopt", state, (), f"contact {left} is gone, and it stands on contact {now}"),
         slot=LINK_SLOT,

@@ -11,6 +11,7 @@ from bridge.config import Push
 from bridge.connector import Describer, Sink
 from bridge.errors import MappingError
 from bridge.journey.handles import spellings
+from bridge.journey.keys import is_marker
 from bridge.journey.text import Style
 from bridge.model import Json, Person, Record
 from bridge.store import entities, people
@@ -251,7 +252,8 @@ def _with_gone(sink: Sink, destination: Destination, states: list[PersonState]) 
     if not ids:
         return states
     gone: dict[str, datetime | None] = dict.fromkeys(ids)
-    for record in sink.read(destination.contact_stream, sorted(ids), ()):
+    made = sorted(one for one in ids if not is_marker(one))
+    for record in sink.read(destination.contact_stream, made, ()) if made else ():
         if record.deleted:
             gone[record.id] = record.modified_at
         else:
