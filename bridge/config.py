@@ -31,6 +31,7 @@ OWN_PATHS = ("/healthz", "/readyz", "/metrics")
 _SQLITE = "sqlite:///"
 
 CreateRule = Literal["first_message", "after_we_replied", "never"]
+Asked = Literal["undecided", "probable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +52,25 @@ class HoldAbove:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """
+    Of whom a CRM's users are asked in tasks who they are: `at_most` so many open tasks, due in so many days.
+
+    `owner` is the address of the user whose tasks they are, None for the contact's owner.
+    """
+
+    who: tuple[Asked, ...]
+    owner: str | None = None
+    at_most: int = 20
+    due_in_days: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
     """
     What may be written to an account; `create` says by channel when a person becomes a contact.
 
-    A chat's entry takes in what was said since at most every `grow_after` seconds.
+    A chat's entry takes in what was said since at most every `grow_after` seconds. Without `ask` nobody is asked.
     """
 
     timeline: bool = False
@@ -63,6 +78,7 @@ class Push:
     create: Mapping[str, CreateRule] = field(default_factory=dict)
     grow_after: float = 300.0
     hold_above: HoldAbove = field(default_factory=HoldAbove)
+    ask: Ask | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,6 +342,7 @@ class _Reader:
                 create=push.get("create", {}),
                 grow_after=push.get("grow_after", 300.0),
                 hold_above=HoldAbove(**push.get("hold_above", {})),
+                ask=Ask(**{**push["ask"], "who": tuple(push["ask"]["who"])}) if "ask" in push else None,
             ),
             absent=tuple(self.absent.get(name, ())),
         )

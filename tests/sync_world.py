@@ -115,6 +115,10 @@ push:
       email: {from: email, owns: if_empty}
       phone: {from: phone, owns: if_empty}
       waiting_since: {from: waiting_since, owns: always, clear: true}
+  task:
+    to: tasks
+    fields: {key: key, subject: subject, text: text, due: due_on, done: done, owner: owner_id}
+    answer: {text: text, done: done, by: changed_by}
 properties:
   contacts:
     - {name: waiting_since, label: Waits since}

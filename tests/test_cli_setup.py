@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.plugins import mapping_file
 from bridge_hubspot.sandbox import HubSpotSandbox
+from bridge_memory import SPEC
 from tests.outside import Office
 
 
@@ -65,6 +67,21 @@ def test_check_asks_every_connection_and_names_what_is_wrong_with_each(office: O
     del office.connections["locked"]
     office.write()
     assert office.run("check").code == 6
+
+
+def test_check_says_that_a_mapping_of_ones_own_cannot_ask(office: Office) -> None:
+    office.connections["crm"] |= {"push": {"ask": {"who": ["undecided"]}}}
+    office.write()
+    assert "push.ask" not in office.run("check").out
+    before, _, after = mapping_file(SPEC).read_text().partition("\n  task:\n")
+    before_tests, *_ = (before + "\n  contact:\n" + after.partition("\n  contact:\n")[2]).split("\ntests:\n")
+    (office.home / "own.yaml").write_text(before_tests)
+    office.connections["crm"]["mapping"] = "own.yaml"
+    office.write()
+    said = office.run("check")
+    assert said.code == 1
+    assert "  push.ask: nobody can be asked, as " in said.out
+    assert "own.yaml has no `push.task`. Take it over from the shipped mapping, or remove `ask`." in said.out
 
 
 def test_check_stores_nothing(office: Office) -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bridge.config import Push, Web, load_config, schema
+from bridge.config import Ask, Push, Web, load_config, schema
 from tests.config_cases import SECRET, key_of, one_folder, problem, problems, read
 
 ROOT = Path(__file__).parent.parent
@@ -177,7 +177,9 @@ def test_the_example_is_valid_once_its_secrets_are_set(
     uncommented = uncommented.replace("  # inbound:", "  inbound:").replace("  #   ", "    ")
     config = read(uncommented, tmp_path)
     assert config.connections["crm"].push == Push(
-        timeline=True, create={"whatsapp": "first_message", "email": "after_we_replied"}
+        timeline=True,
+        create={"whatsapp": "first_message", "email": "after_we_replied"},
+        ask=Ask(who=("undecided",)),
     )
     assert list(config.connections["inbound"].settings["sources"]) == ["phone-system"]
 

@@ -43,6 +43,7 @@ KEYS: dict[str, Callable[[Any], object]] = {
     "intent": lambda row: (row.account_pk, row.key),
     "field_ledger": lambda row: (row.account_pk, row.ext_id, row.field),
     "receipt": lambda row: row.pk,
+    "question": lambda row: (row.account_pk, row.key),
     "reject": lambda row: row.pk,
     "mention": lambda row: (row.kind, row.ref),
     "former_handle": lambda row: (row.node_key, row.handle_key),

@@ -9,13 +9,21 @@ from typing import Any
 from sqlalchemy import Connection as Transaction
 
 from bridge.cli import output
-from bridge.store.intents import CONTACT_SLOT, ENTRY_SLOT, FIELDS_SLOT, GROWTH_SLOT, LINK_SLOT
+from bridge.store.intents import (
+    CONTACT_SLOT,
+    ENTRY_SLOT,
+    FIELDS_SLOT,
+    GROWTH_SLOT,
+    LINK_SLOT,
+    TASK_SLOT,
+)
 from bridge.store.rejects import Behind, behind, listed
 from bridge.sync.runtime import Runtime
 
 WORDS = {
     CONTACT_SLOT: ("new contact", "new contacts"),
     ENTRY_SLOT: ("entry", "entries"),
+    TASK_SLOT: ("task", "tasks"),
     FIELDS_SLOT: ("update", "updates"),
     GROWTH_SLOT: ("changed entry", "changed entries"),
     LINK_SLOT: ("link", "links"),

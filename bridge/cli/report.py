@@ -68,8 +68,9 @@ def _lines(action: Action, *, details: bool) -> list[str]:
     if action.kind == "create_contact":
         shown = ", ".join(f"{change.field}={change.after}" for change in action.changes)
         return [f"+ new contact: {shown}"]
-    if action.kind == "entry" and action.write is not None:
-        lines = [f"+ {action.write.stream}: {action.title}"]
+    if action.kind in ("entry", "ask") and action.write is not None:
+        what = action.write.stream if action.kind == "entry" else "task"
+        lines = [f"+ {what}: {action.title}"]
         if details:
             for field, value in action.write.fields.items():
                 lines += [f"    {field}: {line}" for line in str(value).splitlines()]
@@ -116,8 +117,9 @@ def _plan_line(actions: Sequence[Action]) -> str:
         if change.before not in (None, "")
     )
     grown = f" {kinds['grow']} brought up to date," if kinds["grow"] else ""
+    asked = f" {output.plural(kinds['ask'], 'task')}," if kinds["ask"] else ""
     text = (
-        f"PLAN {output.plural(kinds['entry'], 'entry', 'entries')},{grown}"
+        f"PLAN {output.plural(kinds['entry'], 'entry', 'entries')},{asked}{grown}"
         f" {output.plural(kinds['create_contact'], 'new contact')},"
         f" {output.plural(overwritten, 'field')} overwritten, {output.plural(_calls(actions), 'call')}."
     )

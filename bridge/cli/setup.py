@@ -111,20 +111,24 @@ def _check_one(connection: Connection, redactor: Redactor) -> dict[str, Any]:
         return {**result, "kind": kind, "error": redactor.clean(str(error))}
     missing = list(account.missing_scopes)
     lacking: frozenset[str] = frozenset()
-    if connection.config.push is not None:
+    push = connection.config.push
+    dumb = push is not None and push.ask is not None and connection.mapping.push_task is None
+    if push is not None:
         try:
             lacking = lacking_fields(connection)
         except BridgeError as error:
             return {**result, "kind": "unavailable", "error": redactor.clean(str(error))}
     return {
         **result,
-        "ok": not missing,
-        "kind": "scopes" if missing else None,
+        "ok": not missing and not dumb,
+        "kind": "scopes" if missing else "mapping" if dumb else None,
         "account": account.id,
         "account_name": account.name,
         "missing_scopes": missing,
         "lacking_fields": sorted(lacking),
-        "writes": connection.config.push is not None,
+        "lacking_rules": ["push.task"] if dumb else [],
+        "mapping": connection.mapping.file,
+        "writes": push is not None,
     }
 
 
@@ -139,10 +143,16 @@ def _check_lines(result: dict[str, Any]) -> list[str]:
         line = (
             f"{result['name']}: missing scopes: {', '.join(result['missing_scopes'])}. Add them to the key."
         )
-    if not result["lacking_fields"]:
-        return [line]
-    lacking = ", ".join(result["lacking_fields"])
-    return [line, f"  lacks {lacking}; create them with: crmbridge setup crm --apply"]
+    lines = [line]
+    if result["lacking_fields"]:
+        lacking = ", ".join(result["lacking_fields"])
+        lines.append(f"  lacks {lacking}; create them with: crmbridge setup crm --apply")
+    for rule in result["lacking_rules"]:
+        lines.append(
+            f"  push.ask: nobody can be asked, as {result['mapping']} has no `{rule}`. Take it over from the"
+            " shipped mapping, or remove `ask`."
+        )
+    return lines
 
 
 def connectors(as_json: AsJson = False) -> None:

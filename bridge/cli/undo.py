@@ -35,6 +35,7 @@ DIGITS = 19
 WORDS = {
     "contact": ("contact made", "contacts made"),
     "entry": ("entry", "entries"),
+    "task": ("task", "tasks"),
     "fields": ("contact updated", "contacts updated"),
     "growth": ("entry brought up to date", "entries brought up to date"),
     "link": ("entry put on a contact", "entries put on a contact"),

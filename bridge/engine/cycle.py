@@ -22,6 +22,7 @@ from bridge.store.tables import cursor
 from bridge.store.writer import Priority
 from bridge.sync import deliver, resolve
 from bridge.sync.anew import queue_everybody
+from bridge.sync.answers import hear
 from bridge.sync.collect import collect
 from bridge.sync.deliver import Delivered
 from bridge.sync.mass import Guard
@@ -296,6 +297,8 @@ def _deliver_all(
 ) -> Delivered:
     queue_everybody(runtime, connection)
     deliver.put_back_updates(runtime, connection)
+    if hear(runtime, connection, rests=rests):
+        project(runtime, limit=PEOPLE)
     total = Delivered()
     guard = Guard(runtime, connection)
     if guard.holds():

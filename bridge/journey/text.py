@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from phonenumbers import NumberParseException, PhoneNumberFormat, format_number, parse
-
 from bridge.journey.interaction import Attachment, Interaction, Participant, was_unanswered
 from bridge.journey.text_format import (
     clock_time,
@@ -23,6 +21,7 @@ from bridge.journey.text_format import (
     long_day,
     number,
     one_line,
+    phone_text,
     without_controls,
 )
 from bridge.journey.text_words import Words, words_of
@@ -318,7 +317,9 @@ def _people(interaction: Interaction, roles: Sequence[str]) -> list[Participant]
 
 
 def _phones(person: Participant) -> list[str]:
-    return [_phone(address["value"]) for address in person.get("handles", ()) if address["kind"] == "phone"]
+    return [
+        phone_text(address["value"]) for address in person.get("handles", ()) if address["kind"] == "phone"
+    ]
 
 
 def _customer(interaction: Interaction, roles: Sequence[str], style: Style) -> str:
@@ -337,13 +338,6 @@ def _our_line(call: Interaction, roles: Sequence[str], style: Style) -> str:
         if any(shown):
             return " ".join(filter(None, shown))
     return style.names.get(account, account)
-
-
-def _phone(value: str) -> str:
-    try:
-        return format_number(parse(value), PhoneNumberFormat.INTERNATIONAL)
-    except NumberParseException:
-        return value
 
 
 def _body(interaction: Interaction, words: Words, limit: int) -> str:

@@ -1,10 +1,12 @@
-"""How days, times, amounts and sizes are written in the language of a timeline text."""
+"""How days, times, amounts, sizes and numbers are written in the language of a timeline text."""
 
 from __future__ import annotations
 
 import re
 from datetime import date, datetime, tzinfo
 from decimal import ROUND_HALF_EVEN, Decimal
+
+from phonenumbers import NumberParseException, PhoneNumberFormat, format_number, parse
 
 from bridge.journey.text_words import Words
 
@@ -94,3 +96,11 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minute} min"
     return f"{minute} min {second} s" if minute else f"{second} s"
+
+
+def phone_text(value: str) -> str:
+    """Return a number in E.164 as people write it, anything else as it is."""
+    try:
+        return format_number(parse(value), PhoneNumberFormat.INTERNATIONAL)
+    except NumberParseException:
+        return value

@@ -3,7 +3,7 @@
 from bridge.mapping.coverage import coverage
 from bridge.mapping.load import compile_mapping, load_mapping
 from bridge.mapping.loaded import Mapping, MappingTest, TestResult
-from bridge.mapping.rules import OwnedValue, PullRule, PushContact, PushInteraction
+from bridge.mapping.rules import OwnedValue, PullRule, PushContact, PushInteraction, PushTask
 
 __all__ = [
     "Mapping",
@@ -12,6 +12,7 @@ __all__ = [
     "PullRule",
     "PushContact",
     "PushInteraction",
+    "PushTask",
     "TestResult",
     "compile_mapping",
     "coverage",

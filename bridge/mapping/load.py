@@ -17,7 +17,7 @@ from bridge.mapping.compile import Compiler
 from bridge.mapping.loaded import Mapping, MappingTest
 from bridge.mapping.modifiers import Faults
 from bridge.mapping.paths import keys_text
-from bridge.mapping.push import read_push_contact, read_push_interaction
+from bridge.mapping.push import read_push_contact, read_push_interaction, read_push_task
 from bridge.mapping.rules import PullRule
 from bridge.mapping.targets import Target
 from bridge.mapping.values import shown
@@ -61,12 +61,14 @@ def compile_mapping(
     _check_head(top, connector, installed, faults)
     pull = _read_pull(_map_at(top, ("pull",), faults), streams, faults)
     push = _map_at(top, ("push",), faults)
-    faults.keys(push, ("push",), ("interaction", "contact"))
-    interaction = contact = None
+    faults.keys(push, ("push",), ("interaction", "contact", "task"))
+    interaction = contact = task = None
     if "interaction" in push:
         interaction = read_push_interaction(push["interaction"], ("push", "interaction"), faults)
     if "contact" in push:
         contact = read_push_contact(push["contact"], ("push", "contact"), faults)
+    if "task" in push:
+        task = read_push_task(push["task"], ("push", "task"), faults)
     if not pull and not push:
         faults.add((), "maps nothing.", "Add `pull:` or `push:`.")
     properties = _read_properties(_map_at(top, ("properties",), faults), faults)
@@ -80,6 +82,7 @@ def compile_mapping(
         pull=pull,
         push_interaction=interaction,
         push_contact=contact,
+        push_task=task,
         properties=properties,
         tests=tests,
     )

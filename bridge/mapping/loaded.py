@@ -10,7 +10,7 @@ import orjson
 
 from bridge.errors import MappingError
 from bridge.journey.schema import Validator
-from bridge.mapping.rules import PullRule, PushContact, PushInteraction
+from bridge.mapping.rules import PullRule, PushContact, PushInteraction, PushTask
 from bridge.model import Field, Json
 
 MAX_DIFFERENCES = 10
@@ -34,13 +34,13 @@ class MappingTest:
     """
     One of a mapping's own tests.
 
-    `subject` is "pull" with a `stream`, or "interaction" or "contact" of push. `to` and `group` are
+    `subject` is "pull" with a `stream`, or "interaction", "contact" or "task" of push. `to` and `group` are
     what an interaction is expected to be written as, None where the test does not say.
     """
 
     name: str
     line: int
-    subject: Literal["pull", "interaction", "contact"]
+    subject: Literal["pull", "interaction", "contact", "task"]
     stream: str = ""
     given: Json
     expect: ReadOnly[str, Json]
@@ -63,6 +63,7 @@ class Mapping:
     pull: ReadOnly[str, PullRule]
     push_interaction: PushInteraction | None
     push_contact: PushContact | None
+    push_task: PushTask | None
     properties: ReadOnly[str, tuple[Field, ...]]
     tests: tuple[MappingTest, ...]
 
@@ -88,6 +89,9 @@ class Mapping:
             assert self.push_contact is not None
             wanted = {name: owned.value for name, owned in self.push_contact.fields(test.given).items()}
             return _differences(test.expect, wanted)
+        if test.subject == "task":
+            assert self.push_task is not None
+            return _differences(test.expect, self.push_task.fields(test.given))
         assert self.push_interaction is not None
         stream = self.push_interaction.stream_for(test.given)
         group = self.push_interaction.group_for(test.given)

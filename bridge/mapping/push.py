@@ -1,4 +1,4 @@
-"""Reading the push sections of a mapping: timeline entries, and the fields of the CRM's contact."""
+"""Reading the push sections of a mapping: timeline entries, the fields of the CRM's contact, and its tasks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Collection
 
 from bridge.mapping.compile import Compiler
 from bridge.mapping.modifiers import Faults
-from bridge.mapping.paths import Make, getter, parse_path
-from bridge.mapping.rules import GROUPS, OWNS, Choice, OwnedField, PushContact, PushInteraction
+from bridge.mapping.paths import Make, getter, keys_text, parse_path
+from bridge.mapping.rules import GROUPS, OWNS, Choice, OwnedField, PushContact, PushInteraction, PushTask
 from bridge.mapping.steps import constant, plain
 from bridge.mapping.targets import ANYTHING
 from bridge.mapping.values import shown
-from bridge.mapping.views import ENTRY_VIEW, PERSON_VIEW, View, view_fault
+from bridge.mapping.views import ANSWER_FIELDS, ENTRY_VIEW, PERSON_VIEW, TASK_VIEW, View, view_fault
 from bridge.model import Json
 from bridge.yaml_file import YamlPath
 
@@ -118,4 +118,27 @@ def _owned(compiler: Compiler, name: str, spec: Json, at: YamlPath, faults: Faul
         owns=owns if owns in OWNS else "never",
         clear=clear is True,
         place=faults.place(at, name),
+    )
+
+
+def read_push_task(section: Json, at: YamlPath, faults: Faults) -> PushTask | None:
+    """Read `push.task`; None where it is no map with a stream."""
+    if not isinstance(section, dict) or not isinstance(section.get("to"), str):
+        faults.add(at, "expected `to:` with the stream of the CRM's tasks, `fields:` and `answer:`.")
+        return None
+    faults.keys(section, at, ("to", "fields", "answer"))
+    written = Compiler(faults, view=TASK_VIEW, streams=())
+    make = written.fields(section.get("fields"), (*at, "fields"), ANYTHING, always=True)
+    answer = section.get("answer")
+    if not isinstance(answer, dict) or not answer.keys() >= {"text", "done"}:
+        faults.add((*at, "answer"), "expected where `text:` and `done:` of a task are read, and `by:`.")
+        return None
+    faults.keys(answer, (*at, "answer"), tuple(ANSWER_FIELDS))
+    read = Compiler(faults, view=None, streams=())
+    found = read.fields(answer, (*at, "answer"), ANYTHING, always=True)
+    return PushTask(
+        stream=section["to"],
+        make=make,
+        answer=found,
+        fields_read=tuple(sorted(keys_text(keys) for keys in read.reads if keys)),
     )

@@ -100,6 +100,26 @@ class PushInteraction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PushTask:
+    """How a question becomes a task of the CRM's, and how the answer is read out of it; `fields_read` takes that."""
+
+    stream: str
+    make: Make = field(repr=False)
+    answer: Make = field(repr=False)
+    fields_read: tuple[str, ...]
+
+    def fields(self, view: ReadOnly[str, Json]) -> dict[str, Json]:
+        """Make the vendor fields of a task. Raises MappingError."""
+        made: dict[str, Json] = self.make(view, view)
+        return made
+
+    def read(self, data: Json) -> dict[str, Json]:
+        """Return `text`, `done` and `by` of a task as the vendor shows it. Raises MappingError."""
+        found: dict[str, Json] = self.answer(data, data)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedValue:
     """A value wanted in a contact's field, whose word counts there, and the mapping line that says so."""
 

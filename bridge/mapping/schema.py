@@ -12,7 +12,7 @@ from bridge.journey.schema import ENTITIES, entity_schema
 from bridge.mapping.compile import SOURCES
 from bridge.mapping.rules import GROUPS, OWNS
 from bridge.mapping.transforms import TRANSFORMS
-from bridge.mapping.views import ENTRY_VIEW, PERSON_VIEW, View
+from bridge.mapping.views import ANSWER_FIELDS, ENTRY_VIEW, PERSON_VIEW, TASK_VIEW, View
 from bridge.model import Json
 
 SCHEMA_FILE = Path(__file__).with_name("mapping.schema.json")
@@ -55,7 +55,7 @@ def mapping_schema() -> dict[str, Json]:
                 },
                 "push": {
                     "description": "What is written to the CRM.",
-                    **_closed({"interaction": _ref("interaction"), "contact": _ref("contact")}),
+                    **_closed({name: _ref(name) for name in ("interaction", "contact", "task")}),
                 },
                 "properties": {
                     "description": "Custom fields that setup creates, for each stream of the vendor.",
@@ -72,6 +72,7 @@ def mapping_schema() -> dict[str, Json]:
             "pull": _pull(),
             "interaction": _interaction(),
             "contact": _contact(),
+            "task": _task(),
             "property": _closed(
                 {
                     "name": {"type": "string"},
@@ -86,7 +87,7 @@ def mapping_schema() -> dict[str, Json]:
                 {
                     "name": {"type": "string", "description": "What is shown, as a sentence."},
                     "stream": {"type": "string", "description": "Which pull rule is tested."},
-                    "push": {"enum": ["interaction", "contact"]},
+                    "push": {"enum": ["interaction", "contact", "task"]},
                     "given": {"description": "A record, or a view for push."},
                     "expect": {"type": "object", "description": "The whole result."},
                     "to": {"type": "string", "description": "Which stream an entry should go to."},
@@ -205,6 +206,20 @@ def _contact() -> dict[str, Json]:
     fields = {"type": "object", "minProperties": 1, "additionalProperties": owned}
     return _closed({"to": {"type": "string"}, "fields": fields}, required=("to", "fields")) | {
         "description": f"The CRM's contact of a person. A person offers: {', '.join(PERSON_VIEW)}."
+    }
+
+
+def _task() -> dict[str, Json]:
+    fields = {"type": "object", "minProperties": 1, "additionalProperties": _ref("spec")}
+    answer = _closed(
+        {name: {"description": said, "allOf": [_ref("spec")]} for name, said in ANSWER_FIELDS.items()},
+        required=("text", "done"),
+    )
+    closed = _closed(
+        {"to": {"type": "string"}, "fields": fields, "answer": answer}, required=("to", "fields", "answer")
+    )
+    return closed | {
+        "description": f"A task that asks something, and where its answer is. It offers: {', '.join(TASK_VIEW)}."
     }
 
 

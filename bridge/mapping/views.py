@@ -1,4 +1,4 @@
-"""What a push mapping may read: the view of an entry and the view of a person, field by field."""
+"""What a push mapping may read: the views of an entry, a person and a task, field by field."""
 
 from __future__ import annotations
 
@@ -51,6 +51,23 @@ PERSON_VIEW: View = {
     "source": "Where they came from, as text.",
     "channels": "The channels they used, as text.",
 }
+
+TASK_VIEW: View = {
+    "key": "The 12 characters that mark the task as ours.",
+    "subject": "What is asked, in one line.",
+    "text": "The whole question; its last line holds the key.",
+    "due_at": "By when, an instant in UTC.",
+    "due_on": "By which day, 2026-11-24.",
+    "done": "Whether the task is done, true or false.",
+    "owner_id": "The CRM's id of the user whose task it is.",
+}
+
+ANSWER_FIELDS = {
+    "text": "What stands in the task now, as plain text.",
+    "done": "Whether it is done, true or false.",
+    "by": "The CRM's id of the user who changed it last, or whose task it is where the CRM does not tell.",
+}
+"""What `push.task.answer` reads back from a task."""
 
 
 def view_fault(view: View, keys: tuple[str, ...]) -> str | None:

@@ -37,6 +37,7 @@ from bridge.store.tables import (
     node_handle,
     participation,
     person,
+    question,
     receipt,
     record,
     reference,
@@ -142,6 +143,7 @@ def about(c: Connection, traces: Traces, blobs: Blobs, handles: Sequence[str]) -
         "field": _fields(c, things),
         "receipt": _at(c, receipt, things)
         | _set(c, select(receipt.c.pk).where(among(receipt.c.person_id, former))),
+        "question": _questions(c, keys),
         "reject": _rejects(c, records, deliveries, entries),
         "mention": {(row.kind, row.ref) for row in mentioned},
     }
@@ -216,6 +218,15 @@ def _fields(c: Connection, things: Iterable[Thing]) -> set[tuple[int, str, str]]
         (row.account_pk, row.ext_id, row.field)
         for row in c.execute(query)
         if (row.account_pk, row.stream, row.ext_id) in wanted
+    }
+
+
+def _questions(c: Connection, keys: set[str]) -> set[tuple[int, str]]:
+    """Return the questions that are about any of these records, or let choose it; there are few of them."""
+    return {
+        (row.account_pk, row.key)
+        for row in c.execute(select(question.c.account_pk, question.c.key, question.c.body))
+        if any(keys.intersection(some) for some in orjson.loads(row.body))
     }
 
 

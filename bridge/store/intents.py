@@ -19,6 +19,7 @@ from bridge.store.tables import intent
 
 CONTACT_SLOT = "contact"
 ENTRY_SLOT = "entry"
+TASK_SLOT = "task"
 FIELDS_SLOT = "fields"
 LINK_SLOT = "link"
 UNLINK_SLOT = "unlink"
@@ -28,9 +29,9 @@ ADOPTED_SLOT = "adopted"
 UNDO_SLOT = "undo"
 REDO_SLOT = "redo"
 """
-What a write is: a contact, a timeline entry, a contact's fields, an entry's place on one more contact or no more
-on one, the end of one that stands elsewhere too, what an entry takes in after it was written, what takes one of
-these back, and what takes that back again.
+What a write is: a contact, a timeline entry, a task that asks who somebody is, a contact's fields, an entry's place
+on one more contact or no more on one, the end of one that stands elsewhere too, what an entry or task tells anew
+after it was written, what takes one of these back, and what takes that back again.
 
 Adopted is a contact that stood in the CRM already: it is used as if we had made it, and is not ours.
 """
@@ -41,7 +42,7 @@ UPDATE_SLOTS = (FIELDS_SLOT, GROWTH_SLOT, LINK_SLOT, UNLINK_SLOT, DOUBLE_SLOT)
 UNDO_SLOTS = (UNDO_SLOT, REDO_SLOT)
 """What is decided anew, from what the CRM shows by then, wherever it was broken off."""
 
-OBJECT_SLOTS = (CONTACT_SLOT, ENTRY_SLOT)
+OBJECT_SLOTS = (CONTACT_SLOT, ENTRY_SLOT, TASK_SLOT)
 """What is an object of its own in the CRM."""
 
 

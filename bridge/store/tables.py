@@ -316,7 +316,10 @@ touched = Table(
     Index("touched_by_seq", "target", "seq"),
     sqlite_with_rowid=False,
 )
-"""People to look at again: target 0 is the journey itself, else the account_pk of a destination."""
+"""
+People to look at again: target 0 is the journey itself, else the account_pk of a destination; a negative one are
+those who wait there until somebody may be asked who they are.
+"""
 
 budget = Table(
     "budget",
@@ -393,6 +396,28 @@ member = Table(
     sqlite_with_rowid=False,
 )
 """Which entry of a destination an interaction stands in, from the moment its intent is committed."""
+
+question = Table(
+    "question",
+    metadata,
+    Column("account_pk", BigInteger, primary_key=True),
+    Column("key", Key, primary_key=True),
+    Column("suggestion", Key, nullable=False),
+    Column("evidence", Key, nullable=False),
+    Column("kind", Key, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", Key, nullable=False),
+    Column("said", String, nullable=False),
+    Column("by", String, nullable=False),
+    Index("question_by_suggestion", "suggestion"),
+    sqlite_with_rowid=False,
+)
+"""
+Who somebody is, asked in a task of a CRM, by the key under which the ledger holds that task.
+
+`body` holds the records that it is about and those to choose from, in order. `said` is what was written there
+that is no answer, `by` whose word it is.
+"""
 
 field_ledger = Table(
     "field_ledger",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Literal
@@ -17,6 +17,7 @@ from bridge.store.decisions import decisions_on
 from bridge.store.entities import partners
 from bridge.store.intents import load_intents
 from bridge.store.members import members_of
+from bridge.store.questions import tasks_at
 from bridge.store.sightings import Sighting, add_correction, add_sightings, sightings
 from bridge.sync.decide import enter_decision
 from bridge.sync.entries import link_key
@@ -28,11 +29,20 @@ IN_THE_CRM = "in the CRM"
 """Who made a decision by moving an entry; before it stands the name of whom the vendor's record names."""
 
 
-def sight(c: Transaction, runtime: Runtime, connection: Connection, ours: Iterable[Meaning]) -> None:
-    """Note entries of ours that come back on other contacts than we put them on, for the next plan to look at."""
+def sight(c: Transaction, runtime: Runtime, connection: Connection, ours: Sequence[Meaning]) -> None:
+    """
+    Note entries of ours that come back on other contacts than we put them on, for the next plan to look at.
+
+    Where one of our tasks comes back, what is answered in them is read at once.
+    """
     account_pk = connection.account_pk
     assert account_pk is not None
     start = f"{connection.spec.contact_stream}/"
+    rules = connection.mapping.push_task
+    if rules is not None:
+        there = {meaning.ext_id for meaning in ours if meaning.stream == rules.stream}
+        if there and tasks_at(c, account_pk, rules.stream, there):
+            connection.heard = None
     places: dict[str, dict[str, Meaning]] = {}
     for meaning in ours:
         places.setdefault(meaning.stream, {})[meaning.ext_id] = meaning

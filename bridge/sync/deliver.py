@@ -21,6 +21,7 @@ from bridge.store.intents import (
     FIELDS_SLOT,
     GROWTH_SLOT,
     LINK_SLOT,
+    TASK_SLOT,
     UNDO_SLOTS,
     UPDATE_SLOTS,
     Intent,
@@ -35,6 +36,7 @@ from bridge.store.members import save_members
 from bridge.store.sightings import forget_sightings
 from bridge.store.writer import Priority
 from bridge.sync.adopted import take_over
+from bridge.sync.ask import enter_questions
 from bridge.sync.corrections import correct
 from bridge.sync.enter import enter_merge
 from bridge.sync.entries import link_key
@@ -117,6 +119,7 @@ def commit(
         for action in corrected:
             correct(c, runtime, connection, action)
         forget_sightings(c, account_pk, looked)
+        enter_questions(c, runtime, connection, actions)
         for action in seen:
             assert action.entry is not None
             books.refile(
@@ -263,7 +266,7 @@ def _look_for_open(runtime: Runtime, connection: Connection, delivered: Delivere
     sink = connection.connector
     account_pk = connection.account_pk
     assert isinstance(sink, Sink) and account_pk is not None
-    for slot in (CONTACT_SLOT, ENTRY_SLOT):
+    for slot in (CONTACT_SLOT, ENTRY_SLOT, TASK_SLOT):
         with runtime.database.read() as c:
             unmade = {item.write.key for item in load_intents(c, account_pk, slot=CONTACT_SLOT)}
             items = load_intents(c, account_pk, state="open", slot=slot)
@@ -324,7 +327,8 @@ def _file_seen(runtime: Runtime, connection: Connection) -> int:
     with runtime.database.read() as c:
         items = {
             seen_as(connection.account_key, item.write.key): item
-            for item in load_intents(c, account_pk, slot=ENTRY_SLOT)
+            for slot in (ENTRY_SLOT, TASK_SLOT)
+            for item in load_intents(c, account_pk, slot=slot)
         }
         places = entities.load_aliases(c, items) if items else {}
         links = {link.to for name in places for link in items[name].write.links}

@@ -10,6 +10,7 @@ from sqlalchemy import literal, select
 
 from bridge.journey.keys import find_markers
 from bridge.store.among import among
+from bridge.store.questions import tasks_at
 from bridge.store.tables import intent, ledger
 from bridge.sync.interpret import Meaning
 from bridge.sync.runtime import Connection
@@ -17,9 +18,14 @@ from bridge.sync.runtime import Connection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """The markers in a page of a CRM's records; `known` says where each stands, None where that is on its way."""
+    """
+    The markers in a page of a CRM's records; `known` says where each stands, None where that is on its way.
+
+    `tasks` are the places of our tasks, `<stream>/<id>`: who answers in one may delete its marker.
+    """
 
     account_pk: int
+    tasks: frozenset[str] = frozenset()
     known: Mapping[str, frozenset[tuple[int, str | None]]] = field(default_factory=dict)
 
     def is_ours(self, meaning: Meaning) -> bool:
@@ -29,6 +35,8 @@ class Marks:
         Where a marker of this CRM stands elsewhere, a person copied our text. What carries one of another CRM
         was copied by a machine, and telling it again would never end.
         """
+        if f"{meaning.stream}/{meaning.ext_id}" in self.tasks:
+            return True
         if meaning.type != "interaction" or not self.known:
             return False
         return any(
@@ -68,9 +76,11 @@ def read_marks(c: Transaction, connection: Connection, meanings: Iterable[Meanin
     assert connection.account_pk is not None
     if not connection.spec.contact_stream:
         return Marks(account_pk=connection.account_pk)
-    marks = {mark for meaning in meanings for mark in marks_of(meaning)}
+    found_here = list(meanings)
+    tasks = _tasks(c, connection, found_here)
+    marks = {mark for meaning in found_here for mark in marks_of(meaning)}
     if not marks:
-        return Marks(account_pk=connection.account_pk)
+        return Marks(account_pk=connection.account_pk, tasks=tasks)
     found: dict[str, set[tuple[int, str | None]]] = {}
     written = select(ledger.c.key, ledger.c.account_pk, ledger.c.ext_id).where(among(ledger.c.key, marks))
     meant = select(intent.c.key, intent.c.account_pk, literal(None)).where(among(intent.c.key, marks))
@@ -78,8 +88,21 @@ def read_marks(c: Transaction, connection: Connection, meanings: Iterable[Meanin
         for key, account_pk, ext_id in c.execute(query):
             found.setdefault(key, set()).add((account_pk, ext_id))
     return Marks(
-        account_pk=connection.account_pk, known={key: frozenset(places) for key, places in found.items()}
+        account_pk=connection.account_pk,
+        tasks=tasks,
+        known={key: frozenset(places) for key, places in found.items()},
     )
+
+
+def _tasks(c: Transaction, connection: Connection, meanings: Iterable[Meaning]) -> frozenset[str]:
+    """Return the places of those of these records that are tasks of ours."""
+    rules = connection.mapping.push_task
+    if rules is None:
+        return frozenset()
+    assert connection.account_pk is not None
+    there = {meaning.ext_id for meaning in meanings if meaning.stream == rules.stream}
+    ours = tasks_at(c, connection.account_pk, rules.stream, there) if there else ()
+    return frozenset(f"{rules.stream}/{ext_id}" for ext_id in ours)
 
 
 def marks_of(meaning: Meaning) -> set[str]:

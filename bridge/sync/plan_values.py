@@ -13,10 +13,12 @@ from bridge.mapping import Mapping as MappingFile
 from bridge.model import Json, Write
 from bridge.store.entities import Interaction
 from bridge.store.ledger import FieldState, Filed
+from bridge.store.questions import Question
 
 Kind = Literal[
     "create_contact",
     "entry",
+    "ask",
     "grow",
     "link",
     "unlink",
@@ -31,9 +33,9 @@ Kind = Literal[
     "propose",
 ]
 """
-What is done: a contact, an entry, what an entry takes in, its place on one more contact or no more on one, its
-end, a contact's fields; and what is not: it stands already, gets no entry, is filled otherwise, waits for a person,
-stays as a person left it, waits for more to come, is for a person to do.
+What is done: a contact, an entry, a task that asks who somebody is, what an entry takes in, its place on one more
+contact or no more on one, its end, a contact's fields; and what is not: it stands already, gets no entry, is filled
+otherwise, waits for a person, stays as a person left it, waits for more to come, is for a person to do.
 """
 
 
@@ -201,7 +203,8 @@ class Action:
     `write` is None where nothing will be written (adopt, skip, hold, keep, later, moved) and `reason` says
     why. `entity_ids` are the interactions it is about, `entry` the key of the entry that is changed or
     kept, `told` the digest of what it then tells, `hold` why it is kept from now on, `standing` what is
-    adopted, `correction` what the move of an entry says of its sender.
+    adopted, `correction` what the move of an entry says of its sender, `question` what a task asks and what
+    becomes of that.
     """
 
     kind: Kind
@@ -218,6 +221,7 @@ class Action:
     hold: str = ""
     standing: Standing | None = None
     correction: Correction | None = None
+    question: Question | None = None
 
 
 def no_write(kind: Kind, state: PersonState, interactions: Sequence[Interaction], reason: str) -> Action:

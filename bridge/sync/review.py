@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import combinations
 from typing import Any, Literal, get_args
@@ -15,6 +15,7 @@ from bridge.journey.identity import LINKING, Withheld, grade
 from bridge.journey.names import agree
 from bridge.store.decisions import dismissed
 from bridge.store.people import StoredNode
+from bridge.store.questions import questions_on
 from bridge.store.tables import journey, node, node_handle
 from bridge.sync.duplicates import Survivor, survivor
 from bridge.sync.evidence import Evidence, evidence_on
@@ -30,6 +31,13 @@ whose names do not tell; who may be one person though nothing proves it.
 """
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_ASKED = {
+    "asked": "the task is open",
+    "unread": 'the task is asked again, as "{}" is no answer',
+    "finished": "the task was completed without an answer",
+    "unreadable": 'the task was completed with "{}", which is no answer',
+}
 
 _AT_ONCE = 200
 """People whose evidence is worked out together."""
@@ -90,8 +98,17 @@ def suggestions(runtime: Runtime, kind: Kind) -> Iterator[Suggestion]:
         seen: set[str] = set()
         for one in _FOUND[kind](c, runtime):
             if one.key not in seen and done.get(one.key) != one.digest:
-                yield one
+                yield replace(one, says=(*one.says, *_asked(c, runtime, one)))
             seen.add(one.key)
+
+
+def _asked(c: Transaction, runtime: Runtime, one: Suggestion) -> Iterator[str]:
+    """Yield what became of asking a CRM's users in a task."""
+    for account_pk, question in questions_on(c, [one.key]):
+        connection = runtime.of_account(account_pk)
+        if question.evidence == one.digest and question.state in _ASKED and connection is not None:
+            by = f", by {question.by}" if question.by else ""
+            yield f"asked in {connection.name}: {_ASKED[question.state].format(question.said)}{by}"
 
 
 def find_suggestion(runtime: Runtime, key: str) -> Suggestion | None:
@@ -128,7 +145,12 @@ def _undecided(c: Transaction, runtime: Runtime) -> Iterator[Suggestion]:
         .where(node.c.candidates.is_not(None))
     )
     rows = sorted(c.execute(query), key=lambda row: (row[1] is None, row[1] or 0, row[0]))
-    for some, evidence, words in _by_evidence(c, runtime, [row[0] for row in rows]):
+    yield from undecided_among(c, runtime, [row[0] for row in rows])
+
+
+def undecided_among(c: Transaction, runtime: Runtime, person_ids: Sequence[str]) -> Iterator[Suggestion]:
+    """Yield who of these people, who are undecided, could be whom; in that order, dismissed or not."""
+    for some, evidence, words in _by_evidence(c, runtime, person_ids):
         for person_id in some:
             members = evidence.members(person_id)
             could_be = candidates_json(words, evidence, members)
@@ -154,8 +176,12 @@ def _could_be(one: Mapping[str, Any]) -> str:
 
 def _probable(c: Transaction, runtime: Runtime) -> Iterator[Suggestion]:
     several = select(node.c.person_id).group_by(node.c.person_id).having(func.count() > 1)
-    people = c.execute(several.order_by(node.c.person_id)).scalars().all()
-    for some, evidence, words in _by_evidence(c, runtime, people):
+    yield from probable_among(c, runtime, c.execute(several.order_by(node.c.person_id)).scalars().all())
+
+
+def probable_among(c: Transaction, runtime: Runtime, person_ids: Sequence[str]) -> Iterator[Suggestion]:
+    """Yield who of these people are one person by evidence whose names do not tell; in that order, dismissed or not."""
+    for some, evidence, words in _by_evidence(c, runtime, person_ids):
         for person_id in some:
             if grade(evidence.judged(person_id), evidence.partition.applied) != "probable":
                 continue

@@ -48,7 +48,8 @@ class Connection:
     connection is pulled, split or pushed before, and webhooks are kept until then. `asked` says that
     `check` told so in this process: until then the account is what the store remembers, and the key may
     be another account's by now. `lacking` are contact fields that the mapping owns and the CRM did not
-    have when it was last asked. `looked` says that what an earlier process was about to make was looked for.
+    have when it was last asked. `looked` says that what an earlier process was about to make was looked for,
+    `heard` when the answers in our tasks there were last read, None where they are to be read now.
     Whoever plans and writes to it holds `writing`.
     """
 
@@ -63,6 +64,7 @@ class Connection:
     asked: bool = False
     lacking: frozenset[str] | None = None
     looked: bool = False
+    heard: datetime | None = None
     session: Session | None = None
     writing: threading.RLock = field(default_factory=threading.RLock)
 

@@ -19,6 +19,7 @@ from bridge.store.intents import CONTACT_SLOT
 from bridge.store.ledger import Filed
 from bridge.store.people import StoredNode
 from bridge.sync.apart import kept_apart
+from bridge.sync.ask import plan_questions
 from bridge.sync.plan import entries_to_read, plan_person
 from bridge.sync.plan_contact import fields_to_read
 from bridge.sync.plan_found import found_to_read
@@ -142,6 +143,7 @@ def plan_people(
         planned.actions += actions
     _look_up(runtime, connection, sink, planned, dry=dry)
     _take_over_contacts(runtime, connection, planned, dry=dry)
+    planned.actions += plan_questions(runtime, connection, destination, known)
     planned.actions = stop_rounds(runtime, connection, planned.actions)
     return planned
 

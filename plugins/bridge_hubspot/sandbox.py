@@ -84,12 +84,15 @@ class HubSpotSandbox(LocalServer):
             draft = portal.draft_create(kind, {**now, **properties}, person=True)
             return portal.commit(draft, source=PERSON).id
 
-    def edit(self, type: str, id: str, properties: Mapping[str, Json]) -> None:
-        """Change a record as a person does; None clears a property."""
+    def edit(self, type: str, id: str, properties: Mapping[str, Json], *, by: str = "") -> None:
+        """Change a record as a person does; None clears a property. `by` is their owner id."""
         kind = _kind(type)
         with self._settled() as portal:
             draft = portal.draft_update(kind, portal.demand(kind, id), dict(properties), person=True)
-            portal.commit(draft, source=PERSON)
+            item = portal.commit(draft, source=PERSON)
+            for owner in portal.setup.owners:
+                if owner.id == by:
+                    portal.write(item, {"hs_updated_by_user_id": str(owner.user_id)}, PERSON)
 
     def delete(self, type: str, id: str) -> None:
         """Move a record to the recycle bin."""

@@ -93,6 +93,7 @@ OBJECTS = {
         ObjectType(name="calls", label="call", text=("hs_call_body",)),
         ObjectType(name="notes", label="note", text=("hs_note_body",)),
         ObjectType(name="meetings", label="meeting", text=("hs_meeting_body",)),
+        ObjectType(name="tasks", label="task", text=("hs_task_body",)),
     )
 }
 """Parents stand before those that link to them: creates go out in this order."""
@@ -119,6 +120,9 @@ LINK_TYPES = {
     ("notes", "contacts"): 202,
     ("notes", "companies"): 190,
     ("notes", "deals"): 214,
+    ("tasks", "contacts"): 204,
+    ("tasks", "companies"): 192,
+    ("tasks", "deals"): 216,
 }
 """
 Ids of the plain links, category HUBSPOT_DEFINED; none of them makes a link the primary one.

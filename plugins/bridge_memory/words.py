@@ -41,6 +41,18 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
         Field(name="contact", type="contacts id"),
         Field(name="modified", type="instant", writable=False),
     ),
+    "tasks": (
+        Field(name="id", writable=False),
+        Field(name="key", unique=True),
+        Field(name="subject"),
+        Field(name="text"),
+        Field(name="due"),
+        Field(name="done", type="boolean"),
+        Field(name="owner", type="owners id"),
+        Field(name="contact", type="contacts id"),
+        Field(name="changed_by", type="owners id", writable=False),
+        Field(name="modified", type="instant", writable=False),
+    ),
 }
 
 LINKS: Mapping[str, str] = {"contacts": "contact", "owners": "owner"}

@@ -17,7 +17,7 @@ from bridge.journey.schema import ENTITIES, entity_schema, resolved
 from bridge.mapping import load_mapping
 from bridge.mapping.schema import mapping_schema
 from bridge.mapping.transforms import TRANSFORMS
-from bridge.mapping.views import ENTRY_VIEW, PERSON_VIEW, View
+from bridge.mapping.views import ENTRY_VIEW, PERSON_VIEW, TASK_VIEW, View
 from bridge.plugins import installed, load, mapping_file
 from bridge.testing.context import make_context
 from bridge.web import metrics
@@ -343,6 +343,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "field specs": field_specs,
     "entry view": partial(view, ENTRY_VIEW),
     "person view": partial(view, PERSON_VIEW),
+    "task view": partial(view, TASK_VIEW),
     "entities": entities,
     "api fields": api_fields,
     "metrics": metric_names,
