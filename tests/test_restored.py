@@ -257,6 +257,29 @@ def test_a_contact_of_our_making_is_known_as_ours_although_its_number_tells_whos
     assert entry(world)["contact"] == known
 
 
+def test_a_contact_of_theirs_into_which_ours_was_merged_is_theirs_though_it_carries_our_key(
+    world: Restorable,
+) -> None:
+    world.push = {"timeline": True, "create": {"email": "first_message"}}
+    known = world.contact(name="Ana", phone=f"+{ANA}")
+    world.settled()
+    world.back_up()
+    world.mail("m1", party("from", MAIL), direction="inbound")
+    world.settled()
+    (made,) = [one for one in world.there("contacts") if one["id"] != known]
+    both = {"phone": f"+{ANA}", "email": MAIL}
+    merged = world.contact(name="Ana", **both, key=made["key"], merged=[known, made["id"]])
+    for gone in (known, made["id"]):
+        world.change("crm", "contacts", gone, deleted=True)
+    world.change("crm", "entries", entry(world)["id"], contact=merged)
+    world.restore()
+    world.settled()
+    assert not [row.ext_id for row in world.rows(ledger) if row.slot == "contact"]
+    world.contact(name="Ana Lima", phone=f"+{ANA}")
+    world.settled()
+    assert entry(world)["contact"] == merged
+
+
 def test_an_entry_that_the_backup_was_about_to_write_is_known_where_it_was_moved_since(
     world: Restorable,
 ) -> None:

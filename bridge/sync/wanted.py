@@ -340,13 +340,22 @@ def _look_up(runtime: Runtime, connection: Connection, sink: Sink, planned: Plan
 
 
 def _take_over_contacts(runtime: Runtime, connection: Connection, planned: Planned, *, dry: bool) -> None:
-    """Use contacts that an older store made: their marker is what ties them to a person without any address."""
+    """
+    Use contacts that an older store made: their marker is what ties them to a person without any address.
+
+    One that absorbed another may be a person's, which keeps the marker of ours that was merged into it: it is
+    used, and does not count as of our making.
+    """
     for action in [one for one in planned.actions if one.kind == "adopt" and one.slot == CONTACT_SLOT]:
         assert action.standing is not None
         planned.adopted.add(action.person_id)
         if dry:
             continue
-        adopt(runtime, connection, action.person_id, action.standing.key, action.standing.ext_id, ours=True)
+        key = connection.node_key(connection.spec.contact_stream, action.standing.ext_id)
+        with runtime.database.read() as c:
+            known = people.load_nodes(c, [key]).get(key)
+        ours = known is None or not known.aliases
+        adopt(runtime, connection, action.person_id, action.standing.key, action.standing.ext_id, ours=ours)
         planned.actions = [one for one in planned.actions if one.person_id != action.person_id]
 
 
