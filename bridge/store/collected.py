@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from bridge.model import Record, Skip
-from bridge.store.among import among, among_named, listed
+from bridge.store.among import among, among_bound, keys_text
 from bridge.store.blobs import Blobs
 from bridge.store.bodies import json_bytes
 from bridge.store.database import Database, instant, micros, upsert
@@ -92,7 +92,7 @@ def unseen(c: Connection, account_pk: int, records: Sequence[Record | Skip]) -> 
         ids_of.setdefault(stream, []).append(ext_id)
     known: set[tuple[str, str, str]] = set()
     for stream, ids in ids_of.items():
-        found = c.execute(_VERSIONS, {"account": account_pk, "of": stream, "ids": listed(ids)})
+        found = c.execute(_VERSIONS, {"account": account_pk, "of": stream, "ids": keys_text(ids)})
         known.update((stream, ext_id, version) for ext_id, version in found.all())
     return [one for key, one in keyed if key not in known]
 
@@ -100,7 +100,7 @@ def unseen(c: Connection, account_pk: int, records: Sequence[Record | Skip]) -> 
 _VERSIONS = select(record.c.ext_id, record.c.version).where(
     record.c.account_pk == bindparam("account"),
     record.c.stream == bindparam("of"),
-    among_named(record.c.ext_id, "ids"),
+    among_bound(record.c.ext_id, "ids"),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, false, not_, or_, select
 
 from bridge.journey.identity import LINKING, Rules
-from bridge.store.among import among_named, listed
+from bridge.store.among import among_bound, keys_text
 from bridge.store.tables import node_handle
 
 
@@ -20,7 +20,7 @@ def reach(c: Connection, handle_keys: Set[str], rules: Rules) -> set[str]:
     What more carry than the rules allow leads nowhere, and what they block is not followed. A database walks a
     thousand steps in the time of a dozen queries.
     """
-    keys = listed(handle_keys)
+    keys = keys_text(handle_keys)
     if keys is None:
         return {*handle_keys}
     return {*handle_keys, *c.execute(_walk(rules), {"keys": keys}).scalars()}
@@ -28,7 +28,7 @@ def reach(c: Connection, handle_keys: Set[str], rules: Rules) -> set[str]:
 
 @lru_cache(maxsize=8)
 def _walk(rules: Rules) -> Select[Any]:
-    start = select(node_handle.c.handle_key).where(among_named(node_handle.c.handle_key, "keys"))
+    start = select(node_handle.c.handle_key).where(among_bound(node_handle.c.handle_key, "keys"))
     found = start.cte("reach", recursive=True)
     mine, other, more = (node_handle.alias(name) for name in ("mine", "other", "more"))
     one_too_many = (
