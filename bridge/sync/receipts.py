@@ -231,7 +231,7 @@ def stand(runtime: Runtime, connection: Connection, item: Intent, ext_id: str) -
         _stand(c, runtime, connection, [(item, Receipt(key=item.write.key, id=ext_id))])
         if item.slot == ENTRY_SLOT:
             _keep_deleted(c, runtime, connection, item, ext_id)
-            _tell_others(c, runtime, connection, [item.write.key], {item.person_id})
+            _tell_others(c, runtime, connection, [item.write.key], set())
 
     with runtime.identity_lock:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
@@ -287,7 +287,7 @@ def _as_filed(connection: Connection, item: Intent, receipt: Receipt) -> Stands:
 def _tell_others(
     c: Transaction, runtime: Runtime, connection: Connection, keys: Sequence[str], known: set[str]
 ) -> None:
-    """Look again at whoever else took part in what now stands: their contacts may belong on it too."""
+    """Look again at whoever took part in what now stands, but for those `known`: more may belong in it, or on it."""
     assert connection.account_pk is not None
     others = entities.people_in(c, connection.account_pk, keys) - known
     looks.touch(c, connection.account_pk, others, runtime.sequence())
