@@ -52,7 +52,7 @@ def dumps(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-class Stored(Mapping[str, Any]):
+class LazyJson(Mapping[str, Any]):
     """A JSON object of the store that is parsed once somebody looks into it: most of what is read stays as it is."""
 
     __slots__ = ("_found", "_text")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from bridge.model import Json
 from bridge.store.among import among
-from bridge.store.database import Stored, dumps, instant, micros, upsert
+from bridge.store.database import LazyJson, dumps, instant, micros, upsert
 from bridge.store.intents import (
     ADOPTED_SLOT,
     CONTACT_SLOT,
@@ -356,8 +356,8 @@ def filed_under(c: Connection, account_pk: int, keys: Iterable[str]) -> dict[str
             stream=stream,
             ext_id=ext_id,
             contacts=frozenset(filter(None, (contact_id, *more.get((stream, ext_id), ())))),
-            fields=Stored(fields),
-            as_read=Stored(as_read) if as_read else {},
+            fields=LazyJson(fields),
+            as_read=LazyJson(as_read) if as_read else {},
             told=told,
             written_at=instant(written_at),
         )
