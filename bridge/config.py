@@ -31,7 +31,6 @@ OWN_PATHS = ("/healthz", "/readyz", "/metrics")
 _SQLITE = "sqlite:///"
 
 CreateRule = Literal["first_message", "after_we_replied", "never"]
-Asked = Literal["undecided", "probable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,7 @@ class Ask:
     `owner` is the address of the user whose tasks they are, None for the contact's owner.
     """
 
-    who: tuple[Asked, ...]
+    who: tuple[Literal["undecided", "probable"], ...]
     owner: str | None = None
     at_most: int = 20
     due_in_days: int = 2

@@ -112,7 +112,7 @@ def _check_one(connection: Connection, redactor: Redactor) -> dict[str, Any]:
     missing = list(account.missing_scopes)
     lacking: frozenset[str] = frozenset()
     push = connection.config.push
-    dumb = push is not None and push.ask is not None and connection.mapping.push_task is None
+    cannot_ask = push is not None and push.ask is not None and connection.mapping.push_task is None
     if push is not None:
         try:
             lacking = lacking_fields(connection)
@@ -120,13 +120,13 @@ def _check_one(connection: Connection, redactor: Redactor) -> dict[str, Any]:
             return {**result, "kind": "unavailable", "error": redactor.clean(str(error))}
     return {
         **result,
-        "ok": not missing and not dumb,
-        "kind": "scopes" if missing else "mapping" if dumb else None,
+        "ok": not missing and not cannot_ask,
+        "kind": "scopes" if missing else "mapping" if cannot_ask else None,
         "account": account.id,
         "account_name": account.name,
         "missing_scopes": missing,
         "lacking_fields": sorted(lacking),
-        "lacking_rules": ["push.task"] if dumb else [],
+        "lacking_rules": ["push.task"] if cannot_ask else [],
         "mapping": connection.mapping.file,
         "writes": push is not None,
     }

@@ -291,9 +291,8 @@ def _divides(
 
 
 def _weak(c: Transaction, runtime: Runtime) -> Iterator[Suggestion]:
-    from bridge.sync.weak import (
-        weak_pairs,
-    )  # here, as every command imports this module and few compare names
+    # imported here, as every command imports this module and few compare names
+    from bridge.sync.weak import weak_pairs
 
     pairs = list(weak_pairs(c))
     for start in range(0, len(pairs), _AT_ONCE):
