@@ -49,7 +49,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class StandingTask:
     """A question whose task stands in the CRM, where, and whether it was asked `again` there."""
 
     question: Question
@@ -99,7 +99,7 @@ def questions_on(c: Connection, suggestions: Collection[str]) -> list[tuple[int,
     return [(row.account_pk, _question(row)) for row in c.execute(query)]
 
 
-def standing_questions(c: Connection, account_pk: int) -> list[Standing]:
+def standing_questions(c: Connection, account_pk: int) -> list[StandingTask]:
     """Return the questions whose tasks stand in an account and are not closed there, by key."""
     query = (
         select(question, ledger.c.stream, ledger.c.ext_id, ledger.c.told)
@@ -108,7 +108,7 @@ def standing_questions(c: Connection, account_pk: int) -> list[Standing]:
         .order_by(question.c.key)
     )
     return [
-        Standing(question=_question(row), stream=row.stream, ext_id=row.ext_id, again=row.told == AGAIN)
+        StandingTask(question=_question(row), stream=row.stream, ext_id=row.ext_id, again=row.told == AGAIN)
         for row in c.execute(query)
     ]
 

@@ -20,7 +20,7 @@ from bridge.store.ledger import Filed
 from bridge.store.questions import (
     CLOSED,
     Question,
-    Standing,
+    StandingTask,
     State,
     open_count,
     set_question,
@@ -42,7 +42,12 @@ SAID_LENGTH = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What became of one question: its state from now on, and the decision that was answered, None where none was."""
+    """
+    What became of one question: its state from now on, and the decision that was answered, None where none was.
+
+    `by` says whose word it is, `at` when it was given, in microseconds UTC, `place` names the task for people, `said`
+    is what stands there.
+    """
 
     question: Question
     state: State
@@ -95,7 +100,7 @@ def _heard(
     runtime: Runtime,
     connection: Connection,
     rules: PushTask,
-    one: Standing,
+    one: StandingTask,
     task: ShownTask,
     left: Filed | None,
     names: Mapping[str, str],

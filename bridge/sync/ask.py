@@ -24,7 +24,7 @@ from bridge.store.questions import (
     CLOSED,
     OPEN,
     Question,
-    Standing,
+    StandingTask,
     open_count,
     questions_on,
     refused_questions,
@@ -35,11 +35,10 @@ from bridge.store.questions import (
     waits_in,
 )
 from bridge.sync.entries import link_key
-from bridge.sync.plan_values import Action, Change, Destination, PersonState
-from bridge.sync.plan_values import Standing as Left
+from bridge.sync.plan_values import Action, Change, Destination, PersonState, Standing
 from bridge.sync.questions import Wanted, wanted_questions
 from bridge.sync.runtime import Connection, Runtime
-from bridge.sync.tasks import ShownTask, as_left, read_tasks
+from bridge.sync.tasks import ShownTask, as_left, left_text, read_tasks
 
 
 def plan_questions(
@@ -151,7 +150,7 @@ def _changes(
     connection: Connection,
     destination: Destination,
     rules: PushTask,
-    standing: Sequence[Standing],
+    standing: Sequence[StandingTask],
     wanted: Mapping[str, Wanted],
     person_of: Mapping[str, str],
     by_person: Mapping[str, PersonState],
@@ -177,9 +176,9 @@ def _changes(
         style = destination.style
         if one in again:
             if task.done:
-                said = text_again(task.text, one.question.said, style)
+                said = text_again(task.text, one.question.said, style, left_text(rules, before))
                 actions.append(_told(connection, rules, one, state, before, task, said, done=False))
-        elif task.done or not as_left(before, task):
+        elif task.done or not as_left(rules, before, task):
             said = f"task {one.ext_id} is settled, but a person wrote in it or completed it; it stays so"
             actions.append(
                 Action(
@@ -215,7 +214,7 @@ def _dropped(question: Question, state: PersonState) -> Action:
     )
 
 
-def _person(state: PersonState | None, person_of: Mapping[str, str], one: Standing) -> str:
+def _person(state: PersonState | None, person_of: Mapping[str, str], one: StandingTask) -> str:
     return state.person_id if state is not None else person_of.get(one.question.about[0], "")
 
 
@@ -230,7 +229,7 @@ def _turned_out(connection: Connection, question: Question, state: PersonState |
 def _told(
     connection: Connection,
     rules: PushTask,
-    one: Standing,
+    one: StandingTask,
     state: PersonState | None,
     before: Filed,
     task: ShownTask,
@@ -279,7 +278,7 @@ def _located(connection: Connection, actions: Sequence[Action]) -> list[Action]:
         if write is None or action.kind != "ask" or write.key not in there:
             found.append(action)
             continue
-        left = Left(
+        left = Standing(
             key=write.key,
             entity_id="",
             stream=write.stream,

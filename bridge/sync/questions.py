@@ -43,15 +43,15 @@ class Wanted:
     asked: Asked
     due: datetime
 
-    def view(self, key: str, style: Style, *, done: bool = False) -> dict[str, Any]:
-        """Return what the push mapping reads."""
+    def view(self, key: str, style: Style) -> dict[str, Any]:
+        """Return what the push mapping reads of a task that is still to be made."""
         view = {
             "key": key,
             "subject": subject_of(self.asked, style),
             "text": question_text(self.asked, style, key),
             "due_at": self.due.astimezone(UTC).isoformat().replace("+00:00", "Z"),
             "due_on": self.due.date().isoformat(),
-            "done": done,
+            "done": False,
             "owner_id": self.owner_id,
         }
         return {name: value for name, value in view.items() if value is not None}

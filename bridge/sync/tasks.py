@@ -12,7 +12,7 @@ from bridge.journey.question import read_answer
 from bridge.mapping import PushTask
 from bridge.model import Json
 from bridge.store.ledger import Filed
-from bridge.store.questions import Standing
+from bridge.store.questions import StandingTask
 from bridge.sync.runtime import Connection
 
 
@@ -29,7 +29,7 @@ class ShownTask:
 
 
 def read_tasks(
-    connection: Connection, rules: PushTask, standing: Sequence[Standing], filed: Mapping[str, Filed]
+    connection: Connection, rules: PushTask, standing: Sequence[StandingTask], filed: Mapping[str, Filed]
 ) -> dict[str, ShownTask]:
     """Read tasks in the CRM, by key. Raises what the connector raises."""
     sink = connection.connector
@@ -71,8 +71,6 @@ def left_text(rules: PushTask, left: Filed) -> str | None:
         return None
 
 
-def as_left(left: Filed, task: ShownTask) -> bool:
-    """Tell whether a task shows what we left there; of one that an older store wrote, whether nobody answered in it."""
-    if not left.fields:
-        return read_answer(task.text, None) == ""
-    return all(task.fields.get(name) == left.shown(name) for name in left.fields)
+def as_left(rules: PushTask, left: Filed, task: ShownTask) -> bool:
+    """Tell whether nobody wrote in a task; whose it is, and when it is due, people may change without answering it."""
+    return read_answer(task.text, left_text(rules, left)) == ""
