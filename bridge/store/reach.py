@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, false, not_, or_, select, true
 
 from bridge.journey.identity import LINKING, Rules
-from bridge.store.among import among_named, listed
+from bridge.store.among import among_bound, keys_text
 from bridge.store.tables import node_handle
 
 
@@ -20,7 +20,7 @@ def reach(c: Connection, handle_keys: Set[str], rules: Rules) -> set[str]:
     What more carry than the rules allow leads nowhere, and what they block is not followed. A database walks a
     thousand steps in the time of a dozen queries.
     """
-    keys = listed(handle_keys)
+    keys = keys_text(handle_keys)
     if keys is None:
         return {*handle_keys}
     walk = _walk(rules, by_row=c.dialect.name == "postgresql")
@@ -35,7 +35,7 @@ def _walk(rules: Rules, *, by_row: bool) -> Select[Any]:
     PostgreSQL would else join whole tables at every step, until it was told by its own ANALYZE how large they are:
     seconds instead of milliseconds.
     """
-    start = select(node_handle.c.handle_key).where(among_named(node_handle.c.handle_key, "keys"))
+    start = select(node_handle.c.handle_key).where(among_bound(node_handle.c.handle_key, "keys"))
     found = start.cte("reach", recursive=True)
     mine, other, more = (node_handle.alias(name) for name in ("mine", "other", "more"))
     one_too_many = (
