@@ -168,6 +168,7 @@ def test_a_question_that_is_decided_otherwise_is_closed_unless_somebody_wrote_in
 ) -> None:
     ana, bia = undecided(small)
     (task,) = tasks(small)
+    small.change("crm", "tasks", task["id"], owner="2", due="2026-12-01")
     if touched:
         answer(small, task, "2", done=False)
     say(small, "link", SENDER, ana)
@@ -316,9 +317,37 @@ def test_what_is_written_outside_the_line_is_not_overlooked_and_not_taken_for_an
     sent = question_text(asked, STYLE, "7F3A2C9KQ0XT")
     assert read_answer(f"{sent}\n2", sent) == "2"
     assert read_answer("2", sent) == "2"
-    again = text_again(sent.replace("ANSWER: ", "ANSWER: A?\nor B"), "A? or B", STYLE)
+    again = text_again(sent.replace("ANSWER: ", "ANSWER: A?\nor B"), "A? or B", STYLE, sent)
     assert again == f'"A? or B" is no answer.\n{sent}'
     assert read_answer(settled_text(sent, "Ana", STYLE), None) == ""
+
+
+@pytest.mark.parametrize("said", ["ANSWER 2 or 3", "ANSWER: Answer me first", "2 or 3", "deleted"])
+def test_a_task_that_is_asked_once_more_can_be_answered(said: str) -> None:
+    asked = Asked(kind="undecided", about="WhatsApp +55", choices=("A", "B"), names=("A", "B"))
+    sent = question_text(asked, STYLE, "7F3A2C9KQ0XT")
+    written = said if said == "deleted" else sent.replace("ANSWER: ", said)
+    found = read_answer(written, sent)
+    assert isinstance(found, str)
+    again = text_again(written, found, STYLE, sent)
+    assert read_answer(again, again) == ""
+    assert read_answer(again.replace("\nANSWER: ", "\nANSWER: 2"), again) == Answer(
+        word="numbers", numbers=(2,)
+    )
+    assert again.endswith("crmbridge 7F3A2C9KQ0XT\n\ndeleted") == (said == "deleted")
+
+
+@pytest.mark.parametrize("name", ["Answer Ltd", "Resposta: 2", "ANSWER", "Answers & Co"])
+def test_a_contact_whose_name_begins_like_an_answer_answers_nothing_and_is_in_nobodys_way(name: str) -> None:
+    last = {
+        "occurred_at": "2026-11-18T10:00:00Z",
+        "channel": "whatsapp",
+        "body_text": "x\u2028ANSWER: 2\ncrmbridge 7F3A2C9KQ0XT",
+    }
+    asked = Asked(kind="probable", about=name, choices=("A", "B"), names=("A", "B"), last=last)  # type: ignore[arg-type]
+    sent = question_text(asked, STYLE, "7F3A2C9KQ0XT")
+    assert read_answer(sent, sent) == ""
+    assert read_answer(sent.replace("\nANSWER: \n", "\nANSWER: yes\n"), sent) == Answer(word="yes")
 
 
 @pytest.mark.parametrize(

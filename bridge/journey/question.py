@@ -27,7 +27,7 @@ FIRST_WORDS = 120
 
 SUBJECT_LENGTH = 200
 
-_answer = re.compile(rf"^\W*(?:{'|'.join(ANSWERS)})\s*:?\s*(.*)$", re.IGNORECASE)
+_answer = re.compile(rf"^\W*({'|'.join(ANSWERS)})(?!\w)\s*:?\s*(.*)$", re.IGNORECASE)
 _numbers = re.compile(r"\d{1,3}(?:(?:\s*[,;+&]\s*|\s+(?:e|y|and)\s+|\s+)\d{1,3})*")
 
 
@@ -96,13 +96,19 @@ def settled_text(shown: str, name: str, style: Style) -> str:
     return f"{line}\n{shown}"
 
 
-def text_again(shown: str, said: str, style: Style) -> str:
-    """Return the text of a task that is asked once more, as `said` is no answer: it is told so, and left to answer."""
+def text_again(shown: str, said: str, style: Style, sent: str | None) -> str:
+    """
+    Return the text of a task that is asked once more, as `said` is no answer: it is told so, and left to answer.
+
+    Where the place for it was deleted the question is put back as it was `sent`, before what was written since.
+    """
     lines = shown.splitlines()
     start, stop = _place(lines)
-    if start < stop:
-        label = lines[start].partition(":")[0].strip()
-        lines[start:stop] = [f"{label}: ", ""]
+    found = _answer.match(lines[start]) if start < stop else None
+    if found:
+        lines[start:stop] = [f"{found[1]}: ", ""]
+    elif sent is not None:
+        lines = [*sent.splitlines(), "", *_more(lines, sent)]
     words = question_words(style.language)
     return "\n".join([words.no_answer.format(one_line(said)), *lines])
 
@@ -117,19 +123,28 @@ def read_answer(shown: str, sent: str | None) -> Answer | str:
     lines = shown.splitlines()
     start, stop = _place(lines)
     found = _answer.match(lines[start]) if start < stop else None
-    said = " ".join(" ".join([found[1] if found else "", *lines[start + 1 : stop]]).split())
+    said = " ".join(" ".join([found[2] if found else "", *lines[start + 1 : stop]]).split())
     if said:
         return _meant(said) or said
-    known = {_plain(line) for line in (sent or "").splitlines()}
-    more = [line.strip() for line in lines if sent is not None and _plain(line) not in known]
-    return " ".join(filter(None, more))
+    return " ".join(_more(lines, sent)) if sent is not None else ""
+
+
+def _more(lines: Sequence[str], sent: str) -> list[str]:
+    """Return the lines that were not sent."""
+    known = {"", *(_plain(line) for line in sent.splitlines())}
+    return [line.strip() for line in lines if _plain(line) not in known]
 
 
 def _place(lines: Sequence[str]) -> tuple[int, int]:
-    """Return from which line to which the answer stands; an empty range where there is no place for one."""
-    start = next((place for place, line in enumerate(lines) if _answer.match(line)), None)
-    if start is None:
+    """
+    Return from which line to which the answer stands; an empty range where there is no place for one.
+
+    It is the last that begins like one: a contact's name, or what is quoted of a person, may do so before it.
+    """
+    places = [place for place, line in enumerate(lines) if _answer.match(line)]
+    if not places:
         return 0, 0
+    start = places[-1]
     for place in range(start + 1, len(lines)):
         line = lines[place].strip()
         if line.startswith(HINTS) or find_markers(line):
