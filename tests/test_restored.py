@@ -280,6 +280,24 @@ def test_a_contact_of_theirs_into_which_ours_was_merged_is_theirs_though_it_carr
     assert entry(world)["contact"] == merged
 
 
+def test_a_contact_that_was_there_without_our_key_is_theirs_though_nothing_tells_of_a_merge(
+    world: Restorable,
+) -> None:
+    known = world.contact(name="Ana", phone=f"+{ANA}")
+    world.settled()
+    world.back_up()
+    world.message("m1", BIA, name="Bia")
+    world.settled()
+    (made,) = [one for one in world.there("contacts") if one["id"] != known]
+    world.change("crm", "contacts", made["id"], deleted=True)
+    world.change("crm", "contacts", known, key=made["key"])
+    world.change("crm", "entries", entry(world)["id"], contact=known)
+    world.restore()
+    world.settled()
+    assert [row.ext_id for row in world.rows(ledger) if row.slot == "contact"] == []
+    assert ([one["id"] for one in world.there("contacts")], entry(world)["contact"]) == ([known], known)
+
+
 def test_an_entry_that_the_backup_was_about_to_write_is_known_where_it_was_moved_since(
     world: Restorable,
 ) -> None:

@@ -71,6 +71,11 @@ def seen_as(account_key: str, mark: str) -> str:
     return f"seen:{account_key}:{mark}"
 
 
+def taken_as(account_key: str, mark: str) -> str:
+    """Return the alias of the contact that was there without this marker before: one of ours was merged into it."""
+    return f"taken:{account_key}:{mark}"
+
+
 def read_marks(c: Transaction, connection: Connection, meanings: Iterable[Meaning]) -> Marks:
     """Look the markers of a page up in the books; those of a channel's records mean nothing."""
     assert connection.account_pk is not None

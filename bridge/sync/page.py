@@ -18,7 +18,7 @@ from bridge.store.entities import Known
 from bridge.store.tables import MAPPED, REJECTED, SKIPPED
 from bridge.sync.identify import IdentityChange, Incoming, identify, newest_name
 from bridge.sync.interpret import OURS, Gone, Left, Meaning, Outcome, Reader, Refused
-from bridge.sync.marks import alias_of, read_marks, seen_as
+from bridge.sync.marks import alias_of, read_marks, seen_as, taken_as
 from bridge.sync.resight import Lost, Sightings, resight, restate, sightings
 from bridge.sync.runtime import Connection
 
@@ -108,6 +108,9 @@ def work_out(c: Transaction, reader: Reader, outcomes: Sequence[Outcome]) -> Cha
     for mark, meaning in marks.unknown(meanings) if connection.spec.contact_stream else ():
         entity_id = entity_ids[meaning.stored.pk, meaning.part]
         change.marked[alias_of(connection.account_key, mark)] = change.moves.get(entity_id, entity_id)
+        before = known.get((meaning.stream, meaning.ext_id), {}).get(meaning.part)
+        if meaning.type == "contact" and before is not None and mark.encode() not in before.body:
+            change.marked[taken_as(connection.account_key, mark)] = entity_id
     change.merged = {loser: _last(winner, change.merged) for loser, winner in change.merged.items()}
     for removal in change.removed:
         for part, one in known.get(removal.place, {}).items():

@@ -20,6 +20,7 @@ from bridge.store.ledger import Filed
 from bridge.store.people import StoredNode
 from bridge.sync.apart import kept_apart
 from bridge.sync.ask import plan_questions
+from bridge.sync.marks import taken_as
 from bridge.sync.plan import entries_to_read, plan_person
 from bridge.sync.plan_contact import fields_to_read
 from bridge.sync.plan_found import found_to_read
@@ -354,7 +355,8 @@ def _take_over_contacts(runtime: Runtime, connection: Connection, planned: Plann
         key = connection.node_key(connection.spec.contact_stream, action.standing.ext_id)
         with runtime.database.read() as c:
             known = people.load_nodes(c, [key]).get(key)
-        ours = known is None or not known.aliases
+            taken = entities.load_aliases(c, [taken_as(connection.account_key, action.standing.key)])
+        ours = not taken and (known is None or not known.aliases)
         adopt(runtime, connection, action.person_id, action.standing.key, action.standing.ext_id, ours=ours)
         planned.actions = [one for one in planned.actions if one.person_id != action.person_id]
 
