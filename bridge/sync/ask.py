@@ -38,7 +38,7 @@ from bridge.sync.entries import link_key
 from bridge.sync.plan_values import Action, Change, Destination, PersonState, Standing
 from bridge.sync.questions import Wanted, wanted_questions
 from bridge.sync.runtime import Connection, Runtime
-from bridge.sync.tasks import ShownTask, as_left, read_tasks
+from bridge.sync.tasks import ShownTask, as_left, left_text, read_tasks
 
 
 def plan_questions(
@@ -176,9 +176,9 @@ def _changes(
         style = destination.style
         if one in again:
             if task.done:
-                said = text_again(task.text, one.question.said, style)
+                said = text_again(task.text, one.question.said, style, left_text(rules, before))
                 actions.append(_told(connection, rules, one, state, before, task, said, done=False))
-        elif task.done or not as_left(before, task):
+        elif task.done or not as_left(rules, before, task):
             said = f"task {one.ext_id} is settled, but a person wrote in it or completed it; it stays so"
             actions.append(
                 Action(

@@ -71,8 +71,6 @@ def left_text(rules: PushTask, left: Filed) -> str | None:
         return None
 
 
-def as_left(left: Filed, task: ShownTask) -> bool:
-    """Tell whether a task shows what we left there; of one that an older store wrote, whether nobody answered in it."""
-    if not left.fields:
-        return read_answer(task.text, None) == ""
-    return all(task.fields.get(name) == left.shown(name) for name in left.fields)
+def as_left(rules: PushTask, left: Filed, task: ShownTask) -> bool:
+    """Tell whether nobody wrote in a task; whose it is, and when it is due, people may change without answering it."""
+    return read_answer(task.text, left_text(rules, left)) == ""
