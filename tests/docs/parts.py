@@ -84,7 +84,9 @@ def connectors() -> str:
         if isinstance(connector, Receiver):
             receives = ", ".join(f"`{path}`" for path in (*spec.paths, "/hooks/<connection>"))
         if isinstance(connector, Sink) and mapping.push_interaction and mapping.push_contact:
-            writes = ", ".join((*mapping.push_interaction.streams, mapping.push_contact.stream))
+            tasks = (mapping.push_task.stream,) if mapping.push_task else ()
+            streams = (*mapping.push_interaction.streams, *tasks, mapping.push_contact.stream)
+            writes = ", ".join(dict.fromkeys(streams))
         limits = (
             ", ".join(f"{one.calls:,} {one.unit} in {_span(one.seconds)}" for one in spec.budgets) or "none"
         )
