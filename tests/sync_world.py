@@ -40,7 +40,7 @@ from bridge.store import runs
 from bridge.store.deliveries import delivery_row, insert_deliveries
 from bridge.store.intents import intent_counts
 from bridge.store.writer import Priority, Writer
-from bridge.sync.deliver import Delivered
+from bridge.sync.receipts import Delivered
 from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.status import overview
 from bridge.testing.context import Clock

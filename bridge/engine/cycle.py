@@ -24,11 +24,11 @@ from bridge.sync import deliver, resolve
 from bridge.sync.anew import queue_everybody
 from bridge.sync.answers import hear
 from bridge.sync.collect import collect
-from bridge.sync.deliver import Delivered
 from bridge.sync.mass import Guard
 from bridge.sync.own import forget_own
 from bridge.sync.plan_values import Destination
 from bridge.sync.project import project
+from bridge.sync.receipts import Delivered
 from bridge.sync.reidentify import reidentify
 from bridge.sync.runtime import Connection, Runtime, log
 from bridge.sync.split import split

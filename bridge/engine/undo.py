@@ -18,8 +18,8 @@ from bridge.store.intents import UNDO_SLOT
 from bridge.store.runs import Run
 from bridge.store.writer import Priority
 from bridge.sync import deliver, undoing
-from bridge.sync.deliver import Delivered
 from bridge.sync.project import project
+from bridge.sync.receipts import Delivered
 from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.undo import plan_undo
 from bridge.sync.undo_state import UNDO, Scope, accounts_of, load_state, unfinished, why_not

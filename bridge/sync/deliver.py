@@ -398,6 +398,3 @@ def _settle_uncertain(runtime: Runtime, connection: Connection) -> Delivered:
             )
             delivered.counts["open again"] += 1
     return delivered
-
-
-__all__ = ["Delivered", "commit", "push_open", "put_back_updates", "settle"]
