@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -314,18 +312,3 @@ def test_a_search_never_asks_for_a_line_that_may_be_a_strangers() -> None:
 
 def test_a_broken_number_is_searched_for_as_it_stands() -> None:
     assert spellings("12") == ("12",)
-
-
-@pytest.mark.slow
-def test_normalising_is_as_fast_as_a_first_sync_needs() -> None:
-    mails = [f"ana.{number}@padarialima{number % 500}.com.br" for number in range(20_000)]
-    cells = [f"(11) 9{7000_0000 + number % 5000:08d}" for number in range(20_000)]
-
-    def microseconds(kind: str, values: list[str]) -> float:
-        start = time.process_time()
-        for value in values:
-            normalise(kind, value, region="BR", own=NOBODY)
-        return (time.process_time() - start) / len(values) * 1e6
-
-    assert microseconds("email", mails) < 10
-    assert microseconds("phone", cells) < 40
