@@ -14,6 +14,7 @@ from bridge.errors import Rejected
 from bridge.store.decisions import all_decisions
 from bridge.store.tables import decision, entity, hold, intent, question
 from bridge.sync.decide import revoke
+from bridge.sync.reasons import by_whom
 from bridge.sync.review import suggestions
 from bridge.sync.undo_state import Scope
 from tests.deliver_cases import refuse
@@ -271,3 +272,8 @@ def test_a_task_that_the_crm_refuses_takes_nobodys_place_once_it_is_asked_no_mor
         [],
     )
     assert places(small) == {"m2": [ana]}
+
+
+def test_whose_word_something_is_is_said_as_people_say_it() -> None:
+    said = [by_whom(author) for author in ("ana", "Rui Costa in the CRM", "in the CRM", "")]
+    assert said == ["by ana", "by Rui Costa in the CRM", "in the CRM", "by somebody"]

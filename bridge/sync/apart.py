@@ -14,6 +14,7 @@ from bridge.store import people
 from bridge.store.decisions import decisions_on
 from bridge.sync.names import contact_markers
 from bridge.sync.plan_values import PersonState
+from bridge.sync.reasons import by_whom
 from bridge.sync.runtime import Connection
 
 
@@ -28,7 +29,7 @@ class Apart:
     def reason(self) -> str:
         """Return why the contact is not used, and what to do about it."""
         return (
-            f"kept apart from contact {self.contact_id} by {self.decision.author};"
+            f"kept apart from contact {self.contact_id} {by_whom(self.decision.author)};"
             f" to take that back: crmbridge decisions revoke {self.decision.id}"
         )
 

@@ -14,6 +14,7 @@ from bridge.journey.identity import Applied, Decision, Withheld
 from bridge.store.database import instant
 from bridge.store.people import StoredNode
 from bridge.store.tables import node, node_handle
+from bridge.sync.corrections import IN_THE_CRM
 from bridge.sync.evidence import Evidence
 from bridge.sync.identify import MADE, USED
 from bridge.sync.runtime import Runtime
@@ -60,6 +61,11 @@ def instant_text(at: int | None) -> str | None:
     """Return microseconds UTC as ISO 8601."""
     found = instant(at)
     return None if found is None else found.isoformat()
+
+
+def by_whom(author: str) -> str:
+    """Say whose word something is: `by ana`, and `in the CRM` where that does not say who."""
+    return author if author == IN_THE_CRM else f"by {author or 'somebody'}"
 
 
 class Words:
@@ -233,7 +239,7 @@ class Words:
         """Say who decided what, and why: `kept apart by ana on 21 Nov 2026: two brothers`."""
         what = "linked" if one.kind == "link" else "kept apart"
         why = f": {one.reason}" if one.reason else ""
-        return f"{what} by {one.author or 'somebody'} on {self.day(one.at)}{why}"
+        return f"{what} {by_whom(one.author)} on {self.day(one.at)}{why}"
 
     def day(self, at: int) -> str:
         """Return the local day of microseconds UTC."""

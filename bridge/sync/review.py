@@ -20,7 +20,7 @@ from bridge.store.tables import journey, node, node_handle
 from bridge.sync.duplicates import Survivor, survivor
 from bridge.sync.evidence import Evidence, evidence_on
 from bridge.sync.identify import is_made
-from bridge.sync.reasons import Words
+from bridge.sync.reasons import Words, by_whom
 from bridge.sync.runtime import Runtime
 from bridge.sync.who import candidates_json
 
@@ -107,7 +107,7 @@ def _asked(c: Transaction, runtime: Runtime, one: Suggestion) -> Iterator[str]:
     for account_pk, question in questions_on(c, [one.key]):
         connection = runtime.of_account(account_pk)
         if question.evidence == one.digest and question.state in _ASKED and connection is not None:
-            by = f", by {question.by}" if question.by else ""
+            by = f", {by_whom(question.by)}" if question.by else ""
             yield f"asked in {connection.name}: {_ASKED[question.state].format(question.said)}{by}"
 
 
