@@ -194,8 +194,10 @@ class Daemon:
             ailing = (ailing | outcome.failed) - outcome.worked
             if outcome.errors:
                 waits = connection.config.push is not None and unread_streams(connection, pulled)
-                rest = ". Nothing is written there before it was read" if waits else ""
-                self._say(step, connection, f"{outcome.errors[0]}{rest}")
+                said = str(outcome.errors[0])
+                if waits:
+                    said = f"{said.rstrip('.')}. Nothing is written there before it was read"
+                self._say(step, connection, said)
             elif not ailing:
                 self._say(step, connection, None)
                 failures = 0
