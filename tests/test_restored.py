@@ -13,7 +13,7 @@ from bridge.engine.commands import replay
 from bridge.errors import Rejected, Unavailable
 from bridge.model import Json, Page, Phase, Receipt, Write
 from bridge.store.holds import all_holds
-from bridge.store.tables import hold, ledger
+from bridge.store.tables import decision, hold, ledger
 from bridge.sync.collect import OUTAGE_WAIT
 from bridge.sync.held import told as held_told
 from bridge.sync.reconcile import reconcile
@@ -240,6 +240,29 @@ def test_an_entry_that_we_moved_meanwhile_goes_on_with_its_people(world: Restora
     world.change("crm", "contacts", first, phone=f"+{ANA}")
     world.settled()
     assert (entry(world)["contact"], held(world)) == (first, [])
+
+
+def test_a_move_that_the_lost_store_may_have_made_is_kept_and_taken_for_nobodys_word(
+    world: Restorable,
+) -> None:
+    first = world.contact(name="Ana", phone=f"+{ANA}")
+    second = world.contact(name="Ana Lima", email=MAIL)
+    say(world, "m1", "10")
+    world.settled()
+    world.back_up()
+    world.change("crm", "contacts", first, phone="")
+    world.change("crm", "contacts", second, phone=f"+{ANA}")
+    world.mail("m2", party("from", MAIL), direction="inbound")
+    world.settled()
+    assert {one["contact"] for one in world.there("entries")} == {second}
+    world.change("crm", "contacts", second, phone="")
+    world.change("crm", "contacts", first, phone=f"+{ANA}")
+    world.restore()
+    say(world, "m3", "30", thread="another")
+    world.settled()
+    places = {one["text"].split(": ")[-1][:2]: one["contact"] for one in world.there("entries")}
+    assert (places["m1"], places["m3"]) == (second, first)
+    assert (held(world), world.rows(decision)) == (["moved"], [])
 
 
 def test_a_contact_of_our_making_is_known_as_ours_although_its_number_tells_whose_it_is(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import orjson
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, func, select, update
 
 from bridge.store import entities, looks, people
 from bridge.store import ledger as books
 from bridge.store.among import among
+from bridge.store.database import instant
 from bridge.store.members import save_members
 from bridge.store.tables import SKIPPED, alias, entity, participation, record
 from bridge.sync.entries import link_key
@@ -25,6 +27,21 @@ def any_standing(c: Transaction, account_key: str) -> bool:
     start = alias_of(account_key, "")
     query = select(alias.c.key).where(alias.c.key > start, alias.c.key < start + "~").limit(1)
     return c.execute(query).first() is not None
+
+
+def older_until(c: Transaction, connection: Connection) -> datetime | None:
+    """Return when the last of what an older store wrote came to be known, None where nothing of it was found."""
+    start = alias_of(connection.account_key, "")
+    here = (record.c.account_pk, record.c.stream, record.c.ext_id)
+    first = (
+        select(func.min(record.c.received_at).label("at"))
+        .join(entity, and_(*(getattr(entity.c, one.name) == one for one in here)))
+        .join(alias, alias.c.entity_id == entity.c.entity_id)
+        .where(alias.c.key > start, alias.c.key < start + "~", entity.c.account_pk == connection.account_pk)
+        .group_by(*here)
+        .subquery()
+    )
+    return instant(c.execute(select(func.max(first.c.at))).scalar())
 
 
 def standing(c: Transaction, connection: Connection, keys: Iterable[str]) -> dict[str, Standing]:

@@ -48,7 +48,7 @@ def placed(state: PersonState, destination: Destination) -> list[Action]:
         if filed.contacts and not as_it_should and may_move(state, key) and key not in doubles:
             actions += _onto_and_off(state, destination, key, filed)
         elif key in state.shown and is_moved_again(state, key):
-            actions += _corrected(state, key, filed, state.shown[key])
+            actions += _corrected(state, destination, key, filed, state.shown[key])
     return actions
 
 
@@ -167,7 +167,7 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
                 contacts=tuple(sorted(shown.contacts or ())),
             ),
         )
-    elif shown is not None and (corrected := list(_corrected(state, key, filed, shown))):
+    elif shown is not None and (corrected := list(_corrected(state, destination, key, filed, shown))):
         yield from corrected
     elif shown is not None and shown.contacts is not None and not _as_left(shown.contacts, filed, here):
         there = ", ".join(sorted(shown.contacts)) or "none"
@@ -203,8 +203,17 @@ def is_moved_again(state: PersonState, key: str) -> bool:
     return key in state.seen and state.held.get(key) == MOVED and key not in state.changing
 
 
-def _corrected(state: PersonState, key: str, filed: Filed, shown: Shown) -> Iterator[Action]:
-    """Keep an entry that a person moved, and take their word for whose messages it holds."""
+def _corrected(
+    state: PersonState, destination: Destination, key: str, filed: Filed, shown: Shown
+) -> Iterator[Action]:
+    """
+    Keep an entry that a person moved, and take their word for whose messages it holds.
+
+    Of an entry that was written before a backup was put back nobody knows who moved it: it says nothing.
+    """
+    older = destination.older_until
+    if older is not None and (filed.written_at is None or filed.written_at <= older):
+        return
     move = _correction(state, key, filed, shown)
     if move is not None:
         said = f"entry {key} was moved to contact {move.put_on} by a person; so do its sender's other entries"
@@ -229,6 +238,8 @@ def _correction(state: PersonState, key: str, filed: Filed, shown: Shown) -> Cor
 
 def _as_left(now: Collection[str], filed: Filed, here: str) -> bool:
     """Tell whether an entry stands where we left it, with or without what is on its way; more contacts are no move."""
+    if here not in now and filed.contacts.isdisjoint(now):
+        return False
     return filed.contacts - {here} <= set(now) or set(now) <= filed.contacts
 
 

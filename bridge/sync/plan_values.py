@@ -56,7 +56,8 @@ class Destination:
 
     `lacking` are contact fields that the mapping owns and the CRM does not have yet, `zone` is where its
     days begin. With `provisional` whoever could be one of several contacts has their entries on one of them. An
-    entry that was written less than `rest` seconds before `now` takes in nothing more until then.
+    entry that was written less than `rest` seconds before `now` takes in nothing more until then. Until
+    `older_until` an older store wrote there, and moved what it had written; None where none is known of.
     """
 
     account_pk: int
@@ -71,6 +72,7 @@ class Destination:
     now: datetime | None = None
     rest: float = 0.0
     provisional: bool = False
+    older_until: datetime | None = None
 
     def style_of(self, state: PersonState) -> Style:
         """Return how the entries of a person read."""

@@ -18,6 +18,7 @@ from bridge.store import entities, people
 from bridge.store.intents import CONTACT_SLOT
 from bridge.store.ledger import Filed
 from bridge.store.people import StoredNode
+from bridge.sync.adopted import older_until
 from bridge.sync.apart import kept_apart
 from bridge.sync.ask import plan_questions
 from bridge.sync.marks import taken_as
@@ -53,6 +54,8 @@ class Planned:
 def destination_of(runtime: Runtime, connection: Connection, *, rests: bool = False) -> Destination:
     """Return the rules by which a connection is written to; with `rests` fresh entries wait for more to come."""
     assert connection.account_pk is not None
+    with runtime.database.read() as c:
+        older = older_until(c, connection)
     return Destination(
         account_pk=connection.account_pk,
         account_key=connection.account_key,
@@ -70,6 +73,7 @@ def destination_of(runtime: Runtime, connection: Connection, *, rests: bool = Fa
         now=runtime.clock() if rests else None,
         rest=(connection.config.push or PREVIEW).grow_after,
         provisional=runtime.config.identity.on_ambiguous == "provisional",
+        older_until=older,
     )
 
 
