@@ -11,7 +11,7 @@ from benchmarks.chaos_people import carriers
 from benchmarks.chaos_truth import WORD
 from bridge.store.holds import DELETED, EDITED, MOVED
 from bridge.store.tables import hold, journey, touched
-from bridge.sync.wanted import destination_of, plan_people
+from bridge.sync.delivery.wanted import destination_of, plan_people
 
 
 def faults(company: Company) -> list[str]:

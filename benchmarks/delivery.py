@@ -46,8 +46,8 @@ from bridge.store import looks
 from bridge.store.deliveries import delivery_row, insert_deliveries
 from bridge.store.tables import journey
 from bridge.store.writer import Priority
-from bridge.sync.deliver import BATCH
-from bridge.sync.mass import Guard
+from bridge.sync.delivery.deliver import BATCH
+from bridge.sync.delivery.mass import Guard
 from bridge.sync.runtime import Connection, Runtime
 from bridge_hubspot.client import BURST, DAILY, SEARCH
 from bridge_hubspot.sandbox import HubSpotSandbox

@@ -51,7 +51,7 @@ from bridge.errors import RateLimited
 from bridge.http import Session
 from bridge.store import receipts
 from bridge.store.intents import ENTRY_SLOT
-from bridge.sync.deliver import BATCH
+from bridge.sync.delivery.deliver import BATCH
 from bridge.sync.runtime import Runtime
 from bridge_hubspot import SPEC as HUBSPOT
 from bridge_hubspot import words as hubspot_words

@@ -27,8 +27,8 @@ from bridge.journey.identity import Node, Rules
 from bridge.journey.keys import person_id
 from bridge.store.database import Database
 from bridge.store.people import StoredNode, handle_row, node_row, save_nodes
-from bridge.sync.identify import Incoming, identify
-from bridge.sync.reidentify import changes
+from bridge.sync.identity.identify import Incoming, identify
+from bridge.sync.identity.reidentify import changes
 from tests.company import make_company
 
 BATCH = 20_000

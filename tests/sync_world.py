@@ -40,9 +40,9 @@ from bridge.store import runs
 from bridge.store.deliveries import delivery_row, insert_deliveries
 from bridge.store.intents import intent_counts
 from bridge.store.writer import Priority, Writer
-from bridge.sync.receipts import Delivered
+from bridge.sync.delivery.receipts import Delivered
 from bridge.sync.runtime import Connection, Runtime
-from bridge.sync.status import overview
+from bridge.sync.views.status import overview
 from bridge.testing.context import Clock
 from bridge_memory import SPEC, Memory
 from bridge_memory.client import Folder, Thing

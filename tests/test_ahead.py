@@ -21,7 +21,7 @@ from bridge.store import accounts, collected
 from bridge.store.tables import entity
 from bridge.store.writer import Priority
 from bridge.sync.ahead import Ahead, Decode
-from bridge.sync.resolve import resolve
+from bridge.sync.intake.resolve import resolve
 from bridge_imap.decoding import Decoder
 from bridge_imap.people import MailContext
 from bridge_imap.records import Meta, record

@@ -13,10 +13,10 @@ from bridge.engine import undo
 from bridge.errors import Rejected
 from bridge.store.decisions import all_decisions
 from bridge.store.tables import decision, entity, hold, intent, question
-from bridge.sync.decide import revoke
-from bridge.sync.reasons import by_whom
-from bridge.sync.review import suggestions
-from bridge.sync.undo_state import Scope
+from bridge.sync.identity.decide import revoke
+from bridge.sync.identity.reasons import by_whom
+from bridge.sync.identity.review import suggestions
+from bridge.sync.reversal.undo_state import Scope
 from tests.deliver_cases import refuse
 from tests.sync_world import PUSH, World, dies
 from tests.test_decided import ANA, SENDER, places, say

@@ -18,8 +18,8 @@ from bridge.store import runs
 from bridge.store.database import micros
 from bridge.store.decisions import all_decisions
 from bridge.store.writer import Priority
-from bridge.sync.decide import decide, new_decision
-from bridge.sync.review import suggestions
+from bridge.sync.identity.decide import decide, new_decision
+from bridge.sync.identity.review import suggestions
 from bridge.sync.runtime import Runtime
 from bridge.testing.context import Clock
 from bridge_hubspot.sandbox import HubSpotSandbox

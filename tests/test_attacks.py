@@ -15,7 +15,7 @@ from bridge.model import Delivery, Json, Match, Person, Record, Skip
 from bridge.store.blobs import THRESHOLD
 from bridge.store.tables import node_handle, reject
 from bridge.store.texts import LONGEST_KEY, key_text
-from bridge.sync import page
+from bridge.sync.intake import page
 from bridge_memory import Memory
 from tests.sync_world import MAPPING, World
 
@@ -163,7 +163,7 @@ def test_a_plugin_that_ends_the_program_ends_one_record(small: World, error: Bas
 
 
 def test_a_split_that_never_ends_costs_one_body(small: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.sync.split.MOST_ITEMS", 1000)
+    monkeypatch.setattr("bridge.sync.intake.split.MOST_ITEMS", 1000)
 
     def split(memory: Memory, delivery: Delivery) -> Iterator[Any]:
         if b"endless" not in delivery.body:

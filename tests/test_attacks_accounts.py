@@ -16,7 +16,7 @@ from bridge.engine.local import Daemon
 from bridge.engine.opening import learn_account, open_runtime, recall_accounts
 from bridge.errors import ConfigError
 from bridge.sync.runtime import Runtime
-from bridge.sync.status import overview
+from bridge.sync.views.status import overview
 
 PUSH = {"timeline": True, "create": {"whatsapp": "first_message"}}
 Connections = Mapping[str, Mapping[str, Any] | None]

@@ -14,7 +14,7 @@ from bridge.engine.opening import learn_account, open_runtime
 from bridge.store import runs
 from bridge.store.writer import Priority
 from bridge.sync.runtime import Runtime
-from bridge.sync.status import overview, troubles
+from bridge.sync.views.status import overview, troubles
 from bridge.testing.context import Clock
 from bridge_hubspot.sandbox import HubSpotSandbox
 

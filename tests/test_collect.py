@@ -19,8 +19,8 @@ from bridge.store import collected, cursors, traces
 from bridge.store.blobs import THRESHOLD
 from bridge.store.tables import account, cursor, delivery, record
 from bridge.store.writer import Priority, Writer
-from bridge.sync.collect import ERASED_RULE, collect
-from bridge.sync.status import overview
+from bridge.sync.intake.collect import ERASED_RULE, collect
+from bridge.sync.views.status import overview
 from bridge_memory import SPEC, Memory
 from tests.sync_world import MAPPING, START, World, dies, party
 

@@ -13,9 +13,9 @@ from bridge.journey.identity import Decision, Rules
 from bridge.store import decisions, people
 from bridge.store.database import micros
 from bridge.store.tables import former_handle, identity_event, node, node_handle
-from bridge.sync import reidentify
-from bridge.sync.decide import decide, new_decision, revoke
-from bridge.sync.evidence import evidence_on
+from bridge.sync.identity import reidentify
+from bridge.sync.identity.decide import decide, new_decision, revoke
+from bridge.sync.identity.evidence import evidence_on
 from tests.sync_world import World, party
 
 WA = "5511973914862"

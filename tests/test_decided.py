@@ -16,8 +16,8 @@ from bridge.store.database import micros
 from bridge.store.decisions import all_decisions
 from bridge.store.holds import TAKEN
 from bridge.store.tables import hold, intent, reject
-from bridge.sync.decide import decide, new_decision, revoke
-from bridge.sync.foresee import foresee_revocation
+from bridge.sync.delivery.foresee import foresee_revocation
+from bridge.sync.identity.decide import decide, new_decision, revoke
 from bridge_memory import Memory
 from tests.deliver_cases import is_contact
 from tests.sync_world import World, dies, party

@@ -12,7 +12,7 @@ from benchmarks.chaos_truth import WORD, Said
 from bridge.journey.identity import Decision
 from bridge.store.database import micros
 from bridge.store.decisions import all_decisions
-from bridge.sync.decide import decide, new_decision, revoke
+from bridge.sync.identity.decide import decide, new_decision, revoke
 from tests import stores
 
 

@@ -11,7 +11,7 @@ from bridge.errors import AuthError, PluginError, RateLimited, Rejected, Unavail
 from bridge.model import Json, Location, Page, Phase, Receipt, Unknown, Write
 from bridge.store import rejects
 from bridge.store.tables import field_ledger, intent, ledger
-from bridge.sync import deliver
+from bridge.sync.delivery import deliver
 from bridge_memory import Memory
 from tests.deliver_cases import refuse, replay
 from tests.sync_world import SETTLE, World

@@ -15,7 +15,7 @@ from bridge.engine.local import Daemon
 from bridge.errors import Unavailable
 from bridge.model import Json, Page, Phase
 from bridge.store.tables import ledger
-from bridge.sync.collect import OUTAGE_WAIT
+from bridge.sync.intake.collect import OUTAGE_WAIT
 from bridge_memory import Memory
 from tests.outside import until
 from tests.sync_world import World, dies, party

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bridge.journey.identity import Decision
 from bridge.model import Json
 from bridge.store.database import micros
-from bridge.sync.decide import decide, new_decision, revoke
+from bridge.sync.identity.decide import decide, new_decision, revoke
 from tests.sync_world import World
 from tests.undo_world import synced, undone
 

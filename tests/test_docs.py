@@ -19,7 +19,7 @@ from bridge.mapping import compile_mapping
 from bridge.mapping.transforms import TRANSFORMS
 from bridge.plugins import mapping_file
 from bridge.store.tables import metadata
-from bridge.sync import collect, interpret
+from bridge.sync.intake import collect, interpret
 from bridge.yaml_file import parse
 from bridge_whatsapp.words import SKIPPED_FIELDS
 from tests.docs import ROOT, names_in, pages, stale, written

@@ -17,7 +17,7 @@ from bridge.store.blobs import THRESHOLD
 from bridge.store.database import Database
 from bridge.store.erasure import About, about
 from bridge.store.writer import Priority
-from bridge.sync.decide import decide, revoke
+from bridge.sync.identity.decide import decide, revoke
 from bridge_memory import Memory
 from tests.sync_world import World, party
 

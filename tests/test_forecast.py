@@ -21,7 +21,7 @@ from bridge.store.looks import touch
 from bridge.store.tables import receipt
 from bridge.store.writer import Priority
 from bridge.sync.runtime import Runtime
-from bridge.sync.status import overview
+from bridge.sync.views.status import overview
 from bridge.testing.context import Clock
 from bridge.web.metrics import Metrics
 from bridge_hubspot import SPEC

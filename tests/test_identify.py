@@ -37,8 +37,8 @@ from bridge.store.tables import (
     touched,
 )
 from bridge.store.writer import Priority
-from bridge.sync.decide import decide, revoke
-from bridge.sync.reidentify import reidentify
+from bridge.sync.identity.decide import decide, revoke
+from bridge.sync.identity.reidentify import reidentify
 from tests.sync_world import START, World, party
 
 EMAILS = [f"p{number}@x.com" for number in range(3)]

@@ -17,7 +17,7 @@ from bridge.errors import ConfigError
 from bridge.model import Field
 from bridge.store import mass, runs
 from bridge.store.mass import Hold
-from bridge.sync import mass as guards
+from bridge.sync.delivery import mass as guards
 from tests.outside import Office, running, until
 from tests.sync_world import MAPPING, PUSH, World
 

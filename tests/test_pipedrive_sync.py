@@ -21,9 +21,9 @@ from bridge.model import Created
 from bridge.store import runs
 from bridge.store.deliveries import delivery_row, insert_deliveries
 from bridge.store.writer import Priority
-from bridge.sync.collect import collect
+from bridge.sync.intake.collect import collect
+from bridge.sync.reversal.undo_state import Scope
 from bridge.sync.runtime import Runtime
-from bridge.sync.undo_state import Scope
 from bridge.testing.server import Call
 from bridge_pipedrive import SPEC, Pipedrive
 from bridge_pipedrive.sandbox import PipedriveSandbox

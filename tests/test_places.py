@@ -14,7 +14,7 @@ from bridge.errors import Rejected, Unavailable
 from bridge.model import Found, Page, Phase, Receipt, Record, Unknown, Write
 from bridge.store.database import micros
 from bridge.store.tables import decision, hold, ledger, reject
-from bridge.sync.decide import decide, new_decision
+from bridge.sync.identity.decide import decide, new_decision
 from bridge_memory import Memory
 from bridge_memory.client import Thing
 from tests.sync_world import Crash, World, dies, party

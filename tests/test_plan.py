@@ -22,9 +22,9 @@ from bridge.model import Json
 from bridge.store.entities import Interaction
 from bridge.store.intents import CONTACT_SLOT, ENTRY_SLOT
 from bridge.store.ledger import FieldState, Filed
-from bridge.sync.plan import plan_person
-from bridge.sync.plan_contact import fields_to_read
-from bridge.sync.plan_values import Action, Deal, Destination, PersonState, Standing
+from bridge.sync.delivery.plan import plan_person
+from bridge.sync.delivery.plan_contact import fields_to_read
+from bridge.sync.delivery.plan_values import Action, Deal, Destination, PersonState, Standing
 from tests.sync_world import MAPPING
 
 ACCOUNT = "memory:crm"

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bridge.journey.text import Style
-from bridge.sync.decide import revoke
+from bridge.sync.identity.decide import revoke
 from tests.sync_world import World, dies, party
 from tests.test_decided import ANA, SENDER, moved, places, say
 

@@ -17,7 +17,7 @@ from bridge.journey.question import (
 )
 from bridge.journey.text import Style
 from bridge.store.questions import Question
-from bridge.sync.answers import meaning
+from bridge.sync.delivery.answers import meaning
 
 STYLE = Style(language="en", zone=ZoneInfo("America/Sao_Paulo"))
 

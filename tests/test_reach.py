@@ -14,7 +14,7 @@ from bridge.store import people
 from bridge.store.database import Database
 from bridge.store.people import StoredNode, handle_row, node_row
 from bridge.store.reach import reach
-from bridge.sync.identify import Incoming, identify
+from bridge.sync.identity.identify import Incoming, identify
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from bridge.engine import commands
 from bridge.store import entities
 from bridge.store.tables import entity, node
-from bridge.sync.remap import Preview, preview
+from bridge.sync.intake.remap import Preview, preview
 from tests.sync_world import MAPPING, World
 
 ANA, BIA = "5511973914862", "5511973914863"

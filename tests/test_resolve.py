@@ -13,7 +13,7 @@ import pytest
 from bridge.model import Json, Page, Record
 from bridge.store import people
 from bridge.store.tables import entity, journey, ledger, node
-from bridge.sync.history import history
+from bridge.sync.views.history import history
 from bridge_memory import Memory
 from tests.resolve_cases import interactions, page_of, take, waiting
 from tests.sync_world import START, World, party

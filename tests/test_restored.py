@@ -14,9 +14,9 @@ from bridge.errors import Rejected, Unavailable
 from bridge.model import Json, Page, Phase, Receipt, Write
 from bridge.store.holds import all_holds
 from bridge.store.tables import decision, hold, ledger
-from bridge.sync.collect import OUTAGE_WAIT
-from bridge.sync.held import told as held_told
-from bridge.sync.reconcile import reconcile
+from bridge.sync.completeness.reconcile import reconcile
+from bridge.sync.delivery.held import told as held_told
+from bridge.sync.intake.collect import OUTAGE_WAIT
 from bridge_memory import Memory
 from bridge_memory.client import Thing
 from tests.sync_world import SETTLE, Crash, World, dies, party

@@ -11,13 +11,13 @@ from bridge.store import entities, people
 from bridge.store.database import micros
 from bridge.store.tables import node
 from bridge.store.writer import Priority
-from bridge.sync.decide import decide, new_decision
-from bridge.sync.foresee import foresee
-from bridge.sync.history import find_people, find_records
-from bridge.sync.reidentify import reidentify
-from bridge.sync.review import Kind, Suggestion, find_suggestion, suggestions
-from bridge.sync.rules_effect import rules_effect
-from bridge.sync.who import all_decisions_json, between, who
+from bridge.sync.delivery.foresee import foresee
+from bridge.sync.identity.decide import decide, new_decision
+from bridge.sync.identity.reidentify import reidentify
+from bridge.sync.identity.review import Kind, Suggestion, find_suggestion, suggestions
+from bridge.sync.identity.rules_effect import rules_effect
+from bridge.sync.identity.who import all_decisions_json, between, who
+from bridge.sync.views.history import find_people, find_records
 from tests.sync_world import World
 
 FORM = {"kind": "form_submission", "channel": "web_form"}

@@ -16,9 +16,9 @@ from bridge.engine import commands, cycle
 from bridge.engine.opening import learn_account, open_runtime
 from bridge.store.holds import ROUNDS, all_holds
 from bridge.store.receipts import of_objects
-from bridge.sync.held import told
-from bridge.sync.rounds import MOST, goes_round
-from bridge.sync.status import overview
+from bridge.sync.delivery.held import told
+from bridge.sync.delivery.rounds import MOST, goes_round
+from bridge.sync.views.status import overview
 from bridge.testing.context import Clock
 from bridge_hubspot.sandbox import HubSpotSandbox
 from bridge_pipedrive.sandbox import PipedriveSandbox

@@ -15,7 +15,7 @@ from bridge.engine import commands
 from bridge.engine.opening import learn_account
 from bridge.errors import AuthError, Rejected, Unavailable
 from bridge.model import Receipt
-from bridge.sync.status import overview
+from bridge.sync.views.status import overview
 from tests.sync_world import World
 
 ANA, BIA = "5511973914862", "5511973914863"

@@ -13,7 +13,7 @@ from bridge.engine.local import Daemon
 from bridge.errors import Rejected
 from bridge.model import Receipt, Write
 from bridge.store import runs
-from bridge.sync.totals import totals
+from bridge.sync.views.totals import totals
 from bridge_memory import Memory
 from tests.outside import until
 from tests.sync_world import World

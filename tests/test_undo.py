@@ -11,8 +11,8 @@ from bridge.errors import ConfigError, Rejected
 from bridge.store import runs
 from bridge.store.tables import hold, ledger, receipt
 from bridge.store.writer import Priority
-from bridge.sync.reconcile import reconcile
-from bridge.sync.repair import repair
+from bridge.sync.completeness.reconcile import reconcile
+from bridge.sync.completeness.repair import repair
 from tests.sync_world import World, party
 from tests.undo_world import (
     ANA,

@@ -11,7 +11,7 @@ from bridge.model import Receipt, Write
 from bridge.store import runs
 from bridge.store.tables import hold
 from bridge.store.writer import Priority
-from bridge.sync.undo_state import Scope
+from bridge.sync.reversal.undo_state import Scope
 from bridge_memory import Memory
 from tests.sync_world import World, party
 

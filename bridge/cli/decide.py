@@ -16,11 +16,11 @@ from bridge.errors import ConfigError
 from bridge.journey.identity import Decision
 from bridge.store.database import micros
 from bridge.store.people import StoredNode, nodes_of
-from bridge.sync.decide import new_decision
-from bridge.sync.foresee import foresee, foresee_revocation
-from bridge.sync.review import spokesman
+from bridge.sync.delivery.foresee import foresee, foresee_revocation
+from bridge.sync.identity.decide import new_decision
+from bridge.sync.identity.review import spokesman
+from bridge.sync.identity.who import all_decisions_json
 from bridge.sync.runtime import Runtime
-from bridge.sync.who import all_decisions_json
 
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the decision and shown.")]
 Author = Annotated[

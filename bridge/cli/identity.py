@@ -9,7 +9,7 @@ import typer
 
 from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened
-from bridge.sync.rules_effect import SHOWN, rules_effect
+from bridge.sync.identity.rules_effect import SHOWN, rules_effect
 
 _TITLES = (
     ("become_one", "would become one person", "would become one person each"),

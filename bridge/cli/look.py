@@ -10,10 +10,10 @@ from bridge.cli import output, report
 from bridge.cli.forecast import forecast_lines
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened
 from bridge.store import runs
-from bridge.sync.history import find_people, history
 from bridge.sync.runtime import Runtime
-from bridge.sync.status import overview, unknown_words
-from bridge.sync.waiting_list import waiting_list
+from bridge.sync.views.history import find_people, history
+from bridge.sync.views.status import overview, unknown_words
+from bridge.sync.views.waiting_list import waiting_list
 
 
 def add_to(app: typer.Typer) -> None:

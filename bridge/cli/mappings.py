@@ -16,7 +16,7 @@ from bridge.engine.opening import load_mappings
 from bridge.mapping import Mapping, compile_mapping, load_mapping
 from bridge.mapping.schema import SCHEMA_FILE
 from bridge.plugins import installed, load, mapping_file
-from bridge.sync.remap import Preview, preview
+from bridge.sync.intake.remap import Preview, preview
 
 SCHEMA_LINE = "# yaml-language-server: $schema="
 _OLD_SCHEMA_LINE = re.compile(rf"^{re.escape(SCHEMA_LINE)}.*\n", re.MULTILINE)

@@ -7,10 +7,10 @@ from typing import NoReturn
 
 from bridge.cli import output
 from bridge.store.people import StoredNode
-from bridge.sync.evidence import evidence_on
-from bridge.sync.history import LISTED, find_people, find_records
-from bridge.sync.reasons import Words
+from bridge.sync.identity.evidence import evidence_on
+from bridge.sync.identity.reasons import Words
 from bridge.sync.runtime import Runtime
+from bridge.sync.views.history import LISTED, find_people, find_records
 
 
 def person(runtime: Runtime, who: str, *, code: int, as_json: bool = False) -> str:

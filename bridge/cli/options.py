@@ -16,7 +16,7 @@ from bridge.engine.cycle import PEOPLE
 from bridge.engine.opening import open_runtime, recall_accounts
 from bridge.errors import ConfigError, Problem, StoreError
 from bridge.redact import Redactor
-from bridge.sync.project import project
+from bridge.sync.intake.project import project
 from bridge.sync.runtime import Runtime
 
 ConfigPath = Annotated[

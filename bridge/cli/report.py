@@ -13,10 +13,10 @@ from bridge.cli.refusals import refusals_since
 from bridge.store import receipts, runs
 from bridge.store.tables import node, participation
 from bridge.store.writer import Priority
-from bridge.sync.plan_values import Action
+from bridge.sync.delivery.plan_values import Action
 from bridge.sync.runtime import Connection, Runtime
-from bridge.sync.totals import totals
-from bridge.sync.waiting_list import waiting_list
+from bridge.sync.views.totals import totals
+from bridge.sync.views.waiting_list import waiting_list
 
 CALL_SIZE = 100
 """Writes that one batch call of a CRM takes; used only to foretell the number of calls."""

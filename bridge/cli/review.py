@@ -27,8 +27,8 @@ from bridge.cli.decide import (
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened, refuse_before
 from bridge.cli.who import text
 from bridge.store.people import StoredNode, load_nodes
-from bridge.sync.foresee import foresee
-from bridge.sync.review import KINDS, Kind, Suggestion, find_suggestion, spokesman, suggestions
+from bridge.sync.delivery.foresee import foresee
+from bridge.sync.identity.review import KINDS, Kind, Suggestion, find_suggestion, spokesman, suggestions
 from bridge.sync.runtime import Runtime
 
 LISTED = 20

@@ -16,8 +16,8 @@ from bridge.engine.opening import ask_account, load_mappings, open_runtime
 from bridge.errors import AuthError, BridgeError
 from bridge.plugins import installed, load
 from bridge.redact import Redactor
+from bridge.sync.delivery.wanted import lacking_fields
 from bridge.sync.runtime import Connection
-from bridge.sync.wanted import lacking_fields
 
 
 def add_to(app: typer.Typer) -> None:

@@ -19,12 +19,12 @@ from bridge.store import holds as store
 from bridge.store import receipts
 from bridge.store.holds import Hold
 from bridge.store.runs import Run, latest_runs, load_run, runs_of
-from bridge.sync.decide import said_by_moves
-from bridge.sync.held import told
-from bridge.sync.history import find_people
+from bridge.sync.delivery.held import told
+from bridge.sync.identity.decide import said_by_moves
+from bridge.sync.reversal.undo_state import SHOWN_DIGITS, UNDO, Scope
+from bridge.sync.reversal.undo_values import Step, StepKind, step_json
 from bridge.sync.runtime import Runtime
-from bridge.sync.undo_state import SHOWN_DIGITS, UNDO, Scope
-from bridge.sync.undo_values import Step, StepKind, step_json
+from bridge.sync.views.history import find_people
 
 LISTED = 20
 """Runs that are listed unless more are asked for."""

@@ -11,8 +11,8 @@ import typer
 from bridge.cli import meant, output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened
 from bridge.journey.text_format import in_zone
-from bridge.sync import who as facts
-from bridge.sync.reasons import KINDS
+from bridge.sync.identity import who as facts
+from bridge.sync.identity.reasons import KINDS
 
 GRADES = {
     "certain": "nothing but the word of platforms and people joins them",

@@ -24,12 +24,12 @@ from bridge.errors import AuthError, BridgeError, ConfigError, StoreError
 from bridge.redact import Redactor
 from bridge.store import people, runs
 from bridge.store.writer import Priority
-from bridge.sync.anew import people_due
-from bridge.sync.mass import held_by
-from bridge.sync.plan_values import Action
-from bridge.sync.rounds import stopped_count
+from bridge.sync.delivery.anew import people_due
+from bridge.sync.delivery.mass import held_by
+from bridge.sync.delivery.plan_values import Action
+from bridge.sync.delivery.rounds import stopped_count
+from bridge.sync.delivery.wanted import destination_of, plan_people
 from bridge.sync.runtime import Connection, Runtime, log
-from bridge.sync.wanted import destination_of, plan_people
 
 SWITCH_SECONDS = 0.001
 """How long a busy thread of the daemon may keep the interpreter from the webhook receiver; Python's own is 5 ms."""

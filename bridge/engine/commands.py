@@ -14,12 +14,12 @@ from bridge.store import cursors, mass, rejects, runs
 from bridge.store.database import micros
 from bridge.store.decisions import dismiss
 from bridge.store.writer import Priority
-from bridge.sync import remap
-from bridge.sync.decide import decide, new_decision, revoke
-from bridge.sync.reconcile import reconcile
-from bridge.sync.repair import repair
+from bridge.sync.completeness.reconcile import reconcile
+from bridge.sync.completeness.repair import repair
+from bridge.sync.identity.decide import decide, new_decision, revoke
+from bridge.sync.intake import remap
+from bridge.sync.reversal.undo_state import Scope
 from bridge.sync.runtime import Connection, Runtime
-from bridge.sync.undo_state import Scope
 
 Result = dict[str, Any]
 

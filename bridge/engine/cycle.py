@@ -20,19 +20,20 @@ from bridge.store import collected, cursors, looks, runs
 from bridge.store.intents import intent_counts
 from bridge.store.tables import cursor
 from bridge.store.writer import Priority
-from bridge.sync import deliver, resolve
-from bridge.sync.anew import queue_everybody
-from bridge.sync.answers import hear
-from bridge.sync.collect import collect
-from bridge.sync.mass import Guard
-from bridge.sync.own import forget_own
-from bridge.sync.plan_values import Destination
-from bridge.sync.project import project
-from bridge.sync.receipts import Delivered
-from bridge.sync.reidentify import reidentify
+from bridge.sync.delivery import deliver
+from bridge.sync.delivery.anew import queue_everybody
+from bridge.sync.delivery.answers import hear
+from bridge.sync.delivery.mass import Guard
+from bridge.sync.delivery.plan_values import Destination
+from bridge.sync.delivery.receipts import Delivered
+from bridge.sync.delivery.wanted import destination_of, plan_people
+from bridge.sync.identity.reidentify import reidentify
+from bridge.sync.intake import resolve
+from bridge.sync.intake.collect import collect
+from bridge.sync.intake.own import forget_own
+from bridge.sync.intake.project import project
+from bridge.sync.intake.split import split
 from bridge.sync.runtime import Connection, Runtime, log
-from bridge.sync.split import split
-from bridge.sync.wanted import destination_of, plan_people
 
 PEOPLE = 200
 """People planned in one go: few look-ups for each call, and a crash repeats little."""

@@ -19,9 +19,9 @@ from bridge.model import Phase
 from bridge.refusals import LONGEST_WAIT
 from bridge.store import runs
 from bridge.store.writer import Priority
-from bridge.sync.mass import held_by
+from bridge.sync.delivery.mass import held_by
 from bridge.sync.runtime import Connection, Runtime, log
-from bridge.sync.totals import totals
+from bridge.sync.views.totals import totals
 
 SWEEP = 5.0
 """Seconds after which a step looks again although nobody woke it: a lost wake-up costs no more."""

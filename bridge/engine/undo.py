@@ -17,14 +17,15 @@ from bridge.store.holds import Hold
 from bridge.store.intents import UNDO_SLOT
 from bridge.store.runs import Run
 from bridge.store.writer import Priority
-from bridge.sync import deliver, undoing
-from bridge.sync.project import project
-from bridge.sync.receipts import Delivered
+from bridge.sync.delivery import deliver
+from bridge.sync.delivery.receipts import Delivered
+from bridge.sync.intake.project import project
+from bridge.sync.reversal import undoing
+from bridge.sync.reversal.undo import plan_undo
+from bridge.sync.reversal.undo_state import UNDO, Scope, accounts_of, load_state, unfinished, why_not
+from bridge.sync.reversal.undo_values import Step, step_json
+from bridge.sync.reversal.undone import holds_of, let_go, restored
 from bridge.sync.runtime import Connection, Runtime
-from bridge.sync.undo import plan_undo
-from bridge.sync.undo_state import UNDO, Scope, accounts_of, load_state, unfinished, why_not
-from bridge.sync.undo_values import Step, step_json
-from bridge.sync.undone import holds_of, let_go, restored
 
 PATIENCE = 120.0
 """Seconds that an undo waits in all where the CRM asks to be left alone; the next delivery goes on with the rest."""

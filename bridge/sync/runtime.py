@@ -148,3 +148,7 @@ class Runtime:
         """Return what an error says, without any secret and whatever it quotes, as a text the store can hold."""
         said = self.redactor.clean(str(error) or type(error).__name__).replace("\0", "")
         return said[:LONGEST_MESSAGE].encode("utf-8", "replace").decode()
+
+
+DEALS = "deals"
+"""The stream of a CRM that holds its deals, whichever CRM it is."""

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from bridge.store.tables import journey
 from bridge.sync.runtime import Runtime
-from bridge.sync.status import held_changes, overview, troubles
+from bridge.sync.views.status import held_changes, overview, troubles
 
 
 class Metrics:

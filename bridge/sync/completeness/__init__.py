@@ -1,0 +1,1 @@
+"""Reconcile: source, store, journeys and CRM compared, and what is ours put right."""

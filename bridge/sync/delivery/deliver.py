@@ -1,0 +1,400 @@
+"""Deliver: intents before calls, receipts after them, and the question where a write went that got no answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy import Connection as Transaction
+
+from bridge.connector import Sink
+from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
+from bridge.model import Found, Receipt, Unknown
+from bridge.store import entities, looks, rejects
+from bridge.store import ledger as books
+from bridge.store.holds import ROUNDS, add_holds
+from bridge.store.intents import (
+    CONTACT_SLOT,
+    ENTRY_SLOT,
+    FIELDS_SLOT,
+    GROWTH_SLOT,
+    LINK_SLOT,
+    TASK_SLOT,
+    UNDO_SLOTS,
+    UPDATE_SLOTS,
+    Intent,
+    add_intents,
+    drop_intents,
+    load_intents,
+    mark_sent,
+    refused_fields,
+    set_state,
+)
+from bridge.store.members import save_members
+from bridge.store.sightings import forget_sightings
+from bridge.store.writer import Priority
+from bridge.sync.delivery.adopted import take_over
+from bridge.sync.delivery.ask import enter_questions
+from bridge.sync.delivery.corrections import correct
+from bridge.sync.delivery.entries import link_key
+from bridge.sync.delivery.plan_values import Action
+from bridge.sync.delivery.receipts import Delivered, file_receipts, plan_anew, put_back, refuse, stand
+from bridge.sync.delivery.used_contacts import follow_gone
+from bridge.sync.intake.enter import enter_merge
+from bridge.sync.intake.marks import seen_as
+from bridge.sync.runtime import Connection, Runtime, log
+
+BATCH = 1000
+"""Writes handed to a connector in one call; it makes its own batches of them."""
+
+FILE_EVERY = 500
+"""Receipts filed in one transaction, or fewer when the connector takes longer than FILE_SECONDS for them."""
+
+FILE_SECONDS = 0.5
+
+
+def commit(
+    runtime: Runtime,
+    connection: Connection,
+    actions: Sequence[Action],
+    *,
+    run: int,
+    done: Mapping[str, int],
+    looked: Collection[str] = (),
+) -> int:
+    """
+    Commit the plan's writes as intents and take the planned people off the queue, in one transaction.
+
+    Entries that an older store left in the CRM are taken over in the same one, and what people decided by moving
+    entries there is decided; `looked` are entries that were looked at for that. Returns how many writes there are.
+    """
+    assert connection.account_pk is not None
+    account_pk = connection.account_pk
+    now = runtime.clock()
+    intents = [
+        Intent(
+            write=action.write,
+            seq=runtime.sequence(),
+            run=run,
+            person_id=action.person_id,
+            slot=action.slot,
+            mapping=connection.mapping.digest,
+            entity_ids=action.entity_ids,
+            entry=action.entry,
+            told=action.told,
+            before={change.field: change.before for change in action.changes},
+        )
+        for action in actions
+        if action.write is not None
+    ]
+    found = [action for action in actions if action.kind == "adopt" and action.slot == ENTRY_SLOT]
+    seen = [action for action in actions if action.kind == "adopt" and action.slot == GROWTH_SLOT]
+    moved = [action for action in actions if action.kind == "adopt" and action.slot == LINK_SLOT]
+    merged = [action for action in moved if action.standing is not None and action.standing.heir]
+    kept = [action for action in actions if action.kind == "keep"]
+    corrected = [action for action in kept if action.correction is not None]
+    stopped = [action for action in kept if action.hold == ROUNDS]
+    updated = {item.write.id for item in intents if item.slot == FIELDS_SLOT and item.write.id}
+
+    def work(c: Transaction) -> None:
+        for action in found:
+            take_over(c, runtime, connection, action)
+            if action.hold and action.standing is not None:
+                add_holds(c, account_pk, [action.standing.key], action.hold, now)
+        for there in filter(None, (action.standing for action in moved)):
+            first, *others = there.contacts
+            linked = {link_key(connection.account_key, there.key, one): one for one in others}
+            books.put_on(c, account_pk, there.key, first, linked)
+        replaced = refused_fields(c, account_pk, updated)
+        drop_intents(c, account_pk, replaced)
+        rejects.close_for_intents(c, account_pk, replaced)
+        for action in kept:
+            assert action.entry is not None
+            add_holds(c, account_pk, [action.entry], action.hold, now)
+            save_members(c, account_pk, {action.entry: action.entity_ids})
+        for action in merged:
+            enter_merge(c, runtime, connection, action)
+        for action in corrected:
+            correct(c, runtime, connection, action)
+        forget_sightings(c, account_pk, looked)
+        enter_questions(c, runtime, connection, actions)
+        for action in seen:
+            assert action.entry is not None
+            books.refile(
+                c,
+                account_pk,
+                action.entry,
+                fields={change.field: change.after for change in action.changes},
+                as_read={change.field: change.before for change in action.changes},
+                told=action.told,
+                entity_ids=action.entity_ids,
+                now=now,
+            )
+        add_intents(c, account_pk, intents, now)
+        looks.untouch(c, account_pk, done)
+        again = {action.person_id for action in (*seen, *stopped, *moved)}
+        looks.touch(c, account_pk, again, runtime.sequence())
+
+    if corrected or merged:
+        with runtime.identity_lock:
+            runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
+    elif intents or done or found or moved or kept or seen or looked:
+        runtime.writer.run(work, priority=Priority.DELIVERY, durable=bool(intents))
+    return len(intents)
+
+
+def push_open(runtime: Runtime, connection: Connection, *, run: int | None = None) -> Delivered:
+    """
+    Send the open intents of a destination, or only those of a run, and file their receipts.
+
+    Before each call its intents are marked as sent, so that whatever ends this process, the next
+    one asks where they went instead of sending them again. One kind of write goes at a time: what
+    was never sent stays open and need not wait until the CRM has settled.
+    """
+    delivered = Delivered()
+    tried: set[str] = set()
+    while True:
+        batch = _sendable(runtime, connection, tried, run)
+        if not batch:
+            return delivered
+        tried.update(item.write.key for item in batch)
+        before = delivered.progress
+        _send(runtime, connection, batch, delivered)
+        if delivered.stopped or delivered.wait is not None or delivered.progress == before:
+            return delivered
+
+
+def _sendable(runtime: Runtime, connection: Connection, tried: set[str], run: int | None) -> list[Intent]:
+    """
+    Return up to BATCH open intents of one kind whose contacts stand, their links to earlier writes resolved.
+
+    Contacts to be made come first. One kind fills the batch, so that the CRM is asked in full calls.
+    """
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    with runtime.database.read() as c:
+        contacts = load_intents(c, account_pk, slot=CONTACT_SLOT)
+        unmade = {item.write.key for item in contacts}
+        contacts = [item for item in contacts if run in (None, item.run)]
+        ready = _alike([item for item in contacts if item.state == "open" and item.write.key not in tried])
+        after: int | None = None if ready else -1
+        while after is not None and len(ready) < BATCH:
+            found = load_intents(c, account_pk, state="open", after=after, limit=BATCH)
+            after = found[-1].seq if found else None
+            found = [item for item in found if run in (None, item.run)]
+            free = (item for item in found if not any(link.to in unmade for link in item.write.links))
+            ready = _alike([*ready, *(item for item in free if item.write.key not in tried)])
+        stands = books.written_ids(c, account_pk, {link.to for item in ready for link in item.write.links})
+    return [_with_ids(item, stands) for item in ready[:BATCH]]
+
+
+def _alike(items: Sequence[Intent]) -> list[Intent]:
+    """Return those of the same kind of write as the first."""
+    kinds = [(item.write.op, item.write.stream) for item in items]
+    return [item for item, kind in zip(items, kinds, strict=True) if kind == kinds[0]]
+
+
+def _with_ids(item: Intent, stands: Mapping[str, str]) -> Intent:
+    """Return an intent whose links name vendor ids where they named our writes; most name such ids already."""
+    if not any(link.to in stands for link in item.write.links):
+        return item
+    links = tuple(replace(link, to=stands.get(link.to, link.to)) for link in item.write.links)
+    return replace(item, write=replace(item.write, links=links))
+
+
+def _send(runtime: Runtime, connection: Connection, batch: Sequence[Intent], delivered: Delivered) -> None:
+    sink = connection.connector
+    account_pk = connection.account_pk
+    assert isinstance(sink, Sink) and account_pk is not None
+    now = runtime.clock()
+    by_key = {item.write.key: item for item in batch}
+    runtime.writer.run(
+        lambda c: mark_sent(c, account_pk, by_key, now), priority=Priority.DELIVERY, durable=True
+    )
+    answered: set[str] = set()
+    waiting: list[Receipt] = []
+    since = time.monotonic()
+    try:
+        for receipt in sink.push([item.write for item in batch]):
+            if receipt.key not in by_key or receipt.key in answered:
+                log.warning("%s: a receipt for no write: %s", connection.name, receipt.key)
+                continue
+            answered.add(receipt.key)
+            waiting.append(_with_id(receipt, by_key[receipt.key], connection))
+            if len(waiting) >= FILE_EVERY or time.monotonic() - since > FILE_SECONDS:
+                file_receipts(runtime, connection, by_key, waiting, delivered)
+                waiting, since = [], time.monotonic()
+    except BridgeError as error:
+        if waiting:
+            file_receipts(runtime, connection, by_key, waiting, delivered)
+        if not answered:  # the contract lets `push` raise only before its first call
+            put_back(runtime, connection, batch, error)
+        if not isinstance(error, RateLimited):
+            raise
+        delivered.wait = error.wait
+        return
+    except (Exception, SystemExit) as error:  # a third party's code: what it did is asked for later
+        if waiting:
+            file_receipts(runtime, connection, by_key, waiting, delivered)
+        name = connection.spec.name
+        raise PluginError(
+            f"connector {name} failed while it wrote: {type(error).__name__}: {runtime.message(error)}."
+            f" {len(by_key) - len(answered)} writes are looked for before anything is sent again. Update {name}."
+        ) from error
+    if waiting:
+        file_receipts(runtime, connection, by_key, waiting, delivered)
+    if len(answered) < len(by_key):
+        delivered.counts["unanswered"] += len(by_key) - len(answered)
+
+
+def _with_id(receipt: Receipt, item: Intent, connection: Connection) -> Receipt:
+    """Return a receipt that can be filed: one that does not say what was made leaves the outcome unknown."""
+    if receipt.error is not None or receipt.id or item.write.op != "create":
+        return receipt
+    said = f"connector {connection.spec.name} reports {item.write.stream} as made without an id; it is looked for"
+    return Receipt(key=receipt.key, error=Unavailable(said))
+
+
+def _look_for_open(runtime: Runtime, connection: Connection, delivered: Delivered) -> None:
+    """
+    Look once in a process for what an earlier one was about to make, contacts before entries.
+
+    Where the store was restored from a backup it was sent since. What is not found is sent at once.
+    """
+    sink = connection.connector
+    account_pk = connection.account_pk
+    assert isinstance(sink, Sink) and account_pk is not None
+    for slot in (CONTACT_SLOT, ENTRY_SLOT, TASK_SLOT):
+        with runtime.database.read() as c:
+            unmade = {item.write.key for item in load_intents(c, account_pk, slot=CONTACT_SLOT)}
+            items = load_intents(c, account_pk, state="open", slot=slot)
+            stands = books.written_ids(
+                c, account_pk, {link.to for item in items for link in item.write.links}
+            )
+        ready = {
+            item.write.key: _with_ids(item, stands)
+            for item in items
+            if not any(link.to in unmade for link in item.write.links)
+        }
+        for location in sink.locate([item.write for item in ready.values()]) if ready else ():
+            if isinstance(location, Found) and location.key in ready:
+                stand(runtime, connection, ready[location.key], location.id)
+                delivered.written += 1
+                delivered.counts[slot] += 1
+
+
+def put_back_updates(runtime: Runtime, connection: Connection) -> None:
+    """Plan those updates anew that were decided and not sent, before this process or a pause."""
+    assert connection.account_pk is not None
+    with runtime.database.read() as c:
+        left = [
+            item
+            for slot in UPDATE_SLOTS
+            for item in load_intents(c, connection.account_pk, state="open", slot=slot)
+        ]
+    plan_anew(runtime, connection, left)
+
+
+def settle(runtime: Runtime, connection: Connection) -> Delivered:
+    """
+    Ask the CRM about writes whose outcome is unknown.
+
+    Found files the receipt; absent counts only after the connector's settle time, then the write is
+    open again; unknown holds it visibly. An update that is not found is planned anew by then: earlier the CRM
+    could still carry it out, over what is written next.
+    """
+    seen = _file_seen(runtime, connection)
+    follow_gone(runtime, connection)
+    delivered = _settle_uncertain(runtime, connection)
+    delivered.written += seen
+    delivered.counts[ENTRY_SLOT] += seen
+    if not connection.looked:
+        _look_for_open(runtime, connection, delivered)
+        connection.looked = True
+    return delivered
+
+
+def _file_seen(runtime: Runtime, connection: Connection) -> int:
+    """
+    Enter entries into the books that the CRM has shown since they were decided; return how many.
+
+    After a backup they may stand on another contact by now than the one where they would be looked for.
+    """
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    with runtime.database.read() as c:
+        items = {
+            seen_as(connection.account_key, item.write.key): item
+            for slot in (ENTRY_SLOT, TASK_SLOT)
+            for item in load_intents(c, account_pk, slot=slot)
+        }
+        places = entities.load_aliases(c, items) if items else {}
+        links = {link.to for name in places for link in items[name].write.links}
+        stands = books.written_ids(c, account_pk, links)
+    count = 0
+    for name, place in places.items():
+        stream, _, ext_id = place.partition("/")
+        item = items[name]
+        if stream == item.write.stream:
+            stand(runtime, connection, _with_ids(item, stands), ext_id)
+            count += 1
+    return count
+
+
+def _settle_uncertain(runtime: Runtime, connection: Connection) -> Delivered:
+    sink = connection.connector
+    account_pk = connection.account_pk
+    assert isinstance(sink, Sink) and account_pk is not None
+    delivered = Delivered()
+    with runtime.database.read() as c:
+        uncertain = [
+            item for item in load_intents(c, account_pk, state="uncertain") if item.slot not in UNDO_SLOTS
+        ]
+        stands = books.written_ids(
+            c, account_pk, {link.to for item in uncertain for link in item.write.links}
+        )
+    if not uncertain:
+        return delivered
+    now = runtime.clock()
+    by_key = {item.write.key: _with_ids(item, stands) for item in uncertain}
+    ahead = [key for key, item in by_key.items() if item.sent_at is not None and item.sent_at > now]
+    if ahead:  # the clock was set back: how long ago they were sent is not known, so they settle from now on
+        runtime.writer.run(mark_sent, account_pk, ahead, now, priority=Priority.DELIVERY, durable=True)
+    for location in sink.locate([item.write for item in by_key.values()]):
+        item = by_key.pop(location.key, None)
+        if item is None:
+            log.warning("%s: an answer about no write that was asked for: %s", connection.name, location.key)
+        elif isinstance(location, Found):
+            stand(runtime, connection, item, location.id)
+            delivered.written += 1
+            delivered.counts[item.slot] += 1
+        elif isinstance(location, Unknown) and item.slot not in UPDATE_SLOTS:
+            runtime.writer.run(
+                refuse,
+                runtime,
+                connection,
+                item,
+                "held",
+                "unknown outcome",
+                location.reason,
+                priority=Priority.DELIVERY,
+                durable=True,
+            )
+            delivered.counts["held"] += 1
+        else:
+            sent_at = min(item.sent_at or now, now)
+            rest = (sent_at - now + timedelta(seconds=connection.spec.settle)).total_seconds()
+            if rest > 0:
+                delivered.settles = max(delivered.settles or 0.0, rest)
+                delivered.counts["unsettled"] += 1
+                continue
+            if item.slot in UPDATE_SLOTS:
+                plan_anew(runtime, connection, [item])
+                continue
+            runtime.writer.run(
+                set_state, account_pk, [location.key], "open", priority=Priority.DELIVERY, durable=True
+            )
+            delivered.counts["open again"] += 1
+    return delivered

@@ -1,0 +1,1 @@
+"""What the store tells people: journeys, who waits, how connections stand, how far budgets reach."""
