@@ -32,7 +32,7 @@ def create_engine(url: Any, **options: Any) -> Engine:
     it does not know the server's version.
     """
     engine = sqlalchemy.create_engine(url, query_cache_size=5_000, **options)
-    key = f"{engine.dialect.name} {options.get('paramstyle')}"
+    key = f"{engine.dialect.name} {options.get('paramstyle')} {options.get('isolation_level')}"
     if key in _dialects:
         dialect, engine._compiled_cache = _dialects[key]
         engine.dialect = engine.pool._dialect = dialect

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, func, insert, inspect, select, text
 
 from bridge import Record, Request, Skip
 from bridge.errors import StoreError
@@ -158,6 +158,18 @@ def test_a_piece_of_work_that_fails_takes_only_itself_back(database: Database, w
         keys = set(c.execute(select(meta.c.key)).scalars())
     assert {"first", "last"} <= keys
     assert "broken" not in keys
+
+
+def test_a_reader_sees_one_state_of_the_store_as_long_as_it_holds_it(
+    database: Database, writer: Writer
+) -> None:
+    count = select(func.count()).select_from(meta)
+    with database.read() as c:
+        before = c.execute(count).scalar_one()
+        writer.run(lambda w: w.execute(insert(meta).values(key="later", value="1")), priority=Priority.LIVE)
+        assert c.execute(count).scalar_one() == before
+    with database.read() as c:
+        assert c.execute(count).scalar_one() == before + 1
 
 
 def test_the_inbox_goes_before_everything_that_waits(writer: Writer) -> None:

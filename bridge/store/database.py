@@ -111,7 +111,8 @@ class Database:
             )
         self.shown = parsed.render_as_string(hide_password=True)
         arguments["hide_parameters"] = True  # an error must not show what customers wrote
-        self.reader = create_engine(parsed, **arguments)
+        snapshot = {"isolation_level": "REPEATABLE READ"} if self.dialect == "postgresql" else {}
+        self.reader = create_engine(parsed, **arguments, **snapshot)
         self.writer = create_engine(parsed, **{**arguments, "pool_size": 1, "max_overflow": 0})
         if self.dialect == "sqlite":
             _prepare_sqlite(self.reader, begin="BEGIN", cache=2_000)
@@ -295,7 +296,7 @@ class Lock:
         self._file = file
 
     def _acquire_advisory(self, holder: str) -> None:
-        connection = self._database.reader.connect()
+        connection = self._database.reader.connect().execution_options(isolation_level="READ COMMITTED")
         taken = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK}).scalar()
         if not taken:
             found = connection.execute(
