@@ -16,9 +16,9 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.demo
 	@$(BIN)/python -m tests.demo $(ARGS)
 
-# Two processes more than cores, as tests of daemons and kills wait more than they work.
+# One process more than cores, as tests of daemons and kills wait more than they work.
 test: $(VENV)/.test servers
-	@$(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 2)) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 servers: | $(VENV)/bin/python
 	@.ci/install-servers
