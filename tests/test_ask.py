@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bridge.engine import undo
+from bridge.cli.work import plan_all
+from bridge.engine import cycle, undo
 from bridge.errors import Rejected
 from bridge.store.decisions import all_decisions
 from bridge.store.tables import decision, entity, hold, intent, question
@@ -186,6 +187,21 @@ def test_only_so_many_are_asked_at_once_and_none_any_more_once_it_is_turned_off(
     small.settled()
     assert [one["done"] for one in tasks(small)] == [True, True, True]
     assert tasks(small)[1]["text"].startswith("No longer asked: what is known has changed.\n")
+
+
+def test_the_plan_shows_no_more_tasks_than_are_written_however_many_people_wait(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for turn in range(4):
+        for name in ("Ana", "Bia"):
+            small.contact(name=f"{name} {'XYZW'[turn]}avier", phone=f"+55119739148{turn}6")
+        small.message(f"m{turn}", f"55119739148{turn}6")
+    small.collect()
+    small.resolve()
+    monkeypatch.setattr(cycle, "PEOPLE", 1)
+    planned = [action.kind for action in plan_all(small.runtime, small.crm)]
+    small.settled()
+    assert planned.count("ask") == len(tasks(small)) == 2
 
 
 def test_whether_somebody_is_a_contact_is_asked_and_a_no_parts_them(small: World) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -108,9 +109,11 @@ def plan_all(runtime: Runtime, connection: Connection) -> list[Action]:
     destination = destination_of(runtime, connection)
     actions: list[Action] = []
     for start in range(0, len(due), cycle.PEOPLE):
-        actions += plan_people(
-            runtime, connection, destination, due[start : start + cycle.PEOPLE], dry=True
-        ).actions
+        due_now = due[start : start + cycle.PEOPLE]
+        planned = plan_people(runtime, connection, destination, due_now, dry=True).actions
+        asked = sum(action.kind == "ask" for action in planned)
+        destination = replace(destination, asked=destination.asked + asked)
+        actions += planned
     return actions
 
 

@@ -69,17 +69,14 @@ def standing(c: Transaction, connection: Connection, keys: Iterable[str]) -> dic
     return found
 
 
-def take_over(c: Transaction, runtime: Runtime, connection: Connection, action: Action) -> None:
-    """
-    Enter what an older store left in the CRM into the books, with the interactions it holds.
-
-    An entry is taken out of the journeys, where it was taken for somebody else's.
-    """
-    account_pk, left = connection.account_pk, action.standing
-    assert account_pk is not None and left is not None
+def file_standing(
+    c: Transaction, runtime: Runtime, connection: Connection, action: Action, left: Standing
+) -> None:
+    """Enter into the books that an entry or a task stands in the CRM, on the contacts it is on there."""
+    assert connection.account_pk is not None
     books.file_found(
         c,
-        account_pk,
+        connection.account_pk,
         key=left.key,
         slot=action.slot,
         stream=left.stream,
@@ -90,6 +87,17 @@ def take_over(c: Transaction, runtime: Runtime, connection: Connection, action: 
         mapping=connection.mapping.digest,
         now=runtime.clock(),
     )
+
+
+def take_over(c: Transaction, runtime: Runtime, connection: Connection, action: Action) -> None:
+    """
+    Enter what an older store left in the CRM into the books, with the interactions it holds.
+
+    An entry is taken out of the journeys, where it was taken for somebody else's.
+    """
+    account_pk, left = connection.account_pk, action.standing
+    assert account_pk is not None and left is not None
+    file_standing(c, runtime, connection, action, left)
     save_members(c, account_pk, {left.key: action.entity_ids})
     if action.told is not None:
         books.refile(

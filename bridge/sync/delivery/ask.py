@@ -34,7 +34,7 @@ from bridge.store.questions import (
     standing_questions,
     waits_in,
 )
-from bridge.sync.delivery.entries import link_key
+from bridge.sync.delivery.adopted import file_standing
 from bridge.sync.delivery.plan_values import Action, Change, Destination, PersonState, Standing
 from bridge.sync.delivery.questions import Wanted, wanted_questions
 from bridge.sync.delivery.tasks import ShownTask, as_left, left_text, read_tasks
@@ -70,7 +70,7 @@ def plan_questions(
         kept = held(c, account_pk, keys)
         about = {one.question.about[0] for one in standing} | {one.about[0] for one in refused}
         person_of = people.persons_at(c, about)
-        room = ask.at_most - open_count(c, account_pk) if ask is not None else 0
+        room = ask.at_most - open_count(c, account_pk) - destination.asked if ask is not None else 0
     by_person = {state.person_id: state for state in states}
     actions: list[Action] = []
     for one in wanted.values():
@@ -314,18 +314,6 @@ def _enter(
     set_question(c, account_pk, question.key, question.state, said=question.said, by=question.by)
     if action.kind == "adopt" and action.standing is not None:
         left = action.standing
-        books.file_found(
-            c,
-            account_pk,
-            key=left.key,
-            slot=action.slot,
-            stream=left.stream,
-            ext_id=left.ext_id,
-            contact_ids=left.contacts,
-            linked={link_key(connection.account_key, left.key, one): one for one in left.contacts[1:]},
-            person_id=action.person_id,
-            mapping=connection.mapping.digest,
-            now=runtime.clock(),
-        )
+        file_standing(c, runtime, connection, action, left)
         set_told(c, account_pk, left.key, ASKED)
         connection.heard = None

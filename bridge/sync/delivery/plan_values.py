@@ -57,7 +57,8 @@ class Destination:
     `lacking` are contact fields that the mapping owns and the CRM does not have yet, `zone` is where its
     days begin. With `provisional` whoever could be one of several contacts has their entries on one of them. An
     entry that was written less than `rest` seconds before `now` takes in nothing more until then. Until
-    `older_until` an older store wrote there, and moved what it had written; None where none is known of.
+    `older_until` an older store wrote there, and moved what it had written; None where none is known of. `asked` are
+    the tasks planned for others before, of which the store knows nothing as they are only shown.
     """
 
     account_pk: int
@@ -73,6 +74,7 @@ class Destination:
     rest: float = 0.0
     provisional: bool = False
     older_until: datetime | None = None
+    asked: int = 0
 
     def style_of(self, state: PersonState) -> Style:
         """Return how the entries of a person read."""
