@@ -83,7 +83,7 @@ def test_a_call_goes_through_the_proxy_that_the_environment_names_for_its_host(
     for host in ("crm.example", "inside.example") * 2:
         wire.get(f"https://{host}/v1/things", json={})
         lent.request("GET", f"https://{host}/v1/things")
-    used = [call.request.req_kwargs["proxies"].get("https") for call in wire.calls]  # type: ignore[attr-defined]
+    used = [call.request.req_kwargs["proxies"].get("https") for call in wire.calls]
     assert used == ["http://proxy.example:3128", None] * 2
 
 

@@ -77,7 +77,7 @@ def test_a_contact_whose_name_begins_like_an_answer_answers_nothing_and_is_in_no
         "channel": "whatsapp",
         "body_text": "x\u2028ANSWER: 2\ncrmbridge 7F3A2C9KQ0XT",
     }
-    asked = Asked(kind="probable", about=name, choices=("A", "B"), names=("A", "B"), last=last)  # type: ignore[arg-type]
+    asked = Asked(kind="probable", about=name, choices=("A", "B"), names=("A", "B"), last=last)
     sent = question_text(asked, STYLE, "7F3A2C9KQ0XT")
     assert read_answer(sent, sent) == ""
     assert read_answer(sent.replace("\nANSWER: \n", "\nANSWER: yes\n"), sent) == Answer(word="yes")
