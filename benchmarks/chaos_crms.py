@@ -269,9 +269,11 @@ class HubSpotCrm:
 
     def trouble(self, chance: random.Random) -> str:
         levers = self.hub.levers
-        kind, said = http_trouble(levers, chance, self.late, writes=("POST", "batch/"), limited=True)
+        kind, said = http_trouble(levers, chance, self.late, writes=("POST", "batch/"))
         if kind == "lag":
             levers.index_lag = 30.0
+        elif kind == "limit":
+            levers.fail(429, times=3, retry_after=5)
         return said
 
     def calm(self) -> None:
@@ -363,14 +365,16 @@ class PipedriveCrm:
         self.crm.move(entry.stream, entry.id, person=contact)
 
     def trouble(self, chance: random.Random) -> str:
-        kind, said = http_trouble(self.crm.levers, chance, self.late, writes=("POST", "api/v"), limited=False)
+        kind, said = http_trouble(self.crm.levers, chance, self.late, writes=("POST", "api/v"))
         if kind == "lag":
             self.crm.levers.index_lag = 30.0
+        elif kind == "limit":
+            self.crm.levers.burst = 5
         return said
 
     def calm(self) -> None:
         self.crm.levers.faults.clear()
-        self.crm.levers.index_lag = 0.0
+        self.crm.levers.index_lag, self.crm.levers.burst = 0.0, None
 
     def land(self) -> None:
         self.crm.objects("persons")

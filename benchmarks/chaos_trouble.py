@@ -7,9 +7,9 @@ from typing import Any
 
 
 def http_trouble(
-    levers: Any, chance: random.Random, late: float, *, writes: tuple[str, str], limited: bool
+    levers: Any, chance: random.Random, late: float, *, writes: tuple[str, str]
 ) -> tuple[str, str]:
-    """Aim one fault at calls to come; every kind that a vendor's API has."""
+    """Aim one fault at calls to come, of every kind that a vendor's API has; its limits and its lag are its own."""
     kind = chance.choice(["late", "lost", "after", "before", "limit", "garbage", "gone", "lag"])
     method, path = chance.choice([writes, writes, ("PATCH", ""), ("", "")])
     if kind in ("late", "lost", "after") and method == "":
@@ -23,8 +23,6 @@ def http_trouble(
         levers.fail(chance.choice([500, 502, 504]), **aim, commits=0.0)
     elif kind == "before":
         levers.fail(chance.choice([500, 502, 503]), **aim)
-    elif kind == "limit":
-        levers.fail(429, **aim, **({"retry_after": 5} if limited else {}))
     elif kind == "garbage":
         levers.fail(200, **aim, body="<html>maintenance</html>", commits=chance.choice([None, 0.0]))
     elif kind == "gone":

@@ -39,7 +39,7 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     used: dict[str, set[str]] = {}
     for loser, winner in change.merged.items():
         change.aliases[f"merged:{loser}"] = winner
-        used.setdefault(winner, set()).update(_made_for(c, loser))
+        used.setdefault(winner, set()).update(_used_for(c, connection, loser))
         _follow_merge(c, connection, loser, winner)
     for removal in change.removed:
         _remove(c, connection, removal)
@@ -157,7 +157,7 @@ def enter_merge(c: Transaction, runtime: Runtime, connection: Connection, action
     loser, winner = connection.node_key(stream, lost), connection.node_key(stream, heir)
     if not people.load_nodes(c, [winner]):
         return
-    used = _made_for(c, loser) | books.keys_of_contact(c, account_pk, lost)
+    used = _used_for(c, connection, loser)
     change = identify(c, {}, runtime.rules, gone=frozenset({loser}), merged={loser: winner})
     _follow_merge(c, connection, loser, winner)
     entities.save_entities(c, [], [{"key": f"merged:{loser}", "entity_id": winner}])
@@ -189,10 +189,13 @@ def _made_of_ours(c: Transaction, connection: Connection, change: Change) -> fro
     return frozenset(found)
 
 
-def _made_for(c: Transaction, contact: str) -> set[str]:
-    """Return the values of the handles that tie somebody to a contact."""
+def _used_for(c: Transaction, connection: Connection, contact: str) -> set[str]:
+    """Return the keys that tie those to a contact for whom it was made or used, also once it is gone."""
+    assert connection.account_pk is not None
     known = people.load_nodes(c, [contact]).get(contact)
-    return {handle.value for handle, made in known.handles.values() if made} if known else set()
+    ties = {handle.value for handle, made in known.handles.values() if made} if known else set()
+    ext_id = contact.removeprefix(connection.node_key(connection.spec.contact_stream, ""))
+    return ties | books.keys_of_contact(c, connection.account_pk, ext_id)
 
 
 def _go_on_using(

@@ -51,6 +51,13 @@ class Marks:
             if self.known.get(mark, frozenset()) == frozenset({(self.account_pk, None)}):
                 yield mark
 
+    def places_of(self, mark: str) -> set[str]:
+        """Return the vendor ids of what the books have under a marker in this CRM."""
+        known = self.known.get(mark, frozenset())
+        return {
+            ext_id for account_pk, ext_id in known if account_pk == self.account_pk and ext_id is not None
+        }
+
     def unknown(self, meanings: Sequence[Meaning]) -> Iterator[tuple[str, Meaning]]:
         """Yield the markers that nobody knows, those that stand in a field of their own first, each once."""
         found: dict[str, Meaning] = {}
@@ -72,7 +79,7 @@ def seen_as(account_key: str, mark: str) -> str:
 
 
 def taken_as(account_key: str, mark: str) -> str:
-    """Return the alias of the contact that was there without this marker before: one of ours was merged into it."""
+    """Return the alias of the contact that took a marker over from another of ours, which was merged into it."""
     return f"taken:{account_key}:{mark}"
 
 

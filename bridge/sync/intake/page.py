@@ -20,6 +20,7 @@ from bridge.sync.identity.identify import IdentityChange, Incoming, identify, ne
 from bridge.sync.intake.interpret import OURS, Gone, Left, Meaning, Outcome, Reader, Refused
 from bridge.sync.intake.marks import alias_of, read_marks, seen_as, taken_as
 from bridge.sync.intake.resight import Lost, Sightings, resight, restate, sightings
+from bridge.sync.intake.untold import newly_taken, untold_merges
 from bridge.sync.runtime import Connection
 
 Place = tuple[str, str]
@@ -110,7 +111,15 @@ def work_out(c: Transaction, reader: Reader, outcomes: Sequence[Outcome]) -> Cha
         change.marked[alias_of(connection.account_key, mark)] = change.moves.get(entity_id, entity_id)
         before = known.get((meaning.stream, meaning.ext_id), {}).get(meaning.part)
         if meaning.type == "contact" and before is not None and mark.encode() not in before.body:
-            change.marked[taken_as(connection.account_key, mark)] = entity_id
+            change.marked[taken_as(connection.account_key, mark)] = connection.node_key(*_place(meaning))
+    taken = newly_taken(connection, marks, meanings)
+    change.aliases.update(taken)
+    contacts = connection.spec.contact_stream
+    deleted = {
+        one.place[1] for one in change.removed if one.place[0] == contacts and one.stored.record.deleted
+    }
+    for loser, heir in untold_merges(c, connection, marks, taken, deleted, incoming.keys()).items():
+        change.merged.setdefault(loser, heir)
     change.merged = {loser: _last(winner, change.merged) for loser, winner in change.merged.items()}
     for removal in change.removed:
         for part, one in known.get(removal.place, {}).items():

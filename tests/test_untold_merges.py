@@ -1,0 +1,72 @@
+"""Merges of which a CRM tells nothing but what they left behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bridge.engine import commands
+from bridge.errors import Rejected
+from bridge.model import Receipt, Write
+from bridge_memory import Memory
+from tests.sync_world import World
+
+ANA = "5511973914862"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[World]:
+    """A world on SQLite, where a contact was made for Ana and her message is not written yet."""
+
+    def refuse_entries(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        for write in writes:
+            if write.stream == "entries":
+                yield Receipt(key=write.key, error=Rejected("this row is not valid", code="ROW"))
+            else:
+                yield from Memory.push(memory, [write])
+
+    with World(f"sqlite:///{tmp_path / 'store.db'}", tmp_path) as made:
+        made.acts["crm"]["push"] = refuse_entries
+        made.message("m1", ANA, name="Ana")
+        made.sync()
+        made.contact(name="Ana Lima", email="ana@lima.example")
+        made.sync()
+        yield made
+
+
+def settle_and_say_more(world: World) -> list[tuple[str, object]]:
+    """Return (message, contact) of the entries once rows are taken again and Ana wrote on another day."""
+    world.acts["crm"].pop("push", None)
+    world.message("m2", ANA, name="Ana", at="2026-11-21T11:05:00Z")
+    commands.replay(world.runtime, {"group": None})
+    world.settled()
+    found = world.there("entries")
+    return sorted((word, one["contact"]) for one in found for word in re.findall(r"\bm[0-9]\b", one["text"]))
+
+
+@pytest.mark.parametrize("told", ["marker first", "deletion first", "together"])
+def test_a_contact_of_ours_is_the_one_that_took_its_marker_over(small: World, told: str) -> None:
+    """Nothing stood on it, and by now nobody carries its number: only the marker says where it went."""
+    made, known = (one for one in small.there("contacts"))
+    steps = [
+        lambda: small.change("crm", "contacts", known["id"], key=made["key"]),
+        lambda: small.change("crm", "contacts", made["id"], deleted=True),
+    ]
+    for step in reversed(steps) if told == "deletion first" else steps:
+        step()
+        if told != "together":
+            small.collect()
+            small.resolve()
+    assert settle_and_say_more(small) == [("m1", known["id"]), ("m2", known["id"])]
+    assert [one["id"] for one in small.there("contacts")] == [known["id"]]
+    assert small.sync().written == 0
+
+
+def test_a_marker_that_a_person_copied_takes_nobody_away(small: World) -> None:
+    made, known = (one for one in small.there("contacts"))
+    small.change("crm", "contacts", known["id"], key=made["key"])
+    assert settle_and_say_more(small) == [("m1", made["id"]), ("m2", made["id"])]
+    assert {one["id"] for one in small.there("contacts")} == {made["id"], known["id"]}
