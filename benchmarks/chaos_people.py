@@ -228,7 +228,10 @@ def carriers(company: Company, said: Said) -> list[list[Contact]]:
     contacts = company.crm.contacts()
     apart = company.moved_senders("split")
     born = stands_for(company)
-    has = {one.id: handles_of(one) | born.get(one.id, set()) for one in contacts}
+    has = {
+        one.id: {each for each in handles_of(one) | born.get(one.id, set()) if (one.id, each) not in apart}
+        for one in contacts
+    }
     found = []
     for handle in said.handles:
         known, before = {handle}, set[str]()
@@ -236,12 +239,8 @@ def carriers(company: Company, said: Said) -> list[list[Contact]]:
             before = set(known)
             known |= {each for one in contacts if one.made and has[one.id] & known for each in has[one.id]}
         here = [one for one in contacts if has[one.id] & known]
-        theirs = [
-            one
-            for one in here
-            if not one.made and any((one.id, each) not in apart for each in has[one.id] & known)
-        ]
-        carry = [one for one in theirs if handles_of(one) & known]
-        itself = [one for one in carry if handle in handles_of(one)]
+        theirs = [one for one in here if not one.made]
+        carry = [one for one in theirs if handles_of(one) & has[one.id] & known]
+        itself = [one for one in carry if handle in handles_of(one) & has[one.id]]
         found.append(itself or carry or theirs or here)
     return found
