@@ -58,7 +58,7 @@ def touch_of(interaction: Interaction) -> Touch:
         turn=_turn(interaction),
         channel=interaction["channel"],
         kind=interaction["kind"],
-        text=_shortened(interaction.get("body_text") or interaction.get("subject") or ""),
+        text=interaction.get("body_text") or interaction.get("subject") or "",
     )
 
 
@@ -81,7 +81,7 @@ def waiting(touches: Iterable[Touch]) -> Waiting | None:
         since=first.at,
         channel=first.channel,
         kind=first.kind,
-        text=first.text,
+        text=_shortened(first.text),
         count=len(questions),
         called=any(one.kind == "call" for one in questions[1:]),
     )
@@ -118,5 +118,7 @@ def _turn_of_call(call: Interaction) -> Literal["question", "answer", "neither"]
 
 
 def _shortened(text: str) -> str:
-    line = " ".join(text.split(maxsplit=TEXT_LENGTH)[:TEXT_LENGTH])
+    line = " ".join(text[: 2 * TEXT_LENGTH].split())
+    if len(line) <= TEXT_LENGTH:
+        line = " ".join(text.split())
     return line if len(line) <= TEXT_LENGTH else f"{line[: TEXT_LENGTH - 1].rstrip()}…"

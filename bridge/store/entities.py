@@ -327,19 +327,18 @@ def load_entities(c: Connection, nodes_by_entity: Mapping[str, Sequence[str]]) -
     parts: dict[str, list[Any]] = {}
     query = select(
         entity.c.entity_id,
+        entity.c.type,
         entity.c.account_pk,
         entity.c.stream,
         entity.c.ext_id,
         entity.c.part,
         entity.c.body,
     )
-    where = (
-        among(entity.c.entity_id, nodes_by_entity),
-        entity.c.type == "interaction",
-        entity.c.deleted.is_(False),
-    )
-    for entity_id, *row in c.execute(query.where(*where)).all():
-        parts.setdefault(entity_id, []).append(row)
+    where = (among(entity.c.entity_id, nodes_by_entity), entity.c.deleted.is_(False))
+    # asked for its type as well, SQLite would take the index of types and walk over every interaction there is
+    for entity_id, kind, *row in c.execute(query.where(*where)).all():
+        if kind == "interaction":
+            parts.setdefault(entity_id, []).append(row)
     names = {
         pk: f"{connector}:{vendor_id}"
         for pk, connector, vendor_id in c.execute(

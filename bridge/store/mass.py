@@ -200,10 +200,10 @@ def with_news(c: Connection, person_ids: Iterable[str], after: int) -> set[str]:
         .where(among(node.c.person_id, person_ids))
     )
     shares = [(row.person_id, row.entity_id) for row in c.execute(query)]
-    seen = select(entity.c.entity_id, entity.c.pk).where(
-        among(entity.c.entity_id, {entity_id for _, entity_id in shares}), entity.c.type == "interaction"
+    seen = select(entity.c.entity_id, entity.c.type, entity.c.pk).where(
+        among(entity.c.entity_id, {entity_id for _, entity_id in shares})
     )
-    fresh = {row.entity_id for row in c.execute(seen) if row.pk > after}
+    fresh = {row.entity_id for row in c.execute(seen) if row.type == "interaction" and row.pk > after}
     return {person_id for person_id, entity_id in shares if entity_id in fresh}
 
 
