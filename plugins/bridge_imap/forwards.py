@@ -18,6 +18,9 @@ _READ_LIMIT = 262_144
 _BLOCK_WITHIN = 60
 _ENDS = frozenset(":-_*=")
 """Last characters of lines that announce a forwarded mail."""
+_MARKS = " \t>"
+"""What a quote puts around such a line."""
+_TAILS = _ENDS.union(_MARKS)
 
 
 class Forwarded(TypedDict):
@@ -71,8 +74,8 @@ def _inline(subject: str, text: str) -> Forwarded | None:
     announced = FORWARD_SUBJECT.match(subject) is not None
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        stripped = line.strip(" \t>")
-        if stripped[-1:] in _ENDS and FORWARDED_LINE.match(stripped):
+        bare = line.strip(_MARKS) if line[-1:] in _TAILS else ""
+        if bare[-1:] in _ENDS and FORWARDED_LINE.match(bare):
             first = next(
                 (n for n in range(number + 1, min(number + 6, len(lines))) if label_of(lines[n])), None
             )

@@ -24,8 +24,15 @@ _CONTACT = re.compile(r"@|\+?\d[\d ()./-]{6,}\d|www\.|https?://", re.IGNORECASE)
 _BLANKS = re.compile(r"\n{3,}")
 _LONGEST_INTRODUCTION = 4
 _DRAWN = frozenset("-_=—–*")
-_BEGINNINGS = frozenset(start[:2] for start in PHONE_LINE_STARTS)
+_BEGINNINGS = frozenset(
+    f"{first}{second}"
+    for start in PHONE_LINE_STARTS
+    for first in (start[0], start[0].upper())
+    for second in (start[1], start[1].upper())
+)
 """The first two letters of lines that a telephone may have added: few others begin so."""
+_ENDINGS = frozenset(":：-=_*")
+"""Last characters of lines that introduce a quote."""
 _FOOTER_LINES = 10
 _FOOTER_SPAN = 30
 _WRAPPED_AT = 60
@@ -93,22 +100,22 @@ def split_page(page: HtmlText, parent: str | None = None) -> Split:
 def _quotes(lines: Sequence[str], bare: Sequence[str]) -> tuple[int, list[bool]]:
     """Find the line after which all is quoted, and mark the quoted lines before it; `bare` are the lines stripped."""
     marked = [False] * len(lines)
-    previous = ""
+    after_quote = False
     for index, line in enumerate(bare):
-        if not line:
+        first, last = line[:1], line[-1:]
+        if not (first == ">" or after_quote or last in _ENDINGS or ":" in line or "：" in line) or not line:
             continue
-        if line[0] == ">":
+        if first == ">":
             marked[index] = True
-            if previous != ">":
+            if not after_quote:
                 _mark_introduction(lines, index, marked)
-            previous = ">"
+            after_quote = True
             continue
-        if previous == ">" and _is_wrapped_rest(lines, index):
+        if after_quote and _is_wrapped_rest(lines, index):
             marked[index] = True
             continue
-        previous = line[0]
-        last = line[-1]
-        if last in ":：" or (last in "-=_*" and line[0] in "-=_*‐"):
+        after_quote = False
+        if last in ":：" or (last in "-=_*" and first in "-=_*‐"):
             if ORIGINAL_LINE.match(line) or FORWARDED_LINE.match(line):
                 return index, marked
             if last not in ":：" and WROTE.search(line) and _DATE.search(line):
@@ -225,7 +232,7 @@ def _signature(lines: Sequence[str], bare: Sequence[str], own: Sequence[int]) ->
                 if len(block) < _FOOTER_SPAN and _closes(line, [bare[number] for number in block[1:]]):
                     signed.update(block)
         elif (
-            line[:2].lower() in _BEGINNINGS
+            line[:2] in _BEGINNINGS
             and len(line) < 160
             and line[:12].lower().startswith(PHONE_LINE_STARTS)
             and PHONE_LINE.match(line) is not None
