@@ -12,7 +12,7 @@ from sqlalchemy import Connection as Transaction
 from bridge.connector import Sink
 from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
 from bridge.model import Found, Receipt, Unknown
-from bridge.store import entities, looks, rejects
+from bridge.store import entities, looks, people, rejects
 from bridge.store import ledger as books
 from bridge.store.holds import ROUNDS, add_holds
 from bridge.store.intents import (
@@ -40,7 +40,15 @@ from bridge.sync.delivery.ask import enter_questions
 from bridge.sync.delivery.corrections import correct
 from bridge.sync.delivery.entries import link_key
 from bridge.sync.delivery.plan_values import Action
-from bridge.sync.delivery.receipts import Delivered, file_receipts, plan_anew, put_back, refuse, stand
+from bridge.sync.delivery.receipts import (
+    Delivered,
+    file_receipts,
+    plan_anew,
+    put_back,
+    refuse,
+    stand,
+    tell_others,
+)
 from bridge.sync.delivery.used_contacts import follow_gone
 from bridge.sync.intake.enter import enter_merge
 from bridge.sync.intake.marks import seen_as
@@ -92,6 +100,7 @@ def commit(
     found = [action for action in actions if action.kind == "adopt" and action.slot == ENTRY_SLOT]
     seen = [action for action in actions if action.kind == "adopt" and action.slot == GROWTH_SLOT]
     moved = [action for action in actions if action.kind == "adopt" and action.slot == LINK_SLOT]
+    stood = [action.standing.key for action in moved if action.standing is not None]
     merged = [action for action in moved if action.standing is not None and action.standing.heir]
     kept = [action for action in actions if action.kind == "keep"]
     corrected = [action for action in kept if action.correction is not None]
@@ -135,7 +144,8 @@ def commit(
         add_intents(c, account_pk, intents, now)
         looks.untouch(c, account_pk, done)
         again = {action.person_id for action in (*seen, *stopped, *moved)}
-        looks.touch(c, account_pk, again, runtime.sequence())
+        looks.touch(c, account_pk, people.current_people(c, again), runtime.sequence())
+        tell_others(c, runtime, connection, stood, again)
 
     if corrected or merged:
         with runtime.identity_lock:

@@ -162,9 +162,11 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
     if shown is not None and shown.gone:
         said = f"entry {key} in {filed.stream} {filed.ext_id} was deleted by a person; it stays so"
         yield replace(no_write("keep", state, (), said), entry=key, hold=DELETED)
-    elif shown is not None and _is_moved_already(state, key, filed, shown):
+    elif shown is not None and (
+        _is_moved_already(state, key, filed, shown) or _is_on_more(state, filed, shown)
+    ):
         yield replace(
-            no_write("adopt", state, (), "was moved there before, by a store that was put back since"),
+            no_write("adopt", state, (), "was put there before, by a store that was put back since"),
             slot=LINK_SLOT,
             title=f"{filed.stream} {filed.ext_id}, on contact {', '.join(sorted(shown.contacts or ()))}",
             standing=Standing(
@@ -204,6 +206,11 @@ def _is_moved_already(state: PersonState, key: str, filed: Filed, shown: Shown) 
     """Tell whether an entry stands just where it should by now, though not where the books have it."""
     here, now = state.contacts[0], shown.contacts
     return now is not None and here in now and not _as_left(now, filed, here) and now <= _parties(state, key)
+
+
+def _is_on_more(state: PersonState, filed: Filed, shown: Shown) -> bool:
+    """Tell whether an entry stands, unknown to the books, on a contact of our making that yields to another."""
+    return bool(((shown.contacts or frozenset()) & state.yielding) - filed.contacts)
 
 
 def is_moved_again(state: PersonState, key: str) -> bool:

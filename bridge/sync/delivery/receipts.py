@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection as Transaction
@@ -20,6 +20,7 @@ from bridge.store.intents import (
     GROWTH_SLOT,
     LINK_SLOT,
     UNDO_SLOTS,
+    UNLINK_SLOT,
     UPDATE_SLOTS,
     Intent,
     drop_intents,
@@ -84,7 +85,7 @@ def file_receipts(
             if receipt.error is not None or by_key[receipt.key].slot in UNDO_SLOTS:
                 _file(c, runtime, connection, by_key[receipt.key], receipt, delivered)
         entries = [item.write.key for item, _ in stands if item.slot == ENTRY_SLOT]
-        _tell_others(c, runtime, connection, entries, {item.person_id for item in by_key.values()})
+        tell_others(c, runtime, connection, entries, {item.person_id for item in by_key.values()})
 
     contacts = (CONTACT_SLOT, *UNDO_SLOTS)
     if any(by_key[receipt.key].slot in contacts for receipt in receipts):
@@ -231,7 +232,7 @@ def stand(runtime: Runtime, connection: Connection, item: Intent, ext_id: str) -
         _stand(c, runtime, connection, [(item, Receipt(key=item.write.key, id=ext_id))])
         if item.slot == ENTRY_SLOT:
             _keep_deleted(c, runtime, connection, item, ext_id)
-            _tell_others(c, runtime, connection, [item.write.key], set())
+            tell_others(c, runtime, connection, [item.write.key])
 
     with runtime.identity_lock:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
@@ -267,6 +268,13 @@ def _stand(
     }
     if again:
         looks.touch(c, account_pk, people.current_people(c, again), runtime.sequence())
+    moved: dict[str, list[str]] = {}
+    for one in stands:
+        if one.item.slot in (LINK_SLOT, UNLINK_SLOT):
+            moved.setdefault(one.item.write.stream, []).append(one.ext_id)
+    for stream, ext_ids in moved.items():
+        keys = books.entries_at(c, account_pk, stream, ext_ids).values()
+        tell_others(c, runtime, connection, keys, again)
 
 
 def _as_filed(connection: Connection, item: Intent, receipt: Receipt) -> Stands:
@@ -284,10 +292,18 @@ def _as_filed(connection: Connection, item: Intent, receipt: Receipt) -> Stands:
     )
 
 
-def _tell_others(
-    c: Transaction, runtime: Runtime, connection: Connection, keys: Sequence[str], known: set[str]
+def tell_others(
+    c: Transaction,
+    runtime: Runtime,
+    connection: Connection,
+    keys: Iterable[str],
+    known: Collection[str] = frozenset(),
 ) -> None:
-    """Look again at whoever took part in what now stands, but for those `known`: more may belong in it, or on it."""
+    """
+    Look again at whoever took part in entries that stand now, or elsewhere by now, but for those `known`.
+
+    More may belong in such an entry, or on it; and who took part in one that left their contact may need another.
+    """
     assert connection.account_pk is not None
-    others = entities.people_in(c, connection.account_pk, keys) - known
+    others = entities.people_in(c, connection.account_pk, keys) - set(known)
     looks.touch(c, connection.account_pk, others, runtime.sequence())
