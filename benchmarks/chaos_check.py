@@ -65,7 +65,7 @@ def _told(company: Company, entries: dict[tuple[str, str], Entry]) -> Iterator[s
 
 def held_entries(company: Company) -> dict[tuple[str, str], str]:
     """
-    Return the entries that are held without a person having touched them: why, by where they stand.
+    Return the entries that are held as if a person had edited or moved them, and nobody did: why, by where they stand.
 
     Only a restored backup may leave any: nobody can tell what the store wrote since from what a person did, so
     such an entry stays as it is, and `crmbridge holds` shows it.
@@ -73,11 +73,11 @@ def held_entries(company: Company) -> dict[tuple[str, str], str]:
     if not company.kills["backup restored"]:
         return {}
     why = {row.key: row.reason for row in company.rows(hold) if row.reason in (EDITED, MOVED)}
-    touched_ones = _touched_by_people(company)
+    by_people = {EDITED: _touched_by_people(company), MOVED: company.truth.moved.keys()}
     return {
         place: why[row.key]
         for place, row in filed(company).items()
-        if row.key in why and place not in touched_ones
+        if row.key in why and place not in by_people[why[row.key]]
     }
 
 

@@ -114,7 +114,7 @@ def _followed(state: PersonState, key: str, filed: Filed) -> Action | None:
     if shown.at is not None and any(shown.at < at - WITH_IT for at in ends):
         return None
     left, now = (", ".join(sorted(some)) for some in (lost, shown.contacts))
-    heirs = shown.contacts - filed.contacts - _parties(state, key)
+    heirs = shown.contacts - filed.contacts - _others(state, key)
     heir = next(iter(heirs)) if len(heirs) == 1 and len(lost) == 1 and not any(map(is_marker, lost)) else ""
     return replace(
         no_write("adopt", state, (), f"contact {left} is gone, and it stands on contact {now}"),
@@ -148,8 +148,13 @@ def _parties(state: PersonState, key: str) -> set[str]:
     """Return the contacts of everybody who takes part in what an entry holds."""
     inside = [entity_id for entity_id, entry in state.entry_of.items() if entry == key]
     parties = {one for entity_id in inside for one in state.parties.get(entity_id, ())}
-    shared = {one for entity_id in inside for one in state.shared.get(entity_id, ())}
-    return (parties | shared | set(state.contacts)) - state.yielding
+    return (parties | _others(state, key) | set(state.contacts)) - state.yielding
+
+
+def _others(state: PersonState, key: str) -> set[str]:
+    """Return the contacts of the others who take part in what an entry holds."""
+    inside = (entity_id for entity_id, entry in state.entry_of.items() if entry == key)
+    return {one for entity_id in inside for one in state.shared.get(entity_id, ())}
 
 
 def _onto_and_off(state: PersonState, destination: Destination, key: str, filed: Filed) -> Iterator[Action]:
