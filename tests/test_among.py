@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, event, select
 
 from bridge.store.among import among
 from bridge.store.database import Database, upsert
 from bridge.store.deliveries import used_keys
+from bridge.store.entities import load_entities
+from bridge.store.mass import with_news
 from bridge.store.tables import (
     DELIVERY_SPLIT,
     DELIVERY_WAITS,
@@ -102,3 +104,19 @@ def test_waiting_work_is_found_through_its_index(sqlite: Connection) -> None:
 
 def test_used_idempotency_keys_are_found_through_their_index(sqlite: Connection) -> None:
     assert "USING INDEX delivery_once" in plan_of(sqlite, used_keys("whatsapp", "", ["k1", "k2"]))
+
+
+def test_the_records_of_interactions_are_looked_up_by_their_ids(sqlite: Connection) -> None:
+    asked: list[tuple[str, Any]] = []
+    event.listen(
+        sqlite, "before_cursor_execute", lambda _c, _cursor, sql, values, *_: asked.append((sql, values))
+    )
+    load_entities(sqlite, {"e1": ["n1"]})
+    with_news(sqlite, ["p1"], 0)
+    plans = [
+        "; ".join(row[3] for row in sqlite.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values))
+        for sql, values in list(asked)
+        if "FROM entity" in sql
+    ]
+    assert len(plans) == 2
+    assert all("entity_by_id" in plan for plan in plans)

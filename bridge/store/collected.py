@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -118,20 +120,31 @@ def is_waiting(c: Connection, account_pk: int, stream: str) -> bool:
 
 
 def next_waiting(
-    c: Connection, account_pk: int, stream: str, *, after: int, limit: int, blobs: Blobs
+    c: Connection,
+    account_pk: int,
+    stream: str,
+    *,
+    after: int,
+    limit: int,
+    blobs: Blobs,
+    read: Mapping[int, Stored] = MappingProxyType({}),
 ) -> list[Stored]:
-    """Return the oldest waiting records of a stream whose key is above `after`; fewer where their bodies are large."""
-    query = (
-        select(*_STORED)
-        .where(
-            record.c.account_pk == account_pk,
-            record.c.stream == stream,
-            RECORD_WAITS,
-            record.c.pk > after,
-        )
-        .order_by(record.c.pk)
-        .limit(limit)
+    """
+    Return the oldest waiting records of a stream whose key is above `after`; fewer where their bodies are large.
+
+    Those that begin with what was `read` before, by key, are not read again: only their state can have changed.
+    """
+    where = (
+        record.c.account_pk == account_pk,
+        record.c.stream == stream,
+        RECORD_WAITS,
+        record.c.pk > after,
     )
+    if read:
+        keys = c.execute(select(record.c.pk).where(*where).order_by(record.c.pk).limit(limit)).scalars().all()
+        if known := [read[key] for key in takewhile(read.__contains__, keys)]:
+            return known
+    query = select(*_STORED).where(*where).order_by(record.c.pk).limit(limit)
     found: list[Stored] = []
     size = 0
     for row in c.execute(query).all():

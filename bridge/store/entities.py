@@ -97,7 +97,8 @@ def load_known(
 
 def load_aliases(c: Connection, keys: Iterable[str]) -> dict[str, str]:
     """Return the entity ids (or surviving node keys) behind these keys, as far as known."""
-    return {row.key: row.entity_id for row in c.execute(select(alias).where(among(alias.c.key, keys)))}
+    query = select(alias.c.key, alias.c.entity_id).where(among(alias.c.key, keys))
+    return dict(c.execute(query).all())
 
 
 def pushed_among(c: Connection, entity_ids: Iterable[str]) -> set[str]:

@@ -29,7 +29,7 @@ def next_touched(c: Connection, target: int, limit: int) -> dict[str, int]:
         .order_by(touched.c.seq)
         .limit(limit)
     )
-    return {row.person_id: row.seq for row in c.execute(query)}
+    return dict(c.execute(query).all())
 
 
 def untouch(c: Connection, target: int, wishes: Mapping[str, int]) -> None:

@@ -88,13 +88,17 @@ def chunks(keys: Iterable[str]) -> list[list[str]]:
 
 def load_nodes(c: Connection, keys: Collection[str]) -> dict[str, StoredNode]:
     """Return the known nodes among `keys`, with their handles."""
-    rows = c.execute(_NODES.where(among(node.c.key, keys))).all() if keys else []
+    return _with_handles(c, c.execute(_NODES.where(among(node.c.key, keys))).all()) if keys else {}
+
+
+def _with_handles(c: Connection, rows: Sequence[Any]) -> dict[str, StoredNode]:
+    """Return the nodes of these rows of `_NODES`."""
     if not rows:
         return {}
     handles: dict[str, dict[str, tuple[Handle, bool]]] = {row[0]: {} for row in rows}
     claimed: dict[str, set[str]] = {}
     seen: dict[str, dict[str, str]] = {}
-    carried = c.execute(_HANDLES.where(among(node_handle.c.node_key, handles)))
+    carried = c.execute(_HANDLES.where(among(node_handle.c.node_key, handles))).all()
     for node_key, handle_key, kind, value, scope, strength, made, is_claimed, written in carried:
         handles[node_key][handle_key] = Handle(kind, value, scope, strength), made
         if is_claimed:
@@ -284,9 +288,9 @@ def has_contacts(c: Connection, account_pk: int) -> bool:
 
 def nodes_of(c: Connection, person_ids: Iterable[str]) -> dict[str, list[StoredNode]]:
     """Return the nodes of each person."""
-    keys = c.execute(select(node.c.key).where(among(node.c.person_id, person_ids))).scalars().all()
+    rows = c.execute(_NODES.where(among(node.c.person_id, person_ids))).all()
     grouped: dict[str, list[StoredNode]] = {}
-    for stored in load_nodes(c, keys).values():
+    for stored in _with_handles(c, rows).values():
         grouped.setdefault(stored.person_id, []).append(stored)
     for members in grouped.values():
         members.sort(key=lambda stored: stored.key)

@@ -10,9 +10,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridge.model import Record
+
+if TYPE_CHECKING:  # the second process needs nothing of the store
+    from bridge.store.collected import Stored
 
 log = logging.getLogger("crmbridge")
 
@@ -29,7 +32,8 @@ class Ahead:
 
     It runs as long as there is a backlog. What it does is a head start and nothing more: where a connector's
     `decode` cannot be pickled, where the process does not start or dies, records are decoded here. It ends by
-    itself when this process does, however that ends.
+    itself when this process does, however that ends. `read` is what was read for it and not taken back yet, so
+    that it need not be read again.
     """
 
     def __init__(self) -> None:
@@ -39,6 +43,7 @@ class Ahead:
         self._closed = False
         self._talk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode-ahead")
         self._under_way: dict[int, Future[Decoded]] = {}
+        self.read: dict[int, Stored] = {}
 
     def decode(self, decode: Decode, records: Sequence[tuple[int, Record]]) -> None:
         """Have records decoded, each with the key to ask for it; those that are under way are left alone."""
@@ -56,6 +61,7 @@ class Ahead:
         """Return what was decoded of these records, or is just being decoded; nothing while the process starts."""
         found: Decoded = {}
         for key in keys:
+            self.read.pop(key, None)
             future = self._under_way.pop(key, None)
             if future is None or future.cancel() or not (self._answers or future.done()):
                 continue
@@ -72,6 +78,7 @@ class Ahead:
     def rest(self) -> None:
         """End the second process unless something is under way; it starts again when it is needed."""
         if self._process is not None and not self._under_way:
+            self.read.clear()
             self._talk.submit(self._end)
 
     def close(self) -> None:

@@ -153,6 +153,7 @@ def _read(raw: bytes, context: MailContext) -> MailView:
     mail_hash = None if own_id else _mail_hash(fields, people, subject, body.text)
     attachments = read_attachments(raw, parts[:_MOST_FILES], body.html, charset)
     original = forwarded if passed_on else None
+    full = body.text.strip()
     view = MailView(
         {
             "message_id": own_id,
@@ -172,9 +173,9 @@ def _read(raw: bytes, context: MailContext) -> MailView:
             "direction": direction,
             "state": {"inbound": "received", "unknown": None}.get(direction, "sent"),
             "tells": "whole",
-            "text_new": split.new,
-            "text_full": body.text.strip(),
-            "body_full": body.text.strip() if passed_on or split.quoted or split.signature else None,
+            "text_new": full if split.new == full else split.new,  # one text, so that it is pickled once
+            "text_full": full,
+            "body_full": full if passed_on or split.quoted or split.signature else None,
             "html": None if body.html is None or explodes(body.html) else body.html[: context.max_body],
             "in_reply_to": answered[0] if answered else None,
             "references": references,

@@ -71,7 +71,10 @@ def enter(c: Transaction, runtime: Runtime, connection: Connection, change: Chan
     for pk, named in change.named.items():
         add_mentions(c, named, "record", [pk])
     _close_rejects(c, change)
-    looks.touch(c, JOURNEY, entities.with_journeys(c, change.touched), runtime.sequence())
+    person_of = change.identity.person_of
+    active = {person_of[key] for _, key in change.participations if key in person_of}
+    others = entities.with_journeys(c, change.touched - active)
+    looks.touch(c, JOURNEY, active | others, runtime.sequence())
     entities.count_unknown_words(c, connection.spec.name, "", change.words)
 
 

@@ -35,7 +35,7 @@ def project(runtime: Runtime, *, limit: int) -> int:
         wishes = looks.next_touched(c, JOURNEY, limit)
         if not wishes:
             return 0
-        nodes = people.nodes_of(c, entities.active_among(c, wishes))
+        nodes = people.nodes_of(c, wishes)
         person_of = {node.key: person_id for person_id, found in nodes.items() for node in found}
         interactions = entities.load_interactions(c, person_of)
         mine: dict[str, list[Interaction]] = {}

@@ -38,12 +38,14 @@ def resolve(runtime: Runtime, connection: Connection, stream: str, *, limit: int
     decoder = connection.connector if isinstance(connection.connector, Decoder) else None
     behind: list[Stored] = []
     with runtime.database.read() as c:
-        stored = collected.next_waiting(c, account_pk, stream, after=0, limit=limit, blobs=blobs)
+        read = runtime.ahead.read
+        stored = collected.next_waiting(c, account_pk, stream, after=0, limit=limit, blobs=blobs, read=read)
         if decoder is not None and stored and (len(stored) == limit or runtime.ahead.runs):
             after = stored[-1].pk
             behind = collected.next_waiting(c, account_pk, stream, after=after, limit=limit, blobs=blobs)
     if decoder is not None and (len(behind) == limit or runtime.ahead.runs):
         runtime.ahead.decode(decoder.decode, [(item.pk, item.record) for item in behind])
+        runtime.ahead.read.update({item.pk: item for item in behind})
     if stored:
         _apply_apart(runtime, connection, stored)
     if not behind:
