@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from bridge.config import parse_config
 from bridge.engine.opening import open_runtime
 from bridge.model import Account, Record
 from bridge.store import accounts, collected
-from bridge.store.tables import entity
+from bridge.store.tables import SKIPPED, entity
+from bridge.store.tables import record as record_table
 from bridge.store.writer import Priority
 from bridge.sync.ahead import Ahead, Decode
 from bridge.sync.intake.resolve import resolve
+from bridge.sync.runtime import Connection, Runtime
 from bridge_imap.decoding import Decoder
 from bridge_imap.people import MailContext
 from bridge_imap.records import Meta, record
@@ -129,8 +132,9 @@ connections:
 """
 
 
-def resolved(folder: Path, *, limit: int, ahead: Ahead | None = None) -> list[tuple[object, ...]]:
-    """Return the entities of a mailbox that is resolved in pages of `limit`."""
+@contextmanager
+def backlog(folder: Path, ahead: Ahead | None = None) -> Iterator[tuple[Runtime, Connection]]:
+    """Lend a mailbox whose mails wait to be resolved."""
     folder.mkdir()
     with open_runtime(parse_config(CONFIG, file="test", folder=folder), lock_as="test") as runtime:
         runtime.ahead = ahead or runtime.ahead
@@ -143,6 +147,12 @@ def resolved(folder: Path, *, limit: int, ahead: Ahead | None = None) -> list[tu
             [one for _, one in MAILS], account_pk=mailbox.account_pk, run=1, now=AT, blobs=runtime.blobs
         )
         runtime.writer.run(collected.insert_records, rows, priority=Priority.LIVE)
+        yield runtime, mailbox
+
+
+def resolved(folder: Path, *, limit: int, ahead: Ahead | None = None) -> list[tuple[object, ...]]:
+    """Return the entities of a mailbox that is resolved in pages of `limit`."""
+    with backlog(folder, ahead) as (runtime, mailbox):
         while resolve(runtime, mailbox, "messages", limit=limit):
             pass
         with runtime.database.read() as c:
@@ -157,3 +167,21 @@ def test_a_backlog_becomes_the_same_with_and_without_a_second_process(
     whole = resolved(tmp_path / "without", limit=len(MAILS) + 1)
     assert len(whole) == len(MAILS)
     assert resolved(tmp_path / "with", limit=10, ahead=running) == whole
+    assert running.read == {}
+
+
+def test_what_was_read_ahead_and_went_another_way_meanwhile_is_not_resolved(
+    running: Ahead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY", "not-used-here")
+    with backlog(tmp_path / "store", running) as (runtime, mailbox):
+        resolve(runtime, mailbox, "messages", limit=10)
+        left = sorted(running.read)[3]
+        runtime.writer.run(collected.set_states, [(left, SKIPPED, "by hand")], priority=Priority.LIVE)
+        assert resolve(runtime, mailbox, "messages", limit=10) == 9
+        with runtime.database.read() as c:
+            assert (
+                c.execute(select(record_table.c.state).where(record_table.c.pk == left)).scalar() == SKIPPED
+            )
+            assert set(c.execute(select(entity.c.record_pk)).scalars()) == {*range(1, 21)} - {left}
+        running.take(list(running.read))
