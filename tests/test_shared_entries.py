@@ -68,3 +68,16 @@ def test_an_entry_leaves_a_contact_that_yields_though_the_books_do_not_have_it_t
     small.settled()
     assert on(small, "m1") == sorted([carla, known])
     assert small.sync().written == 0
+
+
+def test_an_entry_leaves_a_contact_that_is_nobodys_though_only_that_ones_person_is_looked_at(
+    small: World,
+) -> None:
+    bia = small.contact(name="Bia", email=BIA["email"])
+    carla = small.contact(name="Carla", email=CARLA["email"])
+    ours("m1", small)
+    small.settled()
+    assert on(small, "m1") == sorted([bia, carla])
+    small.change("crm", "contacts", bia, email="")
+    small.settled()
+    assert on(small, "m1") == [carla]

@@ -354,7 +354,13 @@ def _write_all(
         done = {one: seq for one, seq in wishes.items() if one not in planned.adopted | resting}
         writes = any(action.write is not None for action in planned.actions)
         committed = deliver.commit(
-            runtime, connection, planned.actions, run=run() if writes else 0, done=done, looked=planned.looked
+            runtime,
+            connection,
+            planned.actions,
+            run=run() if writes else 0,
+            done=done,
+            looked=planned.looked,
+            stranded=planned.stranded,
         )
         for action in planned.actions:
             if action.kind in ("hold", "keep", "later", "skip", "conflict", "adopt"):

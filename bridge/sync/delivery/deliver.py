@@ -71,12 +71,14 @@ def commit(
     run: int,
     done: Mapping[str, int],
     looked: Collection[str] = (),
+    stranded: Collection[str] = (),
 ) -> int:
     """
     Commit the plan's writes as intents and take the planned people off the queue, in one transaction.
 
     Entries that an older store left in the CRM are taken over in the same one, and what people decided by moving
-    entries there is decided; `looked` are entries that were looked at for that. Returns how many writes there are.
+    entries there is decided; `looked` are entries that were looked at for that. Of `stranded` ones the others who
+    took part are looked at again. Returns how many writes there are.
     """
     assert connection.account_pk is not None
     account_pk = connection.account_pk
@@ -146,11 +148,12 @@ def commit(
         again = {action.person_id for action in (*seen, *stopped, *moved)}
         looks.touch(c, account_pk, people.current_people(c, again), runtime.sequence())
         tell_others(c, runtime, connection, stood, again)
+        tell_others(c, runtime, connection, stranded, done.keys())
 
     if corrected or merged:
         with runtime.identity_lock:
             runtime.writer.run(work, priority=Priority.DELIVERY, durable=True)
-    elif intents or done or found or moved or kept or seen or looked:
+    elif intents or done or found or moved or kept or seen or looked or stranded:
         runtime.writer.run(work, priority=Priority.DELIVERY, durable=bool(intents))
     return len(intents)
 

@@ -98,6 +98,17 @@ def moving(state: PersonState) -> Iterator[Filed]:
             yield filed
 
 
+def stranded(state: PersonState) -> Iterator[str]:
+    """Yield the entries of somebody without a contact that others' plans take off a contact of nobody in them."""
+    for key, filed in state.filed.items() if not state.contacts else ():
+        if (
+            may_move(state, key)
+            and filed.contacts & _others(state, key)
+            and filed.contacts - _parties(state, key)
+        ):
+            yield key
+
+
 def _followed(state: PersonState, key: str, filed: Filed) -> Action | None:
     """
     Return how an entry is entered where it stands now, if the contacts that it left are gone.

@@ -24,7 +24,7 @@ from bridge.sync.delivery.ask import plan_questions
 from bridge.sync.delivery.plan import entries_to_read, plan_person
 from bridge.sync.delivery.plan_contact import fields_to_read
 from bridge.sync.delivery.plan_found import found_to_read
-from bridge.sync.delivery.plan_places import moving
+from bridge.sync.delivery.plan_places import moving, stranded
 from bridge.sync.delivery.plan_values import Action, Destination, PersonState, Shown, Standing
 from bridge.sync.delivery.provisional import provisional
 from bridge.sync.delivery.rounds import stop_rounds
@@ -42,12 +42,14 @@ class Planned:
     """
     The actions for some people; `adopted` were found in the CRM and are planned in the next round.
 
-    `looked` are entries that the CRM showed elsewhere and that were read since.
+    `looked` are entries that the CRM showed elsewhere and that were read since, `stranded` those that others take
+    off a contact of nobody in them.
     """
 
     actions: list[Action] = field(default_factory=list)
     adopted: set[str] = field(default_factory=set)
     looked: set[str] = field(default_factory=set)
+    stranded: set[str] = field(default_factory=set)
     calls: int = 0
 
 
@@ -136,6 +138,7 @@ def plan_people(
     planned.looked = {
         key for state in states if len(state.contacts) == 1 for key in state.seen & state.shown.keys()
     }
+    planned.stranded = {key for state in states for key in stranded(state)}
     claimed: dict[str, str] = {}
     for state in sorted(states, key=lambda state: len(state.contacts) != 1):
         actions = _plan_or_hold(_without(state, claimed), destination)
