@@ -125,10 +125,8 @@ def entry_text(
     if kind in ("call", "voicemail"):
         return call_entry(interaction, style=style, key=key, limit=limit)
     if kind == "message" and is_shown(interaction):
-        (entry, *_) = chat_entries(
-            [interaction], style=style, key_of=lambda _: key, is_first_contact=is_first_contact, limit=limit
-        )
-        return entry.text
+        head = [_chat_header([interaction], 1, style), _origin([interaction], style, is_first_contact)]
+        return _signed([*head, _chat_line(interaction, style, limit - _HEADER_ROOM)], key)
     return other_entry(interaction, style=style, key=key, is_first_contact=is_first_contact, limit=limit)
 
 

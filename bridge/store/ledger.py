@@ -220,10 +220,13 @@ def drop_entry(c: Connection, account_pk: int, stream: str, ext_id: str) -> None
     )
 
 
-def made_contacts(c: Connection, account_pk: int, ext_ids: Iterable[str]) -> frozenset[str]:
+def made_contacts(c: Connection, account_pk: int, stream: str, ext_ids: Iterable[str]) -> frozenset[str]:
     """Return those of these contacts that are of our making."""
     query = select(ledger.c.ext_id).where(
-        ledger.c.account_pk == account_pk, ledger.c.slot == CONTACT_SLOT, among(ledger.c.ext_id, ext_ids)
+        ledger.c.account_pk == account_pk,
+        ledger.c.stream == stream,
+        ledger.c.slot == CONTACT_SLOT,
+        among(ledger.c.ext_id, ext_ids),
     )
     return frozenset(c.execute(query).scalars())
 

@@ -195,16 +195,13 @@ def marks(c: Connection) -> tuple[int, int]:
 def with_news(c: Connection, person_ids: Iterable[str], after: int) -> set[str]:
     """Return those of the people who took part in an interaction that was first seen after an entity's key."""
     query = (
-        select(node.c.person_id, participation.c.entity_id)
+        select(node.c.person_id, entity.c.type)
+        .distinct()
         .join(participation, participation.c.node_key == node.c.key)
-        .where(among(node.c.person_id, person_ids))
+        .join(entity, entity.c.entity_id == participation.c.entity_id)
+        .where(among(node.c.person_id, person_ids), entity.c.pk > after)
     )
-    shares = [(row.person_id, row.entity_id) for row in c.execute(query)]
-    seen = select(entity.c.entity_id, entity.c.type, entity.c.pk).where(
-        among(entity.c.entity_id, {entity_id for _, entity_id in shares})
-    )
-    fresh = {row.entity_id for row in c.execute(seen) if row.type == "interaction" and row.pk > after}
-    return {person_id for person_id, entity_id in shares if entity_id in fresh}
+    return {person_id for person_id, kind in c.execute(query).all() if kind == "interaction"}
 
 
 def filled_count(c: Connection, account_pk: int, stream: str, name: str) -> int:

@@ -17,7 +17,7 @@ from bridge.http import Session
 from bridge.journey.handles import Own
 from bridge.journey.identity import Rules
 from bridge.mapping import Mapping as MappingFile
-from bridge.model import Account
+from bridge.model import Account, Record
 from bridge.redact import Redactor
 from bridge.store.blobs import Blobs
 from bridge.store.database import Database
@@ -152,3 +152,9 @@ class Runtime:
 
 DEALS = "deals"
 """The stream of a CRM that holds its deals, whichever CRM it is."""
+
+
+def asked_id(record: Record) -> str:
+    """Return the id by which a record was asked for: one that was merged comes under that of another."""
+    data = record.data if isinstance(record.data, dict) else {}
+    return str(data.get("requested_id", record.id))

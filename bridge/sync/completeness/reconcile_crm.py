@@ -11,7 +11,7 @@ from bridge.store import counted, holds
 from bridge.store.counted import Row
 from bridge.store.intents import ENTRY_SLOT
 from bridge.sync.completeness.reconcile_values import Findings, Sum
-from bridge.sync.runtime import Connection, Runtime
+from bridge.sync.runtime import Connection, Runtime, asked_id
 
 BATCH = 100
 """Objects read in one call."""
@@ -165,5 +165,4 @@ def _read(
     names, wanted = list(fields), sorted(ids)
     for start in range(0, len(wanted), BATCH):
         for record in sink.read(stream, wanted[start : start + BATCH], names):
-            data = record.data if isinstance(record.data, dict) else {}
-            yield str(data.get("requested_id", record.id)), record
+            yield asked_id(record), record

@@ -197,10 +197,11 @@ def _sendable(runtime: Runtime, connection: Connection, tried: set[str], run: in
             found = load_intents(c, account_pk, state="open", after=after, limit=BATCH)
             after = found[-1].seq if found else None
             found = [item for item in found if run in (None, item.run)]
-            free = (item for item in found if not any(link.to in unmade for link in item.write.links))
-            ready = _alike([*ready, *(item for item in free if item.write.key not in tried)])
+            if unmade:
+                found = [item for item in found if not any(link.to in unmade for link in item.write.links)]
+            ready = _alike([*ready, *(item for item in found if item.write.key not in tried)])
         stands = books.written_ids(c, account_pk, {link.to for item in ready for link in item.write.links})
-    return [_with_ids(item, stands) for item in ready[:BATCH]]
+    return [_with_ids(item, stands) for item in ready[:BATCH]] if stands else ready[:BATCH]
 
 
 def _alike(items: Sequence[Intent]) -> list[Intent]:

@@ -21,7 +21,7 @@ from bridge.store.mass import DIGEST, Delivered, Hold
 from bridge.store.writer import Priority
 from bridge.sync.delivery.anew import rules_of, told_of
 from bridge.sync.delivery.mass_cause import cause_of
-from bridge.sync.delivery.plan import entries_to_read
+from bridge.sync.delivery.plan import entries_to_read, growths_of
 from bridge.sync.delivery.plan_contact import EMPTY, field_changes, fields_to_read
 from bridge.sync.delivery.plan_places import moving
 from bridge.sync.delivery.plan_values import Change, Destination, PersonState
@@ -328,7 +328,8 @@ def _changed_entries(state: PersonState, destination: Destination) -> set[str]:
         return set()
     alone = replace(state, interactions=told)
     try:
-        changed = {filed.ext_id for filed, _ in entries_to_read(alone, destination)}
+        growths = growths_of(alone, destination)
+        changed = {filed.ext_id for filed, _ in entries_to_read(alone, destination, growths)}
     except MappingError:
         return set()  # their plan says why
     return changed | {filed.ext_id for filed in moving(alone)}

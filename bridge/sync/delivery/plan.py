@@ -20,7 +20,7 @@ from bridge.sync.delivery.entries import Entry, group_entries, is_unconfirmed
 from bridge.sync.delivery.plan_contact import field_changes, target_of
 from bridge.sync.delivery.plan_deals import deal_of
 from bridge.sync.delivery.plan_found import found_contact, taken_over
-from bridge.sync.delivery.plan_growth import find_growths, grow, parts_told, rests
+from bridge.sync.delivery.plan_growth import Growth, find_growths, grow, parts_told, rests
 from bridge.sync.delivery.plan_places import doubled, is_logged, may_move, placed
 from bridge.sync.delivery.plan_siblings import grown_before, siblings
 from bridge.sync.delivery.plan_values import Action, Destination, PersonState, no_write
@@ -29,36 +29,49 @@ MAIL_GRACE = timedelta(minutes=2)
 """How long the daemon leaves a mail to the CRM's own logger before it writes an entry for it."""
 
 
-def entries_to_read(state: PersonState, destination: Destination) -> Iterator[tuple[Filed, set[str]]]:
+def growths_of(state: PersonState, destination: Destination) -> list[Growth]:
+    """Return the entries that no longer tell what is known of their interactions."""
+    if not state.filed or not destination.push.timeline:
+        return []
+    return list(find_growths(state, destination, _to_enter(state, destination)))
+
+
+def entries_to_read(
+    state: PersonState, destination: Destination, growths: Sequence[Growth]
+) -> Iterator[tuple[Filed, set[str]]]:
     """Yield the entries whose present fields the plan must know, with those fields; none where nothing changed."""
-    if destination.push.timeline and destination.mapping.push_interaction is not None:
-        new = [one for one in _unwritten(state) if not _why_not(one, destination)]
-        for growth in find_growths(state, destination, new):
+    if state.filed and destination.push.timeline and destination.mapping.push_interaction is not None:
+        for growth in growths:
             if not rests(growth.filed, destination):
                 yield growth.filed, set(growth.changed)
-        for one in siblings(state, destination, new):
+        for one in siblings(state, destination, _to_enter(state, destination)):
             yield one.filed, set(one.filed.fields)
         for key in doubled(state, destination):
             yield state.filed[key], set(state.filed[key].fields)
 
 
-def _unwritten(state: PersonState) -> list[Interaction]:
-    return [one for one in sorted(state.interactions, key=_order) if one.entity_id not in state.entry_of]
+def _to_enter(state: PersonState, destination: Destination) -> list[Interaction]:
+    """Return what stands in no entry and should, by time."""
+    unwritten = [one for one in state.interactions if one.entity_id not in state.entry_of]
+    return [one for one in sorted(unwritten, key=_order) if not _why_not(one, destination)]
 
 
-def plan_person(state: PersonState, destination: Destination) -> list[Action]:
+def plan_person(state: PersonState, destination: Destination, *, settled: bool = False) -> list[Action]:
     """
     Return what is to be done for one person at one destination, contact first, then entries by time.
 
     What others took part in whose contacts are known goes with them where this person has none yet;
-    it is put on this person's contact as well once that stands.
+    it is put on this person's contact as well once that stands. With `settled` no
+    entry of this very state tells less than it should, as was found before.
     """
     made_before = found_contact(state, destination)
     if made_before is not None:
         return [made_before]
     actions: list[Action] = []
+    found_before: list[Action] = []
     if destination.push.timeline:
-        state, actions = taken_over(state, destination)
+        state, found_before = taken_over(state, destination)
+        actions += found_before
     new: list[Interaction] = []
     elsewhere: list[Interaction] = []
     following: Sequence[Entry] = ()
@@ -78,11 +91,12 @@ def plan_person(state: PersonState, destination: Destination) -> list[Action]:
                 )
             else:
                 new.append(interaction)
-        found, new = grown_before(state, destination, new)
-        actions += found
-        grown = grow(state, destination, new, but={action.entry for action in found if action.entry})
-        actions += grown.actions
-        new, following = list(grown.new), grown.rest
+        if new or found_before or not settled:
+            found, new = grown_before(state, destination, new)
+            actions += found
+            grown = grow(state, destination, new, but={action.entry for action in found if action.entry})
+            actions += grown.actions
+            new, following = list(grown.new), grown.rest
     target, contact_action, hold = target_of(state, destination, sorted([*new, *elsewhere], key=_order))
     if contact_action is not None:
         actions.append(contact_action)

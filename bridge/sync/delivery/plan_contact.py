@@ -108,7 +108,8 @@ def field_changes(state: PersonState, destination: Destination) -> list[Action]:
             actions.append(_left_out(state, name, now, owned))
             continue
         changes.append(Change(field=name, before=now, after=owned.value))
-    for name in sorted(foreign - wanted.keys() - _named(state, destination)):
+    emptied = foreign - wanted.keys()
+    for name in sorted(emptied - _named(state, destination) if emptied else ()):
         before, now = state.written[name], state.present.get(name)
         if now not in EMPTY and now in (before.sent, before.as_read):
             changes.append(Change(field=name, before=now, after=before.before))

@@ -56,7 +56,7 @@ def find_growths(
     moved that one. An entry that also holds somebody else's interactions is left as it is.
     """
     rules = destination.mapping.push_interaction
-    if rules is None or not state.interactions:
+    if rules is None or not state.filed:
         return
     style = destination.style_of(state)
     doubles = doubled(state, destination)
@@ -180,6 +180,8 @@ def groups_told(
 
 def _standing(state: PersonState) -> dict[str, list[Interaction]]:
     """Return what stands in each entry, entries and members by time; only entries that hold nobody else's."""
+    if not state.filed:
+        return {}
     found: dict[str, list[Interaction]] = {}
     own = {one.entity_id for one in state.interactions}
     for one in sorted(state.interactions, key=_order):

@@ -60,10 +60,11 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
         )
         for person_id, found in nodes.items()
     }
-    made = books.made_contacts(c, account_pk, {one for ids in all_contacts.values() for one in ids})
+    stream = connection.spec.contact_stream
+    every = {one for ids in all_contacts.values() for one in ids}
+    made = books.made_contacts(c, account_pk, stream, every)
     contact_ids = {person_id: _own_contacts(ids, made) for person_id, ids in all_contacts.items()}
     taken = _taken(c, account_pk, nodes, contact_ids)
-    stream = connection.spec.contact_stream
     known = {one for ids in contact_ids.values() for one in ids}
     held = holds.held(c, account_pk, {*filed, *_field_keys(connection, known)})
     taken_back = _taken_back(c, connection, interactions.values())

@@ -13,7 +13,7 @@ from bridge.mapping import PushTask
 from bridge.model import Json
 from bridge.store.ledger import Filed
 from bridge.store.questions import StandingTask
-from bridge.sync.runtime import Connection
+from bridge.sync.runtime import Connection, asked_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ def read_tasks(
         keys = {one.ext_id: one.question.key for one in standing if one.stream == stream}
         for record in sink.read(stream, sorted(keys), sorted({*names, *rules.fields_read})):
             data = record.data if isinstance(record.data, dict) else {}
-            key = keys.get(str(data.get("requested_id", record.id)))
+            key = keys.get(asked_id(record))
             if key is None:
                 continue
             if record.deleted:

@@ -21,9 +21,10 @@ from bridge.store.people import StoredNode
 from bridge.sync.delivery.adopted import older_until
 from bridge.sync.delivery.apart import kept_apart
 from bridge.sync.delivery.ask import plan_questions
-from bridge.sync.delivery.plan import entries_to_read, plan_person
+from bridge.sync.delivery.plan import entries_to_read, growths_of, plan_person
 from bridge.sync.delivery.plan_contact import fields_to_read
 from bridge.sync.delivery.plan_found import found_to_read
+from bridge.sync.delivery.plan_growth import Growth
 from bridge.sync.delivery.plan_places import moving, stranded
 from bridge.sync.delivery.plan_values import Action, Destination, PersonState, Shown, Standing
 from bridge.sync.delivery.provisional import provisional
@@ -31,7 +32,7 @@ from bridge.sync.delivery.rounds import stop_rounds
 from bridge.sync.delivery.states import load_states, with_deals
 from bridge.sync.delivery.used_contacts import adopt, use_instead
 from bridge.sync.intake.marks import taken_as
-from bridge.sync.runtime import DEALS, Connection, Runtime
+from bridge.sync.runtime import DEALS, Connection, Runtime, asked_id
 
 PREVIEW = Push(timeline=True)
 """What a plan shows for a CRM that may not be written to yet."""
@@ -134,14 +135,17 @@ def plan_people(
     planned = Planned()
     if not dry:
         use_instead(runtime, connection, states)
-    states = _read_entries(sink, destination, _read_present(sink, destination, states))
+    states = _read_present(sink, destination, states)
+    growths = {state.person_id: _growths(state, destination) for state in states}
+    states = _read_entries(sink, destination, states, growths)
     planned.looked = {
         key for state in states if len(state.contacts) == 1 for key in state.seen & state.shown.keys()
     }
     planned.stranded = {key for state in states for key in stranded(state)}
     claimed: dict[str, str] = {}
     for state in sorted(states, key=lambda state: len(state.contacts) != 1):
-        actions = _plan_or_hold(_without(state, claimed), destination)
+        left = _without(state, claimed)
+        actions = _plan_or_hold(left, destination, settled=left is state and growths[state.person_id] == [])
         claimed |= {
             entity_id: key
             for action in actions
@@ -169,10 +173,10 @@ def _claims(action: Action) -> str:
     return action.standing.key if action.kind == "adopt" and action.standing is not None else ""
 
 
-def _plan_or_hold(state: PersonState, destination: Destination) -> list[Action]:
+def _plan_or_hold(state: PersonState, destination: Destination, *, settled: bool) -> list[Action]:
     """Plan one person; whom the mapping refuses is held and shown, and everybody else goes on."""
     try:
-        return plan_person(state, destination)
+        return plan_person(state, destination, settled=settled)
     except MappingError as error:
         return [Action(kind="hold", person_id=state.person_id, name=state.name, reason=str(error))]
 
@@ -199,19 +203,26 @@ def _read_present(sink: Sink, destination: Destination, states: list[PersonState
             continue
         values = record.data.get("properties", record.data)
         present[record.id] = values
-        present[str(record.data.get("requested_id", record.id))] = values
+        present[asked_id(record)] = values
     return [
-        replace(state, present=present.get(state.contacts[0])) if len(state.contacts) == 1 else state
+        replace(state, present=present[state.contacts[0]])
+        if len(state.contacts) == 1 and state.contacts[0] in present
+        else state
         for state in states
     ]
 
 
-def _read_entries(sink: Sink, destination: Destination, states: list[PersonState]) -> list[PersonState]:
+def _read_entries(
+    sink: Sink,
+    destination: Destination,
+    states: list[PersonState],
+    growths: Mapping[str, Sequence[Growth] | None],
+) -> list[PersonState]:
     """Read the entries that are about to change, just before they are: a person may have been there first."""
     wanted: dict[str, dict[str, Shown]] = {}
     fields: dict[str, set[str]] = {}
     for state in states:
-        for filed, names in _entries_to_read(state, destination):
+        for filed, names in _entries_to_read(state, destination, growths[state.person_id] or ()):
             wanted.setdefault(filed.stream, {})[filed.ext_id] = Shown(gone=True)
             rule = destination.mapping.pull.get(filed.stream)
             fields.setdefault(filed.stream, set()).update(names, rule.fields_read if rule else ())
@@ -229,24 +240,25 @@ def _read_entries(sink: Sink, destination: Destination, states: list[PersonState
         for record in sink.read(stream, sorted(found), sorted(fields[stream])):
             if record.deleted or not isinstance(record.data, dict):
                 continue
-            found[str(record.data.get("requested_id", record.id))] = Shown(
+            found[asked_id(record)] = Shown(
                 fields=record.data.get("properties", record.data),
                 contacts=_stands_on(destination, record, destination.contact_stream, "contact_refs") or None,
                 deals=_stands_on(destination, record, destination.deal_stream, "deal_refs"),
                 at=record.modified_at,
             )
     states = [
-        replace(
-            state,
-            shown={
-                key: wanted[stream][ext_id]
-                for key, stream, ext_id in _places(state)
-                if ext_id in wanted.get(stream, {})
-            },
-        )
-        for state in states
+        replace(state, shown=shown) if (shown := _shown_of(state, wanted)) else state for state in states
     ]
     return _with_gone(sink, destination, states)
+
+
+def _shown_of(state: PersonState, found: Mapping[str, Mapping[str, Shown]]) -> dict[str, Shown]:
+    """Return how a person's entries are shown that were asked for, by key."""
+    return {
+        key: found[stream][ext_id]
+        for key, stream, ext_id in _places(state)
+        if ext_id in found.get(stream, {})
+    }
 
 
 def _with_gone(sink: Sink, destination: Destination, states: list[PersonState]) -> list[PersonState]:
@@ -295,9 +307,18 @@ def _stands_on(destination: Destination, record: Record, stream: str, field: str
     return frozenset(ref.removeprefix(start) for ref in body.get(field, ()) if ref.startswith(start))
 
 
-def _entries_to_read(state: PersonState, destination: Destination) -> list[tuple[Filed, set[str]]]:
+def _growths(state: PersonState, destination: Destination) -> list[Growth] | None:
     try:
-        return list(entries_to_read(state, destination))
+        return growths_of(state, destination)
+    except MappingError:
+        return None  # their plan says why
+
+
+def _entries_to_read(
+    state: PersonState, destination: Destination, growths: Sequence[Growth]
+) -> list[tuple[Filed, set[str]]]:
+    try:
+        return list(entries_to_read(state, destination, growths))
     except MappingError:
         return []  # their plan says why
 

@@ -186,7 +186,9 @@ def _made_of_ours(c: Transaction, connection: Connection, change: Change) -> fro
     found = set()
     for winner, losers in fresh.items():
         winner_id, *ids = (key.rpartition(":")[2] for key in (winner, *losers))
-        if winner not in known and len(ids) > 1 and len(books.made_contacts(c, account_pk, ids)) == len(ids):
+        stream = connection.spec.contact_stream
+        made = books.made_contacts(c, account_pk, stream, ids)
+        if winner not in known and len(ids) > 1 and len(made) == len(ids):
             books.become(c, account_pk, ids, winner_id)
             found.add(winner)
     return frozenset(found)

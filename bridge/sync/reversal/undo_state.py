@@ -19,7 +19,7 @@ from bridge.store.runs import Run, load_run, runs_of
 from bridge.store.tables import account, entity, journey, ledger, reference
 from bridge.store.tables import receipt as history
 from bridge.sync.reversal.undo_values import Place, Present, UndoState
-from bridge.sync.runtime import Connection, Runtime
+from bridge.sync.runtime import Connection, Runtime, asked_id
 
 UNDO = "undo"
 """The kind of a run that takes another back."""
@@ -188,9 +188,8 @@ def read_present(
         names = sorted({name for some in fields.values() for name in some})
         for record in sink.read(stream, sorted(fields), names):
             data = record.data if isinstance(record.data, dict) else {}
-            asked = str(data.get("requested_id", record.id))
             values = data.get("properties", data)
-            present[stream, asked] = Present(id=record.id, fields=values, gone=record.deleted)
+            present[stream, asked_id(record)] = Present(id=record.id, fields=values, gone=record.deleted)
     return present
 
 
