@@ -17,7 +17,7 @@ from unittest import mock
 
 from sqlalchemy import Table, select
 
-from benchmarks.chaos_crms import CRMS, KEY, Crm, Entry
+from benchmarks.chaos_crms import CRMS, KEY, Crm
 from benchmarks.chaos_store import Backup
 from benchmarks.chaos_truth import WORD, Said, Truth
 from bridge.budgets import Budgets
@@ -204,9 +204,9 @@ class Company:
     # Backups
 
     def back_up(self) -> None:
+        known = noted(self)
         self.stop()
-        self._backup = Backup(self.store, self.home)
-        self._backup.known = {(one.stream, one.id) for one in self.crm.entries()}
+        self._backup = Backup(self.store, self.home, known)
         self.tell("backup")
         self.start()
 
@@ -214,7 +214,7 @@ class Company:
         """
         Put the backup in the place of the store.
 
-        What was written after it and is gone from the CRM by now, nobody can know of any more.
+        What it does not say of an entry that is gone from the CRM by now, nobody can know any more.
         """
         if self._backup is None:
             return
@@ -224,8 +224,7 @@ class Company:
         self.clock.sleep(60)
         self._backup.restore()
         for place, words in self.truth.deleted.items():
-            if place not in self._backup.known:
-                self.truth.perhaps |= set(words)
+            self.truth.perhaps |= words.keys() - self._backup.known.get(place, set())
         self.kills["backup restored"] += 1
         self.tell("the backup is restored")
         self.start()
@@ -374,14 +373,15 @@ def filed(company: Company) -> dict[tuple[str, str], Any]:
     return {(row.stream, row.ext_id): row for row in company.rows(ledger) if row.slot == "entry"}
 
 
-def noted(company: Company, entry: Entry) -> set[str]:
-    """Return the words of an entry of which our books say that it tells them."""
-    row = filed(company).get((entry.stream, entry.id))
-    if row is None:
-        return set()
-    inside = {one.entity_id for one in company.rows(member) if one.key == row.key}
-    told = [one.body.decode() for one in company.rows(entity) if one.entity_id in inside]
-    return {word for body in told for word in WORD.findall(body)}
+def noted(company: Company) -> dict[tuple[str, str], set[str]]:
+    """Return the words of each entry of which our books say that it tells them, by where it stands."""
+    words: dict[str, set[str]] = {}
+    for row in company.rows(entity):
+        words.setdefault(row.entity_id, set()).update(WORD.findall(row.body.decode()))
+    told: dict[str, set[str]] = {}
+    for row in company.rows(member):
+        told.setdefault(row.key, set()).update(words.get(row.entity_id, ()))
+    return {place: told.get(row.key, set()) for place, row in filed(company).items()}
 
 
 @contextmanager

@@ -141,7 +141,7 @@ class People:
             self._company.crm.delete(entry)
             words = Counter(WORD.findall(entry.text))
             self._truth.deleted[entry.stream, entry.id] = words
-            self._truth.perhaps |= words.keys() - noted(self._company, entry)
+            self._truth.perhaps |= words.keys() - noted(self._company).get((entry.stream, entry.id), set())
             self._company.tell(f"people: {entry.stream} {entry.id} with {' '.join(words)} is deleted")
 
     def _moves(self) -> None:

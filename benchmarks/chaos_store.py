@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ from tests.sync_world import CrashingWriter
 
 
 class Backup:
-    """A copy of the store, made and put back while no process runs."""
+    """A copy of the store, made and put back while no process runs; `known` are the words of each entry in it."""
 
-    def __init__(self, store: str, home: Path) -> None:
+    def __init__(self, store: str, home: Path, known: Mapping[tuple[str, str], set[str]]) -> None:
         self._url = make_url(store)
         self._copy = home / "backup.db"
-        self.known: set[tuple[str, str]] = set()
+        self.known = known
         if self._url.get_backend_name() == "sqlite":
             _copy(Path(self._url.database or ""), self._copy)
         else:
