@@ -116,7 +116,7 @@ def test_the_records_of_interactions_are_looked_up_by_their_ids(sqlite: Connecti
     plans = [
         "; ".join(row[3] for row in sqlite.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values))
         for sql, values in list(asked)
-        if "FROM entity" in sql
+        if "entity.type" in sql
     ]
     assert len(plans) == 2
     assert all("entity_by_id" in plan for plan in plans)
