@@ -11,6 +11,7 @@ import pytest
 from bridge.engine import commands
 from bridge.errors import Rejected
 from bridge.model import Receipt, Write
+from bridge.store.tables import decision, hold
 from bridge_memory import Memory
 from tests.sync_world import World
 
@@ -70,3 +71,25 @@ def test_a_marker_that_a_person_copied_takes_nobody_away(small: World) -> None:
     small.change("crm", "contacts", known["id"], key=made["key"])
     assert settle_and_say_more(small) == [("m1", made["id"]), ("m2", made["id"])]
     assert {one["id"] for one in small.there("contacts")} == {made["id"], known["id"]}
+
+
+def test_of_what_stood_on_a_contact_that_is_gone_most_says_where_it_went(tmp_path: Path) -> None:
+    """What stands elsewhere was moved by a person after the merge, and is a word on all of the sender's."""
+    with World(f"sqlite:///{tmp_path / 'store.db'}", tmp_path) as world:
+        for day in (17, 18, 19):
+            world.message(f"m{day}", ANA, name="Ana", at=f"2026-11-{day}T11:00:00Z")
+        world.settled()
+        (made,) = world.there("contacts")
+        heir = world.contact(name="Ana Lima", email="ana@lima.example")
+        other = world.contact(name="Bia", email="bia@lima.example")
+        world.settled()
+        first, *rest = world.there("entries")
+        world.change("crm", "contacts", made["id"], deleted=True)
+        for entry in rest:
+            world.change("crm", "entries", entry["id"], contact=heir)
+        world.change("crm", "entries", first["id"], contact=other)
+        world.settled()
+        assert [row.key for row in world.rows(hold)] == [first["key"]]
+        assert {row.reason.split()[0] for row in world.rows(decision)} == {"moved"}
+        assert {entry["contact"] for entry in world.there("entries")} == {other}
+        assert world.sync().written == 0

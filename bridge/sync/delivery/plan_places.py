@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -45,8 +46,9 @@ def placed(state: PersonState, destination: Destination) -> list[Action]:
             f"contact {ours}, made by crmbridge, and contact {theirs} are one person; merge it into {theirs}"
         )
         actions.append(no_write("propose", state, (), reason))
+    heirs = _heirs(state)
     for key, filed in sorted(state.filed.items()):
-        followed = _followed(state, key, filed)
+        followed = _followed(state, destination, key, filed, heirs)
         if followed is not None:
             actions.append(followed)
             continue
@@ -109,24 +111,55 @@ def stranded(state: PersonState) -> Iterator[str]:
             yield key
 
 
-def _followed(state: PersonState, key: str, filed: Filed) -> Action | None:
-    """
-    Return how an entry is entered where it stands now, if the contacts that it left are gone.
+def _heirs(state: PersonState) -> dict[str, str]:
+    """Return the contact that each contact which is gone was merged into: where most of what stood on it stands now."""
+    found: dict[str, Counter[str]] = {}
+    for key, filed in state.filed.items():
+        lost, heirs = _lost(state, key, filed), _came_to(state, key, filed)
+        if len(lost) == len(heirs) == 1 and not any(map(is_marker, lost)):
+            found.setdefault(min(lost), Counter()).update(heirs)
+    ranked = {lost: counts.most_common(2) for lost, counts in found.items()}
+    return {lost: some[0][0] for lost, some in ranked.items() if len(some) == 1 or some[0][1] > some[1][1]}
 
-    Nobody moved it then, unless it left before they were gone: its contact was merged, or given up for the other.
+
+def _lost(state: PersonState, key: str, filed: Filed) -> frozenset[str]:
+    """
+    Return the contacts that an entry left, if all of these are gone and it did not leave before.
+
+    Their CRM took it from there as it merged them, unless we gave them up for the other.
     """
     shown = state.shown.get(key)
     if shown is None or not shown.contacts or key in state.changing:
-        return None
+        return frozenset()
     lost = filed.contacts - shown.contacts
-    if not lost or not lost <= state.gone.keys():
-        return None
+    if not lost <= state.gone.keys():
+        return frozenset()
     ends = [at for one in lost if (at := state.gone[one]) is not None]
     if shown.at is not None and any(shown.at < at - WITH_IT for at in ends):
+        return frozenset()
+    return lost
+
+
+def _came_to(state: PersonState, key: str, filed: Filed) -> frozenset[str]:
+    """Return the contacts to which an entry came, but for those of others who took part."""
+    shown = state.shown.get(key)
+    here = shown.contacts if shown is not None and shown.contacts is not None else frozenset()
+    return here - filed.contacts - _others(state, key)
+
+
+def _followed(
+    state: PersonState, destination: Destination, key: str, filed: Filed, heirs: Mapping[str, str]
+) -> Action | None:
+    """Return how an entry is entered where it stands now, if the contacts that it left are gone."""
+    lost, came_to, shown = _lost(state, key, filed), _came_to(state, key, filed), state.shown.get(key)
+    if not lost or shown is None or shown.contacts is None:
         return None
+    known = {heirs[one] for one in lost if one in heirs}
+    if known and came_to and not known & shown.contacts:
+        as_merged = replace(filed, contacts=(filed.contacts - lost) | known)
+        return _moved_on(state, destination, key, as_merged, shown)
+    heir = next(iter(known)) if known and known == came_to else ""
     left, now = (", ".join(sorted(some)) for some in (lost, shown.contacts))
-    heirs = shown.contacts - filed.contacts - _others(state, key)
-    heir = next(iter(heirs)) if len(heirs) == 1 and len(lost) == 1 and not any(map(is_marker, lost)) else ""
     return replace(
         no_write("adopt", state, (), f"contact {left} is gone, and it stands on contact {now}"),
         slot=LINK_SLOT,
@@ -143,6 +176,21 @@ def _followed(state: PersonState, key: str, filed: Filed) -> Action | None:
         entry=key,
         correction=_correction(state, key, filed, shown) if heir else None,
     )
+
+
+def _moved_on(
+    state: PersonState, destination: Destination, key: str, as_merged: Filed, shown: Shown
+) -> Action:
+    """Keep an entry that a person moved after it had come to another contact with a merge."""
+    for corrected in _corrected(state, destination, key, as_merged, shown):
+        return corrected
+    return _kept_there(state, key, shown)
+
+
+def _kept_there(state: PersonState, key: str, shown: Shown) -> Action:
+    there = ", ".join(sorted(shown.contacts or ())) or "none"
+    said = f"entry {key} was moved to contact {there} by a person; it stays there"
+    return replace(no_write("keep", state, (), said), entry=key, hold=MOVED)
 
 
 def _is_in_place(state: PersonState, filed: Filed) -> bool:
@@ -196,9 +244,7 @@ def _onto_and_off(state: PersonState, destination: Destination, key: str, filed:
     elif shown is not None and (corrected := list(_corrected(state, destination, key, filed, shown))):
         yield from corrected
     elif shown is not None and shown.contacts is not None and not _as_left(shown.contacts, filed, here):
-        there = ", ".join(sorted(shown.contacts)) or "none"
-        said = f"entry {key} was moved to contact {there} by a person; it stays there"
-        yield replace(no_write("keep", state, (), said), entry=key, hold=MOVED)
+        yield _kept_there(state, key, shown)
     elif here in state.gone:
         yield no_write("later", state, (), f"contact {here} is gone; who it is now is read first")
     elif here not in filed.contacts:
