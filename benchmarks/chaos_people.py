@@ -163,7 +163,9 @@ class People:
             if len(theirs) > 1:
                 self._take_off(theirs[1], found)
             elif len(theirs) == 1 and len(found) == 2 and not self._is_torn(found):
-                continue
+                if not self._are_apart(*found):
+                    continue
+                self._take_off(next(one for one in found if one.made), found)
             else:
                 first = (theirs or found)[0]
                 self._merge(first, next(one for one in found if one is not first))
@@ -176,6 +178,14 @@ class People:
         carried = self._carries(made)
         others = [one for one in self._company.crm.contacts() if not one.made and handles_of(one) & carried]
         return len(others) > 1
+
+    def _are_apart(self, one: Contact, other: Contact) -> bool:
+        """Tell whether both show a number, and a person moved whom one stands for off the other."""
+        apart = self._company.moved_senders("split")
+        moved = {(one.id, each) for each in self._carries(other)} | {
+            (other.id, each) for each in self._carries(one)
+        }
+        return bool(moved & apart and handles_of(one) & handles_of(other))
 
     def _take_off(self, contact: Contact, found: list[Contact]) -> None:
         other = [one for one in found if one is not contact]

@@ -149,6 +149,19 @@ def test_an_entry_that_a_person_deleted_stays_deleted(world: World, seen: bool) 
     assert world.sync().written == 0
 
 
+def test_an_entry_that_a_person_edited_and_then_deleted_is_held_as_deleted(small: World) -> None:
+    say(small, 1)
+    small.sync()
+    (entry,) = entries(small)
+    small.change("crm", "entries", entry["id"], text="edited by a person")
+    say(small, 2)
+    small.settled()
+    assert [row.reason for row in small.rows(hold)] == ["edited"]
+    small.change("crm", "entries", entry["id"], deleted=True)
+    small.settled()
+    assert [row.reason for row in small.rows(hold)] == ["deleted"]
+
+
 def test_an_entry_that_is_full_keeps_its_text_and_a_second_one_follows(small: World) -> None:
     say(small, 1, text="a" * 20_000)
     small.sync()

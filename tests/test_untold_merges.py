@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from bridge.errors import Rejected
 from bridge.model import Receipt, Write
 from bridge.store.tables import decision, hold
 from bridge_memory import Memory
-from tests.sync_world import World
+from tests.sync_world import World, party
 
 ANA = "5511973914862"
 
@@ -92,4 +93,35 @@ def test_of_what_stood_on_a_contact_that_is_gone_most_says_where_it_went(tmp_pat
         assert [row.key for row in world.rows(hold)] == [first["key"]]
         assert {row.reason.split()[0] for row in world.rows(decision)} == {"moved"}
         assert {entry["contact"] for entry in world.there("entries")} == {other}
+        assert world.sync().written == 0
+
+
+def test_after_a_backup_whoever_has_no_contact_is_where_all_their_entries_stand(tmp_path: Path) -> None:
+    """Theirs was made after the backup and merged since; of the mail to two nobody can say whose contact it is on."""
+    store = tmp_path / "store.db"
+    world = World(f"sqlite:///{store}", tmp_path)
+    with world:
+        heir = world.contact(name="Ana Lima", email="ana@lima.example")
+        world.settled()
+    shutil.copy(store, tmp_path / "backup.db")
+    with world:
+        world.message("m1", ANA, name="Ana")
+        to = (party("to", f"{name}@rocha.example", side="customer") for name in ("bia", "carla"))
+        world.mail("m2", party("from", "rui@example.com", side="team"), *to)
+        world.settled()
+        (made,) = (one["id"] for one in world.there("contacts") if ANA in str(one.get("phone")))
+        world.change("crm", "contacts", made, deleted=True)
+        for entry in world.there("entries"):
+            if entry["contact"] == made:
+                world.change("crm", "entries", entry["id"], contact=heir)
+        before = {entry["id"]: entry["contact"] for entry in world.there("entries")}
+    for suffix in ("-wal", "-shm"):
+        store.with_name(store.name + suffix).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup.db", store)
+    with world:
+        world.settled()
+        assert {entry["id"]: entry["contact"] for entry in world.there("entries")} == before
+        world.message("m3", ANA, name="Ana", at="2026-11-21T11:05:00Z")
+        world.settled()
+        assert [one["contact"] for one in world.there("entries") if "m3" in one["text"]] == [heir]
         assert world.sync().written == 0

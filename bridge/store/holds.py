@@ -47,10 +47,14 @@ def field_key(stream: str, ext_id: str, field: str) -> str:
 def add_holds(
     c: Connection, account_pk: int, keys: Iterable[str], reason: str, now: datetime, *, run: int | None = None
 ) -> None:
-    """Hold these keys; what is held already keeps its reason."""
+    """Hold these keys; what is held already keeps its reason, unless a person edited or moved what is deleted now."""
+    found = list(keys)
+    if reason == DELETED and found:
+        same = (hold.c.account_pk == account_pk, among(hold.c.key, found))
+        c.execute(delete(hold).where(*same, hold.c.reason.in_((EDITED, MOVED))))
     rows = [
         {"account_pk": account_pk, "key": key, "reason": reason, "since": micros(now), "run": run}
-        for key in keys
+        for key in found
     ]
     upsert(c, hold, rows, conflict=["account_pk", "key"])
 

@@ -54,7 +54,29 @@ def found_contact(state: PersonState, destination: Destination) -> Action | None
             if left is not None and left.stream == destination.contact_stream:
                 reason = "stands in the CRM already, made before a backup"
                 return replace(no_write("adopt", state, (), reason), slot=CONTACT_SLOT, standing=left)
-    return None
+    return _where_entries_went(state, destination)
+
+
+def _where_entries_went(state: PersonState, destination: Destination) -> Action | None:
+    """
+    Return how a contact is entered as used for somebody without one, since all their entries stand there unfiled.
+
+    The one that was made for them before a backup was merged into it, or a person moved the entries.
+    """
+    if state.contacts or state.candidates or state.pending is not None or state.taken_back:
+        return None
+    entries = [
+        one for one in found_entries(state, destination) if state.nodes.issuperset(one.owner.node_keys)
+    ]
+    places = {one.left.contacts for one in entries}
+    if len(places) != 1 or len(contacts := min(places)) != 1 or contacts[0] in state.apart:
+        return None
+    reason = "its entries of before a backup stand there"
+    key = contact_markers(entries[0].owner, destination.account_key, state.nodes)[0]
+    standing = replace(
+        entries[0].left, key=key, stream=destination.contact_stream, ext_id=contacts[0], heir=contacts[0]
+    )
+    return replace(no_write("adopt", state, (), reason), slot=CONTACT_SLOT, standing=standing)
 
 
 def found_to_read(state: PersonState, destination: Destination) -> Iterator[tuple[Standing, set[str]]]:

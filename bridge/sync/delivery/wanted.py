@@ -384,7 +384,7 @@ def _take_over_contacts(runtime: Runtime, connection: Connection, planned: Plann
         with runtime.database.read() as c:
             known = people.load_nodes(c, [key]).get(key)
             taken = entities.load_aliases(c, [taken_as(connection.account_key, action.standing.key)])
-        ours = not taken and (known is None or not known.aliases)
+        ours = not (taken or action.standing.heir) and (known is None or not known.aliases)
         adopt(runtime, connection, action.person_id, action.standing.key, action.standing.ext_id, ours=ours)
         planned.actions = [one for one in planned.actions if one.person_id != action.person_id]
 
