@@ -13,6 +13,7 @@ import requests
 
 from bridge.engine import commands
 from bridge.engine.cycle import PEOPLE
+from bridge.engine.local import Daemon
 from bridge.errors import ConfigError
 from bridge.model import Field
 from bridge.store import mass, runs
@@ -68,6 +69,16 @@ def held(world: World) -> Hold | None:
 
 def values(world: World) -> set[str]:
     return {str(one.get("waiting_since"))[:5] for one in world.there("contacts")}
+
+
+def shout(world: World) -> Hold:
+    """Change every contact's value by the mapping, and return what is held of it."""
+    world.remap_to(SHOUTING)
+    world.start()
+    assert world.sync().written == 0
+    found = held(world)
+    assert found is not None
+    return found
 
 
 def approve(world: World, run: int) -> None:
@@ -131,11 +142,7 @@ def test_the_crm_is_asked_for_nothing_about_what_is_held(small: World) -> None:
 
 def test_what_a_person_approves_is_written_and_what_follows_is_not_held(world: World) -> None:
     fill(world)
-    world.remap_to(SHOUTING)
-    world.start()
-    world.sync()
-    found = held(world)
-    assert found is not None
+    found = shout(world)
     approve(world, found.run)
     assert world.sync().counts["fields"] == MANY
     assert held(world) is None
@@ -147,11 +154,8 @@ def test_what_a_person_approves_is_written_and_what_follows_is_not_held(world: W
 
 def test_a_mended_mapping_releases_itself(world: World) -> None:
     fill(world)
-    world.remap_to(SHOUTING)
-    world.start()
     world.message("m90", number(90), name="Somebody new")
-    world.sync()
-    assert held(world) is not None
+    shout(world)
     world.remap_to(MAPPING)
     world.start()
     world.settled()
@@ -162,11 +166,7 @@ def test_a_mended_mapping_releases_itself(world: World) -> None:
 
 def test_what_grew_by_more_than_the_limit_after_its_approval_is_held_again(small: World) -> None:
     fill(small)
-    small.remap_to(SHOUTING)
-    small.start()
-    small.sync()
-    first = held(small)
-    assert first is not None
+    first = shout(small)
     approve(small, first.run)
     small.remap_to(SHOUTING.replace("'since {waiting_since}'", "'ever since {waiting_since}'"))
     small.start()
@@ -217,10 +217,7 @@ def test_entries_that_would_move_en_masse_are_held(small: World) -> None:
 
 def test_a_raised_limit_releases_what_it_allows(small: World) -> None:
     fill(small)
-    small.remap_to(SHOUTING)
-    small.start()
-    small.sync()
-    assert held(small) is not None
+    shout(small)
     small.push = {**PUSH, "hold_above": {"number": MANY}}
     small.start()
     assert small.sync().counts["fields"] == MANY
@@ -333,15 +330,24 @@ def test_a_queue_is_counted_page_by_page(small: World, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(guards, "PAGE", 5)
     monkeypatch.setattr(guards, "load_states", load)
-    small.remap_to(SHOUTING)
-    small.start()
-    small.sync()
-    found = held(small)
-    assert found is not None
+    found = shout(small)
     assert (found.count, sizes) == (MANY, [5, 5, 2])
     assert PEOPLE >= guards.PAGE
     small.deliver()
     assert sizes == [5, 5, 2], "what did not move was counted again"
+
+
+def test_a_release_before_a_daemon_counts_is_logged(small: World, caplog: pytest.LogCaptureFixture) -> None:
+    fill(small)
+    found = shout(small)
+    approve(small, found.run)
+    caplog.clear()
+    daemon = Daemon(small.runtime)
+    daemon.start()
+    until(lambda: values(small) == {"since"})
+    daemon.stop()
+    said = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert said == [f"crm: {found}", f"crm: what run {found.run} held is released"]
 
 
 def test_a_hold_and_its_release_as_a_user_sees_them(office: Office) -> None:

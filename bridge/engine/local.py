@@ -253,6 +253,7 @@ class Daemon:
                 self._sleep(step, 1.0)
                 continue
             wait = SWEEP
+            held = self._say_held(connection, held)  # from before the start: it may be approved already
             try:
                 done = cycle.deliver_all(
                     self._runtime, connection, run=None, rests=True, stopping=self._stop.is_set
