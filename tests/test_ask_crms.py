@@ -265,9 +265,10 @@ def test_no_answer_a_deletion_and_a_decision_elsewhere_each_end_a_question(
         assert (
             left.says[-1] == "asked in crm: the task was completed without an answer, by Rui Costa in the CRM"
         )
-        assert [one.subject.split("? ")[1] for one in crm.tasks()] == [
+        assert {one.subject.split("? ")[1] for one in crm.tasks()} == {
             "Ada Um ou Ada Dois",
             "Cid Um ou Cid Dois",
-        ]
+        }
+        assert len(crm.tasks()) == 2
     with running(tmp_path, crm, clock) as runtime:
         assert sync(runtime, clock) == 0
