@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from bridge.engine import commands
+from bridge.errors import Rejected
+from bridge.model import Receipt, Write
 from bridge.store import ledger as books
 from bridge.store.writer import Priority
+from bridge_memory import Memory
 from tests.sync_world import World, party
 
 ANA = "5511973914862"
@@ -81,3 +85,32 @@ def test_an_entry_leaves_a_contact_that_is_nobodys_though_only_that_ones_person_
     small.change("crm", "contacts", bia, email="")
     small.settled()
     assert on(small, "m1") == [carla]
+
+
+def test_a_refused_update_is_planned_anew_for_whoever_it_is_for_by_then(small: World) -> None:
+    """The person for whom it was planned is the contact's alone by now; whose message it is has another."""
+
+    def refuse_unlinks(memory: Memory, writes: Sequence[Write]) -> Iterator[Receipt]:
+        for write in writes:
+            if write.op == "unlink":
+                yield Receipt(key=write.key, error=Rejected("this row is not valid", code="ROW"))
+            else:
+                yield from Memory.push(memory, [write])
+
+    first = small.contact(name="Ana", phone=f"+{ANA}", created="2026-11-01T10:00:00Z")
+    second = small.contact(name="Ana Lima", email=BIA["email"], created="2026-11-01T10:00:00Z")
+    third = small.contact(name="Ana Rocha", email=CARLA["email"], created="2026-11-01T10:00:00Z")
+    small.message("m1", ANA)
+    small.settled()
+    small.acts["crm"]["push"] = refuse_unlinks
+    small.change("crm", "contacts", first, phone="")
+    small.change("crm", "contacts", second, phone=f"+{ANA}")
+    small.sync()
+    small.change("crm", "contacts", second, phone="")
+    small.change("crm", "contacts", third, phone=f"+{ANA}")
+    small.sync()
+    assert on(small, "m1") == sorted([first, second])
+    del small.acts["crm"]["push"]
+    commands.replay(small.runtime, {"group": None})
+    small.settled()
+    assert on(small, "m1") == [third]

@@ -16,7 +16,7 @@ from bridge.store.among import among
 from bridge.store.database import instant, micros
 from bridge.store.intents import ENTRY_SLOT, UPDATE_SLOTS, drop_intents
 from bridge.store.looks import touch
-from bridge.store.people import current_people
+from bridge.store.meant import people_meant
 from bridge.store.tables import WAITING, account, delivery, intent, ledger, record, reject
 
 _VALUES = re.compile(r"""["'`][^"'`]*["'`]|[\w.+-]+@[\w.-]+|\S*\d\S*""")
@@ -236,5 +236,6 @@ def _replay_write(c: Connection, row: Any, seq: int) -> None:
         return
     close_for_intents(c, row.account_pk, [row.intent_key])
     if found is not None:
+        meant = people_meant(c, row.account_pk, [found.key])
         drop_intents(c, row.account_pk, [found.key])
-        touch(c, row.account_pk, current_people(c, [found.person_id]), seq)
+        touch(c, row.account_pk, meant, seq)

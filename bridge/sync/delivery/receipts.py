@@ -27,6 +27,7 @@ from bridge.store.intents import (
     set_state,
 )
 from bridge.store.ledger import Stands
+from bridge.store.meant import people_meant
 from bridge.store.writer import Priority
 from bridge.sync.delivery.apart import Apart, kept_apart
 from bridge.sync.delivery.entries import link_key
@@ -186,11 +187,10 @@ def plan_anew(runtime: Runtime, connection: Connection, items: Sequence[Intent])
 def _plan_anew(c: Transaction, runtime: Runtime, connection: Connection, items: Sequence[Intent]) -> None:
     account_pk = connection.account_pk
     assert account_pk is not None
-    updates = [item for item in items if item.slot in UPDATE_SLOTS]
-    drop_intents(c, account_pk, [item.write.key for item in updates])
-    looks.touch(
-        c, account_pk, people.current_people(c, {item.person_id for item in updates}), runtime.sequence()
-    )
+    keys = [item.write.key for item in items if item.slot in UPDATE_SLOTS]
+    meant = people_meant(c, account_pk, keys)
+    drop_intents(c, account_pk, keys)
+    looks.touch(c, account_pk, meant, runtime.sequence())
 
 
 def refuse(
@@ -270,7 +270,7 @@ def _stand(
         looks.touch(c, account_pk, people.current_people(c, again), runtime.sequence())
     moved: dict[str, list[str]] = {}
     for one in stands:
-        if one.item.slot in (LINK_SLOT, UNLINK_SLOT):
+        if one.item.slot in (GROWTH_SLOT, LINK_SLOT, UNLINK_SLOT):
             moved.setdefault(one.item.write.stream, []).append(one.ext_id)
     for stream, ext_ids in moved.items():
         keys = books.entries_at(c, account_pk, stream, ext_ids).values()
