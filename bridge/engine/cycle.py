@@ -26,6 +26,7 @@ from bridge.sync.delivery.answers import hear
 from bridge.sync.delivery.mass import Guard
 from bridge.sync.delivery.plan_values import Destination
 from bridge.sync.delivery.receipts import Delivered
+from bridge.sync.delivery.settle import settle
 from bridge.sync.delivery.wanted import destination_of, plan_people
 from bridge.sync.identity.reidentify import reidentify
 from bridge.sync.intake import resolve
@@ -305,7 +306,7 @@ def _deliver_all(
     if guard.holds():
         return total
     for _ in range(ROUNDS):
-        found = deliver.settle(runtime, connection)
+        found = settle(runtime, connection)
         _add(total, found, progress)
         total.settles = found.settles
         unanswered = total.counts["unanswered"]

@@ -19,6 +19,7 @@ from bridge.store.runs import Run
 from bridge.store.writer import Priority
 from bridge.sync.delivery import deliver
 from bridge.sync.delivery.receipts import Delivered
+from bridge.sync.delivery.settle import settle
 from bridge.sync.intake.project import project
 from bridge.sync.reversal import undoing
 from bridge.sync.reversal.undo import plan_undo
@@ -87,7 +88,7 @@ def undo(runtime: Runtime, scope: Scope) -> dict[str, Any]:
     with ExitStack() as stack:
         for connection in connections:
             stack.enter_context(connection.writing)
-            deliver.settle(runtime, connection)
+            settle(runtime, connection)
         with runtime.database.read() as c:
             run = unfinished(c, scope)
         if run is not None:
