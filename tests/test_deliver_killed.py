@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,38 @@ def test_a_backup_that_was_about_to_write_writes_nothing_twice(tmp_path: Path, a
         world.start().settled()
         assert world.told() == {"m1": 1}
         assert len(world.there("contacts")) == 1
+
+
+@pytest.mark.parametrize("archived", [0, 1])
+def test_what_a_lost_store_archived_as_a_double_is_told_by_the_other(tmp_path: Path, archived: int) -> None:
+    """The CRM does not tell of the deletion, and the store that is back would take either for the one to keep."""
+
+    def pull(memory: Memory, stream: str, phase: Phase, *more: Any) -> Iterator[Page]:
+        for page in Memory.pull(memory, stream, phase, *more):
+            yield replace(page, records=[one for one in page.records if not getattr(one, "deleted", False)])
+
+    store = tmp_path / "store.db"
+    world = World(f"sqlite:///{store}", tmp_path)
+    world.contact(name="Ana", email="ana@lima.example")
+    ana = party("from", "ana@lima.example", side="customer")
+    with world:
+        for key in ("one:1", "two:1"):
+            world.mail("m1", ana, direction="inbound", keys=[key])
+        world.settled()
+        entries = [one["id"] for one in world.there("entries")]
+        assert world.told() == {"m1": 2}
+    shutil.copy(store, tmp_path / "backup.db")
+    with world:
+        world.message("m2", BIA, name="Bia")
+        world.settled()
+        world.change("crm", "entries", entries[archived], deleted=True)
+    world.acts["crm"]["pull"] = pull
+    for suffix in ("-wal", "-shm"):
+        store.with_name(store.name + suffix).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup.db", store)
+    with world:
+        world.clock.sleep(60)
+        world.mail("m1", ana, direction="inbound", keys=["one:1", "two:1"])
+        world.settled()
+        assert world.told() == {"m1": 1, "m2": 1}
+        assert world.sync().written == 0

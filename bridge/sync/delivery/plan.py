@@ -19,9 +19,10 @@ from bridge.store.ledger import Filed
 from bridge.sync.delivery.entries import Entry, group_entries, is_unconfirmed
 from bridge.sync.delivery.plan_contact import field_changes, target_of
 from bridge.sync.delivery.plan_deals import deal_of
+from bridge.sync.delivery.plan_doubles import doubled, is_logged, told_instead
 from bridge.sync.delivery.plan_found import found_contact, taken_over
 from bridge.sync.delivery.plan_growth import Growth, find_growths, grow, parts_told, rests
-from bridge.sync.delivery.plan_places import doubled, is_logged, may_move, placed
+from bridge.sync.delivery.plan_places import may_move, placed
 from bridge.sync.delivery.plan_siblings import grown_before, siblings
 from bridge.sync.delivery.plan_values import Action, Destination, PersonState, no_write
 
@@ -46,8 +47,9 @@ def entries_to_read(
                 yield growth.filed, set(growth.changed)
         for one in siblings(state, destination, _to_enter(state, destination)):
             yield one.filed, set(one.filed.fields)
-        for key in doubled(state, destination):
-            yield state.filed[key], set(state.filed[key].fields)
+        for double in doubled(state, destination):
+            for key in (double, *told_instead(state, double)):
+                yield state.filed[key], set(state.filed[key].fields)
 
 
 def _to_enter(state: PersonState, destination: Destination) -> list[Interaction]:

@@ -15,7 +15,7 @@ from bridge.store.holds import DELETED, EDITED
 from bridge.store.intents import GROWTH_SLOT
 from bridge.store.ledger import Filed
 from bridge.sync.delivery.entries import Entry, entries_of, group_of, is_unconfirmed, told_of
-from bridge.sync.delivery.plan_places import doubled
+from bridge.sync.delivery.plan_doubles import doubled
 from bridge.sync.delivery.plan_values import Action, Change, Destination, PersonState, Shown, no_write
 from bridge.sync.delivery.told import Told, read_back
 

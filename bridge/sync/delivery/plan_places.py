@@ -9,12 +9,12 @@ from datetime import timedelta
 
 from bridge.journey.keys import is_marker, marker
 from bridge.model import Link, Op, Write
-from bridge.store.entities import Interaction
 from bridge.store.holds import DELETED, EDITED, MOVED
-from bridge.store.intents import DOUBLE_SLOT, LINK_SLOT, UNLINK_SLOT
+from bridge.store.intents import LINK_SLOT, UNLINK_SLOT
 from bridge.store.ledger import Filed
 from bridge.sync.delivery.entries import link_key
 from bridge.sync.delivery.plan_deals import deals_on_a_move
+from bridge.sync.delivery.plan_doubles import archived, doubled
 from bridge.sync.delivery.plan_values import (
     Action,
     Correction,
@@ -24,7 +24,6 @@ from bridge.sync.delivery.plan_values import (
     Standing,
     no_write,
 )
-from bridge.sync.delivery.told import order, read_back
 
 WITH_IT = timedelta(seconds=10)
 """How long before a contact is gone by a merge its entries may have gone to the other."""
@@ -39,7 +38,7 @@ def placed(state: PersonState, destination: Destination) -> list[Action]:
     moved stays where they put it.
     """
     doubles = doubled(state, destination)
-    actions = [action for key in doubles for action in _archived(state, destination, key)]
+    actions = [action for key in doubles for action in archived(state, destination, key)]
     if state.yielding:
         ours, theirs = ", ".join(sorted(state.yielding)), state.contacts[0]
         reason = (
@@ -60,31 +59,6 @@ def placed(state: PersonState, destination: Destination) -> list[Action]:
         elif key in state.shown and is_moved_again(state, key):
             actions += _corrected(state, destination, key, filed, state.shown[key])
     return actions
-
-
-def is_logged(interaction: Interaction, destination: Destination) -> bool:
-    """Tell whether a CRM has an interaction of its own accord, as mail that its logger caught."""
-    if destination.account_pk not in interaction.accounts:
-        return False
-    rules = destination.mapping.push_interaction
-    streams = rules.streams if rules else ()
-    return any(
-        account_pk == destination.account_pk and (stream in streams or interaction.body.get("contact_refs"))
-        for account_pk, stream, _ in interaction.parts
-    )
-
-
-def doubled(state: PersonState, destination: Destination) -> list[str]:
-    """Return the entries for which another stands by now: one of ours, or what the CRM logged by itself."""
-    logged = {one.entity_id for one in state.interactions if is_logged(one, destination)}
-    if not logged:
-        return sorted(state.doubles)
-    own = {
-        key
-        for entity_id, key in state.entry_of.items()
-        if entity_id in logged and key in state.filed and state.members.get(key, frozenset()) <= logged
-    }
-    return sorted({*state.doubles, *own})
 
 
 def moving(state: PersonState) -> Iterator[Filed]:
@@ -341,47 +315,3 @@ def _link(
         title=title,
         entry=None if op == "link" else key,
     )
-
-
-def _archived(state: PersonState, destination: Destination, key: str) -> Iterator[Action]:
-    """Archive an entry whose interactions stand elsewhere, unless a person made something of it."""
-    filed, shown = state.filed[key], state.shown.get(key)
-    if key in state.held or key in state.changing or shown is None:
-        return
-    there = f"{filed.stream} {filed.ext_id}"
-    if shown.gone:
-        yield replace(no_write("keep", state, (), f"{there} was deleted already"), entry=key, hold=DELETED)
-        return
-    if not _is_untouched(state, destination, key, shown):
-        said = f"{there} tells what stands elsewhere, but was edited by a person; it stays"
-        yield replace(no_write("keep", state, (), said), entry=key, hold=EDITED)
-        return
-    write = Write(
-        key=marker(destination.account_key, key, DOUBLE_SLOT),
-        op="archive",
-        stream=filed.stream,
-        id=filed.ext_id,
-    )
-    yield replace(
-        no_write("archive", state, (), ""),
-        write=write,
-        slot=DOUBLE_SLOT,
-        title=f"{there}, which tells what stands elsewhere",
-        entry=key,
-    )
-
-
-def _is_untouched(state: PersonState, destination: Destination, key: str, shown: Shown) -> bool:
-    """
-    Tell whether an entry shows what we left there.
-
-    What a CRM made of a write whose answer was lost is not known: then its text counts.
-    """
-    filed = state.filed[key]
-    other = [name for name in filed.fields if shown.fields.get(name) != filed.shown(name)]
-    if not other or not filed.fields:
-        return bool(filed.fields)
-    inside = state.members.get(key, frozenset())
-    group = [one for one in sorted(state.interactions, key=order) if one.entity_id in inside]
-    told = read_back(state, destination, group, shown.fields, key)
-    return told.entry is not None and filed.as_read.keys().isdisjoint(other)

@@ -9,8 +9,8 @@ from bridge.store.entities import Interaction
 from bridge.store.holds import EDITED
 from bridge.store.ledger import Filed
 from bridge.sync.delivery.entries import group_of
+from bridge.sync.delivery.plan_doubles import doubled
 from bridge.sync.delivery.plan_growth import groups_told, own_text, rests
-from bridge.sync.delivery.plan_places import doubled
 from bridge.sync.delivery.plan_values import Action, Destination, PersonState, no_write
 from bridge.sync.delivery.told import order, read_back
 
