@@ -19,7 +19,7 @@ from bridge_hubspot.sandbox import HubSpotSandbox
 from bridge_memory import Memory
 from tests.outside import Office, running
 from tests.sync_world import World, party
-from tests.undo_world import synced, undone
+from tests.undo_world import released, synced, undone
 
 ANA, BIA, DORA = "5511973914862", "5511973914863", "5511973914864"
 TOKEN = "pat-na1-7f3a2c9k"
@@ -300,6 +300,23 @@ def test_what_an_undo_took_back_stands_nowhere_and_is_no_drift(world: World) -> 
         [],
         True,
     )
+
+
+@pytest.mark.parametrize("again", ["released", "undone in turn"])
+def test_what_stands_again_after_an_undo_was_not_deleted_by_a_person(small: World, again: str) -> None:
+    small.message("m1", "5511973914862", name="Ana")
+    first = synced(small)
+    run = undone(small, first)
+    if again == "released":
+        released(small, of=run["undo"])
+    else:
+        undone(small, run["undo"])
+    small.settled()
+    assert small.told() == {"m1": 1}
+    found = compare(small)
+    assert parts(found, "interactions") == {"in entries": 1}
+    assert "deleted by a person" not in {**parts(found, "contacts"), **parts(found, "entries")}
+    assert drifts(found) == {}
 
 
 def test_an_interaction_of_the_team_alone_is_counted(small: World) -> None:

@@ -99,10 +99,9 @@ def written(c: Connection, account_pk: int, stream: str) -> set[str]:
 
 
 def archived(c: Connection, account_pk: int, stream: str) -> set[str]:
-    """Return the objects of a stream that we archived, by vendor id."""
+    """Return the objects of a stream that we archived, by vendor id; what was archived by mistake is made anew."""
     here = (receipt.c.account_pk == account_pk, receipt.c.stream == stream, receipt.c.op == "archive")
-    query = select(receipt.c.ext_id).where(*here, receipt.c.taken_back.is_(None))
-    return set(c.execute(query).scalars())
+    return set(c.execute(select(receipt.c.ext_id).where(*here)).scalars())
 
 
 def taken_back(c: Connection, account_pk: int) -> frozenset[str]:

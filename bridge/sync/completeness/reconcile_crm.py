@@ -40,14 +40,16 @@ def compare_crm(runtime: Runtime, connection: Connection, findings: Findings) ->
         marks = counted.unknown_marks(c, account_pk, connection.account_key)
         merged = counted.merged(c, f"{connection.account_key}:{stream}:")
         kept = holds.held(c, account_pk, [row.key for row in rows])
+        streams = {row.stream for row in rows} | {stream}
+        archived = {(one, ext_id) for one in streams for ext_id in counted.archived(c, account_pk, one)}
     entries = [row for row in rows if row.slot == ENTRY_SLOT]
     ours = {row.ext_id for row in rows if row.slot != ENTRY_SLOT}
     ours |= {row.contact_id for row in entries if row.contact_id}
     contacts = {one: written.get(one, {}) for one in sorted(ours | (written.keys() - merged))}
-    undone = {row.ext_id for row in rows if row.slot != ENTRY_SLOT and kept.get(row.key) == holds.UNDONE}
+    undone = {(row.stream, row.ext_id) for row in rows if kept.get(row.key) == holds.UNDONE} | archived
     found = _contacts(connection, stream, contacts, undone, findings)
     findings.sums.append(Sum(name="contacts", total=len(contacts), parts=found))
-    parts = _entries(connection, entries, kept, findings)
+    parts = _entries(connection, entries, kept, undone, findings)
     findings.sums.append(Sum(name="entries", total=len(entries), parts=parts))
     findings.drift(
         "objects in the CRM with our marker that the books lack",
@@ -61,7 +63,7 @@ def _contacts(
     connection: Connection,
     stream: str,
     contacts: Mapping[str, Mapping[str, Json]],
-    undone: Collection[str],
+    undone: Collection[tuple[str, str]],
     findings: Findings,
 ) -> Counter[str]:
     parts: Counter[str] = Counter()
@@ -69,7 +71,7 @@ def _contacts(
     there = dict(_read(connection, stream, contacts, fields))
     for ext_id, shown in contacts.items():
         word = _how(ext_id, there.get(ext_id), shown)
-        parts[TAKEN_BACK if word == DELETED and ext_id in undone else word] += 1
+        parts[TAKEN_BACK if word == DELETED and (stream, ext_id) in undone else word] += 1
         if word == MERGED:
             findings.repairs.merged.append((stream, ext_id, there[ext_id].id))
     _drift_of_merges(findings, stream)
@@ -77,7 +79,11 @@ def _contacts(
 
 
 def _entries(
-    connection: Connection, entries: Sequence[Row], kept: Mapping[str, str], findings: Findings
+    connection: Connection,
+    entries: Sequence[Row],
+    kept: Mapping[str, str],
+    undone: Collection[tuple[str, str]],
+    findings: Findings,
 ) -> Counter[str]:
     parts: Counter[str] = Counter()
     standing: list[Row] = []
@@ -91,7 +97,7 @@ def _entries(
                 findings.repairs.merged.append((stream, row.ext_id, there[row.ext_id].id))
             if word == AS_WRITTEN:
                 standing.append(row)
-            elif word == DELETED and kept.get(row.key) == holds.UNDONE:
+            elif word == DELETED and (stream, row.ext_id) in undone:
                 parts[TAKEN_BACK] += 1
             else:
                 parts[word] += 1

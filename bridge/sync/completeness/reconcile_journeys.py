@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from bridge.errors import MappingError
 from bridge.store import counted
+from bridge.store.holds import UNDONE
 from bridge.store.tables import journey
 from bridge.sync.completeness.reconcile_values import Findings, Sum
 from bridge.sync.delivery.plan import plan_person
@@ -142,7 +143,7 @@ def _add_interactions(look: _Look, state: PersonState, destination: Destination)
     for entity_id, key in state.entry_of.items():
         if key in look.orphans:
             _place(look, entity_id, ORPHANED)
-        elif key in look.taken_back:
+        elif key in look.taken_back and (key not in state.filed or state.held.get(key) == UNDONE):
             _place(look, entity_id, TAKEN_BACK)
         elif key in state.filed:
             _place(look, entity_id, IN_ENTRIES)
