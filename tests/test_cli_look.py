@@ -191,6 +191,10 @@ def test_age_channel_and_words_of_who_waits_are_those_of_one_message(synced: Off
     assert waits == {key: shown[key] for key in ("since", "channel", "text", "count", "says")}
 
 
+def test_who_waits_is_not_known_before_anything_was_collected(office: Office) -> None:
+    assert office.run("waiting").out.startswith("Nothing was collected yet, so nobody knows who waits.")
+
+
 def test_nobody_waits_once_everybody_was_answered(synced: Office) -> None:
     for to in (ANA, "+5521988123344"):
         synced.message(

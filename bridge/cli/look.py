@@ -9,7 +9,7 @@ import typer
 from bridge.cli import output, report
 from bridge.cli.forecast import forecast_lines
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, opened
-from bridge.store import runs
+from bridge.store import collected, runs
 from bridge.sync.runtime import Runtime
 from bridge.sync.views.history import find_people, history
 from bridge.sync.views.status import overview, unknown_words
@@ -84,6 +84,10 @@ def waiting(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
         found = waiting_list(runtime)
         if as_json:
             output.emit(found)
+        elif not found and not collected.tally(runtime.database):
+            output.say(
+                "Nothing was collected yet, so nobody knows who waits. To collect: crmbridge sync --collect-only"
+            )
         else:
             report.show_waiting(found)
 
