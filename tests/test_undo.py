@@ -357,3 +357,20 @@ def test_a_run_that_cannot_be_taken_back_says_why(small: World) -> None:
     ):
         with pytest.raises(ConfigError, match=said):
             undone(small, number)
+
+
+def test_what_was_released_is_not_held_anew_by_an_undo_that_is_taken_back(small: World) -> None:
+    """The first undo's hold was let go of; undoing the third run and that undo again brings it back no more."""
+    small.contact(name="Ana", phone=f"+{ANA}")
+    small.message("m1", ANA)
+    first = undone(small, synced(small))
+    released(small, of=first["undo"])
+    third = synced(small)
+    assert small.rows(hold) == []
+    before = crm(small)
+    again = undone(small, third)
+    assert small.rows(hold)
+    undone(small, again["undo"])
+    small.settled()
+    assert small.rows(hold) == []
+    assert crm(small)["contacts"] == before["contacts"]

@@ -96,12 +96,12 @@ def release(c: Connection, account_pk: int, keys: Iterable[str]) -> int:
 
 
 def note_released(c: Connection, account_pk: int, keys: Iterable[str], now: datetime) -> None:
-    """Remember that somebody let go of what went back and forth: from then on it is counted anew."""
+    """Remember that somebody let go of what went back and forth, or of what was undone: it counts from then on."""
     rows = [{"key": f"released:{account_pk}:{key}", "value": str(micros(now))} for key in keys]
     upsert(c, meta, rows, conflict=["key"], update=["value"])
 
 
 def released_at(c: Connection, account_pk: int, key: str) -> datetime | None:
-    """Return when somebody last let go of what went back and forth under a key."""
+    """Return when somebody last let go of what went back and forth, or was undone, under a key."""
     found = c.execute(select(meta.c.value).where(meta.c.key == f"released:{account_pk}:{key}")).scalar()
     return instant(int(found)) if found else None

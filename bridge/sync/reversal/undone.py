@@ -25,6 +25,7 @@ from bridge.store.holds import (
     hold_undone,
     note_released,
     release,
+    released_at,
 )
 from bridge.store.intents import (
     FIELDS_SLOT,
@@ -88,11 +89,13 @@ def file_undone(
 
 
 def _let_back(c: Transaction, account_pk: int, place: Place, held: Collection[str], now: datetime) -> None:
-    """Let go of what an undo held that was taken back, but for what an earlier undo still holds."""
+    """Let go of what an undo held that was taken back, but for what an earlier undo holds and nobody released since."""
     release(c, account_pk, held)
+    let_go_at = {key: released_at(c, account_pk, key) for key in held}
     for one in receipts.undone_at(c, account_pk, *place):
         keys = {field_key(*place, name) for name in one.fields} | {one.entry}
-        add_holds(c, account_pk, [key for key in held if key in keys], UNDONE, now, run=one.run)
+        still = [key for key in held if key in keys and not ((at := let_go_at[key]) and at >= one.at)]
+        add_holds(c, account_pk, still, UNDONE, now, run=one.run)
 
 
 def drop_pending(
@@ -146,7 +149,8 @@ def let_go(
             c.execute(delete(ledger).where(ledger.c.account_pk == account_pk, *here))
     release_members(c, account_pk, free)
     release(c, account_pk, keys | parked)
-    note_released(c, account_pk, [one.key for one in found if one.reason == ROUNDS], runtime.clock())
+    noted = [one.key for one in found if one.reason in (ROUNDS, UNDONE)]
+    note_released(c, account_pk, noted, runtime.clock())
     looks.touch(c, account_pk, people.current_people(c, wishes), runtime.sequence())
 
 
