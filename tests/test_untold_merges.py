@@ -125,3 +125,23 @@ def test_after_a_backup_whoever_has_no_contact_is_where_all_their_entries_stand(
         world.settled()
         assert [one["contact"] for one in world.there("entries") if "m3" in one["text"]] == [heir]
         assert world.sync().written == 0
+
+
+def test_the_contact_that_ours_went_into_stays_theirs_though_its_number_goes(tmp_path: Path) -> None:
+    """When the merge was noticed the number had told already that it is theirs."""
+    with World(f"sqlite:///{tmp_path / 'store.db'}", tmp_path) as world:
+        world.message("m1", ANA, name="Ana")
+        world.settled()
+        (made,) = world.there("contacts")
+        heir = world.contact(name="Ana Lima", email="ana@lima.example")
+        world.settled()
+        (entry,) = world.there("entries")
+        world.change("crm", "contacts", heir, phone=f"+{ANA}")
+        world.change("crm", "contacts", made["id"], deleted=True)
+        world.change("crm", "entries", entry["id"], contact=heir)
+        world.settled()
+        world.change("crm", "contacts", heir, phone="")
+        world.message("m2", ANA, name="Ana", at="2026-11-21T11:05:00Z")
+        world.settled()
+        assert {one["contact"] for one in world.there("entries")} == {heir}
+        assert [one["id"] for one in world.there("contacts")] == [heir]
