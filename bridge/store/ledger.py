@@ -222,13 +222,10 @@ def drop_entry(c: Connection, account_pk: int, stream: str, ext_id: str) -> None
 
 def made_contacts(c: Connection, account_pk: int, stream: str, ext_ids: Iterable[str]) -> frozenset[str]:
     """Return those of these contacts that are of our making."""
-    query = select(ledger.c.ext_id).where(
-        ledger.c.account_pk == account_pk,
-        ledger.c.stream == stream,
-        ledger.c.slot == CONTACT_SLOT,
-        among(ledger.c.ext_id, ext_ids),
+    here = (ledger.c.account_pk == account_pk, ledger.c.stream == stream, ledger.c.slot == CONTACT_SLOT)
+    return frozenset(
+        c.execute(select(ledger.c.ext_id).where(*here, among(ledger.c.ext_id, ext_ids))).scalars()
     )
-    return frozenset(c.execute(query).scalars())
 
 
 def keys_of_contact(c: Connection, account_pk: int, contact_id: str) -> set[str]:

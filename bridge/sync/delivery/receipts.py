@@ -32,7 +32,7 @@ from bridge.store.writer import Priority
 from bridge.sync.delivery.apart import Apart, kept_apart
 from bridge.sync.delivery.entries import link_key
 from bridge.sync.delivery.refused import field_named, field_taken, hint_of, place_of
-from bridge.sync.delivery.used_contacts import enter_adopted, know_contact
+from bridge.sync.delivery.used_contacts import Adopted, enter_adopted, know_contact
 from bridge.sync.reversal.undone import file_undone
 from bridge.sync.runtime import Connection, Runtime
 
@@ -116,7 +116,8 @@ def _file(
     elif item.slot == CONTACT_SLOT and isinstance(error, Rejected) and error.existing_id:
         apart = _apart(c, connection, item.person_id, error.existing_id)
         if apart is None:
-            enter_adopted(c, runtime, connection, item.person_id, key, error.existing_id)
+            there = Adopted(person_id=item.person_id, key=key, contact_id=error.existing_id)
+            enter_adopted(c, runtime, connection, there)
             delivered.counts["adopted"] += 1
         else:
             message = f"{apart.reason}. The CRM makes no second contact: {runtime.message(error)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection as Transaction
@@ -28,72 +29,53 @@ from bridge.sync.identity.identify import USED, Incoming, identify, tied
 from bridge.sync.runtime import JOURNEY, Connection, Runtime
 
 
-def adopt(
-    runtime: Runtime,
-    connection: Connection,
-    person_id: str,
-    key: str,
-    contact_id: str,
-    *,
-    ours: bool = False,
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
     """
-    Take a contact that the CRM already has for a person instead of making one under `key`.
+    A contact that the CRM has already, used for a person as if it had been made under `key`.
 
     `ours` says that it was made by us, in a time of which the store does not know.
     """
+
+    person_id: str
+    key: str
+    contact_id: str
+    ours: bool = False
+
+
+def adopt(runtime: Runtime, connection: Connection, found: Adopted) -> None:
+    """Take a contact that the CRM already has for a person instead of making one."""
     with runtime.identity_lock:
-        runtime.writer.run(
-            lambda c: enter_adopted(c, runtime, connection, person_id, key, contact_id, ours=ours),
-            priority=Priority.DELIVERY,
-        )
+        runtime.writer.run(enter_adopted, runtime, connection, found, priority=Priority.DELIVERY)
 
 
-def enter_adopted(
-    c: Transaction,
-    runtime: Runtime,
-    connection: Connection,
-    person_id: str,
-    key: str,
-    contact_id: str,
-    *,
-    ours: bool = False,
-) -> None:
+def enter_adopted(c: Transaction, runtime: Runtime, connection: Connection, found: Adopted) -> None:
     """
-    Use a contact as if it had been made under this key.
+    Use a contact as if it had been made under its key.
 
     Nothing was written to it: its fields are planned as any contact's, and undo leaves it alone.
     """
-    _file_adopted(c, runtime, connection, person_id, key, contact_id, ours=ours)
-    know_contact(c, runtime, connection, person_id, key, contact_id, made=ours)
+    _file_adopted(c, runtime, connection, found)
+    know_contact(c, runtime, connection, found.person_id, found.key, found.contact_id, made=found.ours)
 
 
-def _file_adopted(
-    c: Transaction,
-    runtime: Runtime,
-    connection: Connection,
-    person_id: str,
-    key: str,
-    contact_id: str,
-    *,
-    ours: bool = False,
-) -> None:
+def _file_adopted(c: Transaction, runtime: Runtime, connection: Connection, found: Adopted) -> None:
     account_pk = connection.account_pk
     assert account_pk is not None
     books.file_found(
         c,
         account_pk,
-        key=key,
-        slot=CONTACT_SLOT if ours else ADOPTED_SLOT,
+        key=found.key,
+        slot=CONTACT_SLOT if found.ours else ADOPTED_SLOT,
         stream=connection.spec.contact_stream,
-        ext_id=contact_id,
-        contact_ids=[contact_id],
+        ext_id=found.contact_id,
+        contact_ids=[found.contact_id],
         linked={},
-        person_id=person_id,
+        person_id=found.person_id,
         mapping=connection.mapping.digest,
         now=runtime.clock(),
     )
-    rejects.close_for_intents(c, account_pk, [key])
+    rejects.close_for_intents(c, account_pk, [found.key])
 
 
 def use_instead(runtime: Runtime, connection: Connection, states: Iterable[PersonState]) -> None:
@@ -112,7 +94,8 @@ def use_instead(runtime: Runtime, connection: Connection, states: Iterable[Perso
     def work(c: Transaction) -> None:
         for key in keys:
             state = stands[key]
-            _file_adopted(c, runtime, connection, state.person_id, key, state.contacts[0])
+            used = Adopted(person_id=state.person_id, key=key, contact_id=state.contacts[0])
+            _file_adopted(c, runtime, connection, used)
         looks.touch(c, account_pk, {stands[key].person_id for key in keys}, runtime.sequence())
 
     if keys:

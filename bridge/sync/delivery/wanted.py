@@ -30,7 +30,7 @@ from bridge.sync.delivery.plan_values import Action, Destination, PersonState, S
 from bridge.sync.delivery.provisional import provisional
 from bridge.sync.delivery.rounds import stop_rounds
 from bridge.sync.delivery.states import load_states, with_deals
-from bridge.sync.delivery.used_contacts import adopt, use_instead
+from bridge.sync.delivery.used_contacts import Adopted, adopt, use_instead
 from bridge.sync.intake.marks import taken_as
 from bridge.sync.runtime import DEALS, Connection, Runtime, asked_id
 
@@ -354,7 +354,8 @@ def _look_up(runtime: Runtime, connection: Connection, sink: Sink, planned: Plan
             planned.adopted.add(match.key)
             if not dry:
                 assert creation.write is not None
-                adopt(runtime, connection, creation.person_id, creation.write.key, match.ids[0])
+                there = Adopted(person_id=match.key, key=creation.write.key, contact_id=match.ids[0])
+                adopt(runtime, connection, there)
                 planned.actions = others
                 continue
             reason = f"the CRM has contact {match.ids[0]}; its timeline is used"
@@ -385,7 +386,9 @@ def _take_over_contacts(runtime: Runtime, connection: Connection, planned: Plann
             known = people.load_nodes(c, [key]).get(key)
             taken = entities.load_aliases(c, [taken_as(connection.account_key, action.standing.key)])
         ours = not (taken or action.standing.heir) and (known is None or not known.aliases)
-        adopt(runtime, connection, action.person_id, action.standing.key, action.standing.ext_id, ours=ours)
+        left = action.standing
+        there = Adopted(person_id=action.person_id, key=left.key, contact_id=left.ext_id, ours=ours)
+        adopt(runtime, connection, there)
         planned.actions = [one for one in planned.actions if one.person_id != action.person_id]
 
 
