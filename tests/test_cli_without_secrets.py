@@ -1,4 +1,4 @@
-"""What the commands that only read the store do for somebody who may not read the secrets."""
+"""What commands do where secrets of connections are not there that they do not ask."""
 
 from __future__ import annotations
 
@@ -52,12 +52,51 @@ def test_status_shows_what_is_stored_and_which_secret_is_not_there(locked: Offic
 
 
 @pytest.mark.parametrize(
-    "words", [["check"], ["sync"], ["run"], ["setup", "crm"], ["remap", "chat"]], ids=" ".join
+    "words",
+    [
+        *(["check"], ["sync"], ["run"], ["plan"], ["setup", "crm"], ["remap", "crm"], ["reconcile"]),
+        *(["reconcile", "crm"], ["undo", "1", "--dry-run"], ["release", "1"]),
+    ],
+    ids=" ".join,
 )
-def test_what_asks_a_vendor_or_writes_is_refused_as_before(words: list[str], locked: Office) -> None:
+def test_what_asks_a_connection_whose_secret_is_not_there_is_refused(
+    words: list[str], locked: Office
+) -> None:
+    if words[0] == "release":
+        locked.connections["crm"]["settings"]["key"] = "${env:FOLDER_KEY}"
+        locked.write()
+        assert locked.run("undo", "1", "--yes").code == 0
+        locked.connections["crm"]["settings"]["key"] = "${env:OTHER_KEY}"
+        locked.write()
     found = locked.run(*words)
     assert (found.code, found.out) == (3, "")
     assert REASON in found.err
+    shown = {one["name"]: one["error"] for one in locked.run("status", "--json").json["connections"]}
+    assert shown == {"crm": None, "chat": None}, "what one terminal lacks is no trouble of the connection"
+
+
+def test_what_asks_no_connection_or_another_does_without_the_secret_of_one(synced: Office) -> None:
+    synced.connections["chat"]["settings"]["key"] = "${env:OTHER_KEY}"
+    synced.write()
+    contact, stranger = "whatsapp_id:5511973914862", "whatsapp_id:5521988123344"
+    for words in (
+        ["mapping", "test"],
+        ["remap", "crm"],
+        ["remap", "crm", "--apply"],
+        ["setup", "crm"],
+        ["setup", "crm", "--apply"],
+        ["reconcile", "crm"],
+        ["reconcile", "crm", "--repair"],
+        ["rejects", "replay"],
+        ["split", contact, stranger, "--yes", "--author", "Rui"],
+        ["undo", "1", "--dry-run"],
+        ["undo", "1", "--yes"],
+        ["release", "1"],
+    ):
+        found = synced.run(*words)
+        assert (words, found.code, found.err) == (words, 0, "")
+    asked = synced.run("sync")
+    assert (asked.code, asked.out) == (3, ""), "a sync asks all of them"
 
 
 def test_a_plan_needs_the_secrets_of_the_crm_alone(synced: Office) -> None:
@@ -70,12 +109,6 @@ def test_a_plan_needs_the_secrets_of_the_crm_alone(synced: Office) -> None:
     synced.connections["other"]["settings"]["key"] = "${env:OTHER_KEY}"
     synced.write()
     assert synced.run("plan").code == 0, "nothing is stored under this name yet"
-
-
-def test_a_plan_for_a_crm_whose_secret_is_not_there_says_so(locked: Office) -> None:
-    found = locked.run("plan")
-    assert (found.code, found.out) == (3, "")
-    assert REASON in found.err
 
 
 def test_every_other_fault_of_the_configuration_still_stops_everything(locked: Office) -> None:

@@ -32,7 +32,7 @@ def explain_config(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> Non
     It changes nothing itself. What identity.block, caps, bridge_on_claims and default_region say is held against
     how people stand in the store.
     """
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         found = rules_effect(runtime)
     if as_json:
         output.emit(found)

@@ -32,7 +32,7 @@ def journey(
 ) -> None:
     """Show one person's whole history over all channels."""
     who = who.encode("utf-8", "replace").decode()  # what a terminal in another encoding sends is no text
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         found = find_people(runtime, who)
         if not found:
             if as_json:
@@ -80,7 +80,7 @@ def _show_history(runtime: Runtime, shown: dict[str, Any]) -> None:
 
 def waiting(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
     """Show who waits for an answer from us. The longest wait comes first, with its channel and owner."""
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         found = waiting_list(runtime)
         if as_json:
             output.emit(found)
@@ -99,7 +99,7 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
     When it last went through, counts that add up, what waits to be written, errors with their remedy, and how far
     the vendor's limits reach.
     """
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         found = overview(runtime)
         with runtime.database.read() as c:
             found["last_sync"] = runs.latest_run(c, "sync")

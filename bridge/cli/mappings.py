@@ -12,7 +12,7 @@ from bridge import yaml_file
 from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened, read_config
 from bridge.cli.setup import write_new
-from bridge.engine.opening import load_mappings
+from bridge.engine.opening import load_mappings, need_secrets
 from bridge.mapping import Mapping, compile_mapping, load_mapping
 from bridge.mapping.schema import SCHEMA_FILE
 from bridge.plugins import installed, load, mapping_file
@@ -74,7 +74,9 @@ def run_tests(
     if files:
         loaded = {str(path): _load_file(path) for path in files}
     elif config.exists():
-        loaded = {mapping.file: mapping for mapping in load_mappings(read_config(config)).values()}
+        loaded = {
+            mapping.file: mapping for mapping in load_mappings(read_config(config, secrets=False)).values()
+        }
     else:
         specs = load(installed()).specs.values()
         loaded = {
@@ -128,6 +130,7 @@ def remap(
             )
             output.stop(output.USAGE)
         found = runtime.connections[connection]
+        need_secrets([found])
         if found.account_pk is None:
             output.warn(f"{connection}: nothing is stored yet. Collect first with: crmbridge sync")
             output.stop(output.PARTIAL)

@@ -50,12 +50,13 @@ def read_config(path: Path, *, secrets: bool = True) -> Config:
 
 @contextmanager
 def opened(
-    path: Path, *, lock_as: str | None = None, verbose: bool = False, secrets: bool = True
+    path: Path, *, lock_as: str | None = None, verbose: bool = False, secrets: bool = False
 ) -> Iterator[Runtime]:
     """
     Open the runtime of a configuration; accounts are recalled from the store, nobody is asked.
 
-    Without `secrets`, for commands that only read the store, those that are not there are done without.
+    With `secrets` every connection's must be there, as where each is asked. Else what is not there is done without,
+    and whoever asks a connection calls `need_secrets` first.
     """
     redactor = Redactor()
     output.start_logging(redactor, verbose=verbose)
@@ -78,7 +79,7 @@ def carry_out(
 
     Here, the journeys that it touched are summarised at once, as the daemon does, so that a plan shows them. Returns
     its result and whether the daemon did it. A daemon that works with other mappings of these `connections` than
-    the files hold now refuses it.
+    the files hold now refuses it. Secrets that are not there are no hindrance: the caller made sure of those needed.
     """
     try:
         with opened(path, lock_as=f"crmbridge {name}") as runtime:

@@ -10,6 +10,7 @@ import typer
 from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened
 from bridge.engine import commands
+from bridge.engine.opening import need_secrets
 
 COLUMNS = ("source", "stored", "mapped", "skipped", "rejected", "waiting", "deleted")
 
@@ -40,6 +41,8 @@ def reconcile(
         if connection is not None and connection not in known:
             output.warn(f"{connection}: there is no such connection. Configured: {', '.join(known)}.")
             output.stop(output.USAGE)
+        compared = [one for name, one in runtime.connections.items() if connection in (None, name)]
+        need_secrets(one for one in compared if one.spec.contact_stream)
         if not repair:
             result = commands.compare(runtime, {"connection": connection})
     if repair:

@@ -25,7 +25,7 @@ def listing(context: typer.Context, config: ConfigPath = DEFAULT, as_json: AsJso
     if context.invoked_subcommand is not None:
         refuse_before(context)
         return
-    with opened(config, secrets=False) as runtime, runtime.database.read() as c:
+    with opened(config) as runtime, runtime.database.read() as c:
         groups = grouped(c)
         told = {group: refusal(runtime, c, group, rows) for group, rows in groups.items() if is_refusal(rows)}
     if as_json:

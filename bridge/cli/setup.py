@@ -12,7 +12,7 @@ from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, opened, read_config
 from bridge.config import SCHEMA_FILE
 from bridge.connector import Describer, Sink
-from bridge.engine.opening import ask_account, load_mappings, open_runtime
+from bridge.engine.opening import ask_account, load_mappings, need_secrets, open_runtime
 from bridge.errors import AuthError, BridgeError
 from bridge.plugins import installed, load
 from bridge.redact import Redactor
@@ -186,12 +186,14 @@ def setup_crm(
     """Show the custom properties that each CRM lacks; --apply creates them."""
     result: dict[str, Any] = {}
     with opened(config) as runtime:
-        for connection in runtime.connections.values():
-            connector = connection.connector
-            if not isinstance(connector, Describer) or not isinstance(connector, Sink):
-                continue
+        crms = [one for one in runtime.connections.values() if one.spec.contact_stream]
+        need_secrets(one for one in crms if one.config.push is not None)
+        for connection in crms:
             if connection.config.push is None:
                 result[connection.name] = {"skipped": "no `push`: nothing is written to this account"}
+                continue
+            connector = connection.connector
+            if not isinstance(connector, Describer) or not isinstance(connector, Sink):
                 continue
             streams: dict[str, Any] = {}
             for stream, wanted in connection.mapping.properties.items():

@@ -13,6 +13,7 @@ from bridge.cli import meant, output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened
 from bridge.cli.report import CALL_SIZE
 from bridge.engine import undo as engine
+from bridge.engine.opening import need_secrets
 from bridge.errors import ConfigError
 from bridge.mapping import load_mapping
 from bridge.store import holds as store
@@ -76,7 +77,7 @@ def runs(
 
     When each was, how it ended, what it wrote, and whether that was taken back.
     """
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         with runtime.database.read() as c:
             found = latest_runs(c, last)
             wrote = receipts.sums(c, [run.number for run in found])
@@ -303,7 +304,7 @@ def _show_result(result: Mapping[str, Any], scope: Scope) -> None:
 
 def holds(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
     """List what is not written until somebody releases it, and why."""
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         with runtime.database.read() as c:
             found = told(c, runtime, store.all_holds(c))
         if as_json:
@@ -341,6 +342,7 @@ def release(
     """
     with opened(config) as runtime:
         chosen = _chosen(runtime, what)
+        need_secrets(runtime.connections[name] for name in chosen)
     if not chosen:
         output.warn(f"{what!r}: nothing of it is held. What is: crmbridge holds")
         output.stop(output.PARTIAL)

@@ -42,7 +42,7 @@ def who(who: Who, config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None
     With their records, what joins them, what people decided of them, and what became of them: when they were joined
     with somebody, or split.
     """
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         person_id = meant.person(runtime, text(who), code=output.PARTIAL, as_json=as_json)
         found = facts.who(runtime, person_id)
         if as_json:
@@ -161,7 +161,7 @@ def why_not(
 
 
 def _between(a: str, b: str, config: Any, as_json: bool, *, wanted: bool) -> None:
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         one = meant.records(runtime, text(a), code=output.PARTIAL, as_json=as_json)
         other = meant.records(runtime, text(b), code=output.PARTIAL, as_json=as_json)
         if [stored.key for stored in one] == [stored.key for stored in other]:

@@ -19,9 +19,16 @@ from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, held_by_dae
 from bridge.engine import commands, cycle
 from bridge.engine.local import Daemon
 from bridge.engine.memory import spare_what_stays
-from bridge.engine.opening import fault_of, learn_account, note_error, open_runtime, recall_accounts
+from bridge.engine.opening import (
+    fault_of,
+    learn_account,
+    need_secrets,
+    note_error,
+    open_runtime,
+    recall_accounts,
+)
 from bridge.engine.reading import unread_streams
-from bridge.errors import AuthError, BridgeError, ConfigError, StoreError
+from bridge.errors import AuthError, BridgeError, StoreError
 from bridge.redact import Redactor
 from bridge.store import people, runs
 from bridge.store.writer import Priority
@@ -56,11 +63,9 @@ def plan(
     details: Annotated[bool, typer.Option("--details", help="Show every entry's text.")] = False,
 ) -> None:
     """Show what would be written, before anything is. Reads the CRM, changes nothing."""
-    with opened(config, verbose=verbose, secrets=False) as runtime:
+    with opened(config, verbose=verbose) as runtime:
         crms = _to_plan(runtime)
-        absent = [problem for connection in crms for problem in connection.config.absent]
-        if absent:
-            raise ConfigError(absent)
+        need_secrets(crms)
         found = {connection.name: plan_all(runtime, connection) for connection in crms}
         if as_json:
             output.emit(
@@ -128,7 +133,7 @@ def sync(
     """Do one whole cycle: collect, resolve, deliver."""
     try:
         with (
-            opened(config, lock_as="crmbridge sync", verbose=verbose) as runtime,
+            opened(config, lock_as="crmbridge sync", verbose=verbose, secrets=True) as runtime,
             output.progress(not as_json) as show,
         ):
             spare_what_stays()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -41,6 +41,13 @@ class Absent:
     def check(self) -> Account:
         """Raise ConfigError with what is not there."""
         raise ConfigError(self.problems)
+
+
+def need_secrets(connections: Iterable[Connection]) -> None:
+    """Raise ConfigError with what is not there of the secrets of connections that are about to be asked."""
+    absent = [problem for connection in connections for problem in connection.config.absent]
+    if absent:
+        raise ConfigError(absent)
 
 
 def load_mappings(config: Config) -> dict[str, MappingFile]:

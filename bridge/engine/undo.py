@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection as Transaction
 
-from bridge.engine.opening import learn_account
+from bridge.engine.opening import learn_account, need_secrets
 from bridge.errors import ConfigError
 from bridge.store import receipts, runs
 from bridge.store.holds import Hold
@@ -130,9 +130,12 @@ def _is_over(runtime: Runtime, scope: Scope) -> bool:
 
 
 def _written_by(runtime: Runtime, scope: Scope) -> list[Connection]:
+    """Return the CRMs that it wrote to; raises ConfigError where secrets of one are not there."""
     with runtime.database.read() as c:
         accounts = accounts_of(c, runtime, scope)
-    return [connection for connection in runtime.crms() if connection.account_pk in accounts]
+    found = [connection for connection in runtime.crms() if connection.account_pk in accounts]
+    need_secrets(found)
+    return found
 
 
 def _asked(runtime: Runtime, connections: Iterable[Connection]) -> list[Connection]:
