@@ -114,6 +114,32 @@ def test_setup_crm_shows_what_is_missing_then_creates_it(office: Office) -> None
     assert "Nothing changed" not in made.out
     again = office.run("setup", "crm", "--apply", "--json").json
     assert again["crm"]["streams"]["contacts"] == {"existing": ["source", "waiting_since"], "missing": []}
+    assert office.run("setup", "crm").out.endswith("\nNothing is missing.\n")
+
+
+@pytest.mark.parametrize("words", [(), ("--apply",)], ids=("look", "apply"))
+def test_setup_crm_says_what_the_configuration_lacks_where_nothing_may_be_written(
+    words: tuple[str, ...], office: Office
+) -> None:
+    del office.connections["crm"]["push"]
+    office.write()
+    said = office.run("setup", "crm", *words)
+    assert (said.code, said.out) == (3, "")
+    assert said.err.splitlines()[0] == (
+        "config.yaml: connections.crm: has no `push`, so nothing is written to this account."
+        " Where it is your CRM, add `push:` to it, then: crmbridge setup crm --apply"
+    )
+    office.connections = {
+        "mails": {"connector": "imap", "settings": {"host": "h", "user": "u", "password": "${env:P}"}}
+    }
+    office.write()
+    said = office.run("setup", "crm", *words)
+    assert (said.code, said.out, said.err) == (
+        3,
+        "",
+        "config.yaml: connections: none of them is a CRM, so there is nothing to prepare."
+        " Add the connection to your CRM.\n",
+    )
 
 
 def test_mapping_test_runs_the_tests_in_the_mappings(office: Office) -> None:

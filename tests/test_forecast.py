@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,15 @@ def test_a_past_that_is_being_read_says_what_was_read_so_far_and_invents_no_tota
     assert {"stream": "contacts", "read": 0} in left["past"]
     assert {key for one in left["past"] for key in one} == {"stream", "read"}
     assert "the past of contacts (0 read so far)" in account.lines()[-1]
+
+
+def test_where_nothing_may_be_written_nobody_is_left_to_look_at(account: Account) -> None:
+    account.queue(600)
+    assert any(line.startswith("left: 600 people to look at") for line in account.lines())
+    account.crm.config = replace(account.crm.config, push=None)
+    assert (account.shown()["push"], account.shown()["left"]["people"]) == (False, 0)
+    assert "nothing is written to it: it has no `push` in the configuration" in account.lines()
+    assert "people" not in "".join(account.lines())
 
 
 def test_what_has_no_budget_of_a_day_shows_none(small: World) -> None:

@@ -18,6 +18,8 @@ def forecast_lines(connection: Mapping[str, Any], zone: Any) -> Iterator[str]:
             until = output.local_time(one["waits_until"], zone)
             yield f"! {one['name']}: {', '.join(WORDS[what] for what in one['waits'])} before {until}"
     if connection["left"] is not None:
+        if not connection["push"]:
+            yield "nothing is written to it: it has no `push` in the configuration"
         yield from _left_lines(connection["left"], connection["budgets"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +14,11 @@ from bridge.cli.options import DEFAULT, AsJson, ConfigPath, Verbose, opened, rea
 from bridge.config import SCHEMA_FILE
 from bridge.connector import Describer, Sink
 from bridge.engine.opening import ask_account, load_mappings, need_secrets, open_runtime
-from bridge.errors import AuthError, BridgeError
+from bridge.errors import AuthError, BridgeError, ConfigError, Problem
 from bridge.plugins import installed, load
 from bridge.redact import Redactor
 from bridge.sync.delivery.wanted import lacking_fields
-from bridge.sync.runtime import Connection
+from bridge.sync.runtime import Connection, Runtime
 
 
 def add_to(app: typer.Typer) -> None:
@@ -187,7 +188,10 @@ def setup_crm(
     result: dict[str, Any] = {}
     with opened(config) as runtime:
         crms = [one for one in runtime.connections.values() if one.spec.contact_stream]
-        need_secrets(one for one in crms if one.config.push is not None)
+        written = [one for one in crms if one.config.push is not None]
+        if not written:
+            raise ConfigError(_not_written(runtime, crms))
+        need_secrets(written)
         for connection in crms:
             if connection.config.push is None:
                 result[connection.name] = {"skipped": "no `push`: nothing is written to this account"}
@@ -219,5 +223,33 @@ def setup_crm(
                     output.say(f"  {stream}: {word} {', '.join(shown[word])}")
             for step in shown.get("manual", ()):
                 output.say(f"  {stream}: by hand: {step}")
-    if not apply:
+    lacking = any(
+        shown["missing"] for found in result.values() for shown in found.get("streams", {}).values()
+    )
+    if not lacking:
+        output.say("Nothing is missing.")
+    elif not apply:
         output.say("Nothing changed yet. Create what is missing with: crmbridge setup crm --apply")
+
+
+def _not_written(runtime: Runtime, crms: Sequence[Connection]) -> list[Problem]:
+    """Return why no CRM can be prepared: there is none, or none may be written to."""
+    file = runtime.config.file
+    if not crms:
+        return [
+            Problem(
+                file=file,
+                path="connections",
+                message="none of them is a CRM, so there is nothing to prepare.",
+                remedy="Add the connection to your CRM.",
+            )
+        ]
+    return [
+        Problem(
+            file=file,
+            path=f"connections.{one.name}",
+            message="has no `push`, so nothing is written to this account.",
+            remedy="Where it is your CRM, add `push:` to it, then: crmbridge setup crm --apply",
+        )
+        for one in crms
+    ]

@@ -95,6 +95,7 @@ def left_to_do(
     c: Transaction,
     account_pk: int,
     *,
+    push: bool,
     writes: Mapping[str, int],
     past: Sequence[Mapping[str, Any]],
     budgets: Sequence[Mapping[str, Any]],
@@ -103,12 +104,13 @@ def left_to_do(
     """
     Return what is left: people to look at, writes that are open, the streams whose `past` is being read.
 
+    Where nothing is written (no `push`), nobody is looked at until that changes, and `people` is 0.
     `estimate` tells at most how many hours the people take, and the part of each budget's limit, at the pace of the
     last hour; None where that hour tells no pace. How much of a past is left no vendor tells: what was read of it is
     counted.
     """
     query = select(func.count()).select_from(touched).where(touched.c.target == account_pk)
-    people = int(c.execute(query).scalar_one())
+    people = int(c.execute(query).scalar_one()) if push else 0
     hours = _hours(c, account_pk, people, now)
     return {
         "people": people,

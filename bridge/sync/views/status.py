@@ -32,8 +32,8 @@ def overview(runtime: Runtime) -> dict[str, Any]:
     split yet is one waiting of the stream "webhook", one that cannot be one rejected. An `error` says what to do.
     `held` is a mass change that waits for a person, None where there is none; `stopped` counts fields and
     entries that are no longer written, since they went back and forth.
-    `absent` are secrets that this process does without. `budgets` and `left`:
-    see `bridge/sync/views/forecast.py`.
+    `absent` are secrets that this process does without, `push` tells whether the configuration allows to write
+    there. `budgets` and `left`: see `bridge/sync/views/forecast.py`.
     """
     now = runtime.clock()
     counts: dict[tuple[int, str], dict[str, Any]] = defaultdict(
@@ -62,11 +62,8 @@ def overview(runtime: Runtime) -> dict[str, Any]:
                 if "backfill" in spec.phases and not found["complete"]
             ]
             budgets = budgets_now(connection, used, now, past=bool(past))
-            writes = (
-                intent_counts(c, account_pk)
-                if account_pk is not None and connection.config.push is not None
-                else {}
-            )
+            push = connection.config.push is not None
+            writes = intent_counts(c, account_pk) if account_pk is not None and push else {}
             if connection.name in unread or connection.name in refused:
                 bodies = {
                     **dict.fromkeys(STATES, 0),
@@ -88,11 +85,12 @@ def overview(runtime: Runtime) -> dict[str, Any]:
                     "held": _held(c, connection, account_pk),
                     "stopped": stopped_count(c, account_pk) if account_pk is not None else 0,
                     "writes": writes,
-                    "written": books.written_count(c, account_pk)
-                    if account_pk is not None and connection.config.push is not None
-                    else 0,
+                    "written": books.written_count(c, account_pk) if account_pk is not None and push else 0,
                     "budgets": budgets,
-                    "left": left_to_do(c, account_pk, writes=writes, past=past, budgets=budgets, now=now)
+                    "push": push,
+                    "left": left_to_do(
+                        c, account_pk, push=push, writes=writes, past=past, budgets=budgets, now=now
+                    )
                     if account_pk is not None and connection.spec.contact_stream
                     else None,
                 }
