@@ -42,7 +42,7 @@ def json_of(response: requests.Response) -> Json:
     kind = response.headers.get("Content-Type", "no content type")
     raise Unavailable(
         f"{_place(response.url)} answered {response.status_code} with {len(response.content)} bytes of {kind}"
-        " where JSON was expected; it is asked again later"
+        " where JSON was expected; the next sync asks again"
     )
 
 
@@ -177,7 +177,7 @@ class Session:
             )
         except requests.Timeout:
             failed = Unavailable(
-                self._say(f"{method} {_place(url)}: no answer within {timeout:g} s; it is asked again later")
+                self._say(f"{method} {_place(url)}: no answer within {timeout:g} s; the next sync asks again")
             )
         except ValueError as error:  # InvalidURL, MissingSchema, InvalidSchema, InvalidHeader
             failed = ConfigError(
@@ -186,7 +186,7 @@ class Session:
         except requests.RequestException as error:
             failed = Unavailable(
                 self._say(
-                    f"{method} {_place(url)}: {_reason(error)}; check the network, it is asked again later"
+                    f"{method} {_place(url)}: {_reason(error)}; check the network; the next sync asks again"
                 )
             )
         # Raised out here, so that no chained exception of requests carries the URL's query or a header along.
@@ -220,7 +220,7 @@ class Session:
             )
         if status >= 500 or status in PAUSED:
             return Unavailable(
-                self._say(f"{call}, the vendor is not available{said}; it is asked again later"),
+                self._say(f"{call}, the vendor is not available{said}; the next sync asks again"),
                 wait=refusals.retry_after(response),
             )
         return Rejected(

@@ -48,13 +48,13 @@ def test_a_dead_connection_does_not_stop_the_others(office: Office) -> None:
     said = office.run("sync")
     assert said.code == 1
     assert "SYNC 1 write\n" in said.out
-    assert said.err == f"dead: {office.home}/dead: File exists; check the disk, then it is tried again\n"
+    assert said.err == f"dead: {office.home}/dead: File exists; check the disk; the next sync tries again\n"
     assert len(office.latest("crm", "entries")) == 1
     assert office.run("sync", "--json").json["outcome"] == "partial"
     shown = office.run("status")
     assert shown.code == 0
     assert re.match(
-        r"dead  last news never\n  ! dead: .*: File exists; check the disk, .* \(since \w{3} \d\d:\d\d\)\n",
+        r"dead  last news never\n  ! dead: .*: File exists; check the disk; .* \(since \w{3} \d\d:\d\d\)\n",
         shown.out,
     )
     found = office.run("status", "--json").json
@@ -94,7 +94,7 @@ def test_a_stream_that_stops_within_is_named_and_the_next_sync_goes_on(office: O
     said = office.run("sync")
     assert said.code == 1
     assert said.err == (
-        f"crm: {office.home}/crm: Is a directory; check the disk, then it is tried again (contacts)\n"
+        f"crm: {office.home}/crm: Is a directory; check the disk; the next sync tries again (contacts)\n"
         "crm: nothing was written, as what stands there could not be read\n"
     )
     shown = office.run("status").out
@@ -119,7 +119,10 @@ def test_a_connector_that_breaks_its_promise_is_named_and_the_others_go_on(
     said = office.run("sync")
     assert said.code == 1
     assert "Read 1 = 1 mapped" in said.out
-    assert "chat: a fault of the connector memory: KeyError: 'surprise [secret]'. What it" in said.err
+    assert (
+        "chat: a fault of the connector memory: KeyError: 'surprise [secret]'. The next sync tries again"
+        in said.err
+    )
     assert "Traceback" not in said.err
     assert "Traceback" in office.run("sync", "-v").err
 

@@ -136,13 +136,13 @@ class Budgets:
         if any(longer.is_blocked(at) for longer in long):
             raise RateLimited(
                 f"account {account} is refused by its vendor for now, as one of its processes was told;"
-                f" it is asked again in {wait:.0f} s",
+                f" it may be asked again in {wait:.0f} s",
                 wait=wait,
                 budget=budget.name,
             )
         kept = ", but for what is kept for news and writes," if past and budget.seconds >= LONG else ""
         raise RateLimited(
-            f'our share of the budget "{budget.name}" of account {account}{kept} is used up; it is asked again in'
+            f'our share of the budget "{budget.name}" of account {account}{kept} is used up; it may be asked again in'
             f" {wait:.0f} s",
             wait=wait,
             budget=budget.name,

@@ -254,7 +254,7 @@ def fault_of(connection: Connection, error: BaseException) -> PluginError:
     log.info("%s", connection.name, exc_info=error)
     return PluginError(
         f"{connection.name}: a fault of the connector {connection.spec.name}: {type(error).__name__}: {error}."
-        " What it was about to do is tried again; update the connector, the rest runs."
+        " The next sync tries again what it was about to do; update the connector, the rest runs."
     )
 
 

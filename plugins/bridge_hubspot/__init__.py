@@ -77,7 +77,7 @@ class HubSpot:
         portal = answer.body.get("portalId")
         if not isinstance(portal, int | str) or isinstance(portal, bool):
             raise Unavailable(
-                f"HubSpot answered {answer.call} without an account id; it is asked again later"
+                f"HubSpot answered {answer.call} without an account id; the next sync asks again"
             )
         missing: dict[str, None] = {}
         for url in self._probes():

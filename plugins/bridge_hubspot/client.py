@@ -38,7 +38,7 @@ class Answer:
         rows = self.body.get("results")
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             return rows
-        raise Unavailable(f"HubSpot answered {self.call} without a list of results; it is asked again later")
+        raise Unavailable(f"HubSpot answered {self.call} without a list of results; the next sync asks again")
 
     @property
     def objects(self) -> list[Row]:
@@ -201,7 +201,7 @@ class Client:
             kind = response.headers.get("Content-Type", "no content type")
             raise Unavailable(
                 f"HubSpot answered {call} with {response.status_code} and {len(response.content)} bytes of"
-                f" {kind} instead of a JSON object; it is asked again later"
+                f" {kind} instead of a JSON object; the next sync asks again"
             )
         return Answer(call=call, body=parsed, at=http_date(response.headers.get("Date", "")))
 
@@ -211,7 +211,7 @@ def as_object(row: Row, call: str) -> Row:
     id_ = row.get("id")
     if isinstance(row.get("properties"), dict) and isinstance(id_, str | int):
         return row if isinstance(id_, str) else {**row, "id": str(id_)}
-    raise Unavailable(f"HubSpot answered {call} with a row that is no object; it is asked again later")
+    raise Unavailable(f"HubSpot answered {call} with a row that is no object; the next sync asks again")
 
 
 def dig(value: Json, *keys: str) -> Json:
@@ -234,7 +234,7 @@ def linked(row: Row) -> tuple[str, list[str], str | None]:
         return str(row["from"]["id"]), [str(to["toObjectId"]) for to in row["to"]], after
     except (KeyError, TypeError) as error:
         raise Unavailable(
-            "HubSpot listed associations in a form that makes no sense; asked again later"
+            "HubSpot listed associations in a form that makes no sense; the next sync asks again"
         ) from error
 
 

@@ -348,5 +348,5 @@ def _number(id_: str) -> int:
 def _disorder(kind: ObjectType, where: str) -> Unavailable:
     return Unavailable(
         f"HubSpot's search for {kind.name} from {where} on did not answer in the order asked for;"
-        " nothing is skipped, it is asked again later"
+        " nothing is skipped, the next sync asks again"
     )

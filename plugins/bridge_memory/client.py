@@ -109,7 +109,7 @@ class Folder:
                 yield self._account()
         except OSError as error:
             raise Unavailable(
-                f"{self._path}: {error.strerror}; check the disk, then it is tried again"
+                f"{self._path}: {error.strerror}; check the disk; the next sync tries again"
             ) from None
 
     def _account(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Folder:
             account: dict[str, Any] = json.loads(file.read_bytes())
             mark, salt = account["key"], account["salt"]
         except (ValueError, KeyError, TypeError):
-            raise Unavailable(f"{file}: makes no sense; restore it, then it is tried again") from None
+            raise Unavailable(f"{file}: makes no sense; restore it; the next sync tries again") from None
         if mark != self._mark(salt):
             raise AuthError(
                 f"{self._path}: the key is not this folder's; set settings.key to the one it was made with"

@@ -134,7 +134,7 @@ class Pipedrive:
         row = self._client.get(ME).record
         company = row.get("company_id")
         if not isinstance(company, int | str) or isinstance(company, bool):
-            raise Unavailable(f"Pipedrive answered GET {ME} without a company; it is asked again later")
+            raise Unavailable(f"Pipedrive answered GET {ME} without a company; the next sync asks again")
         self._client.at_home(str(row.get("company_domain") or ""))
         self._setup.know_zone(row.get("timezone_name"))
         self._receiver.own_user = str(row["id"])

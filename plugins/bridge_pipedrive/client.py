@@ -49,14 +49,14 @@ class Answer:
         rows = [] if self.data is None else self.data
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             return rows
-        raise Unavailable(f"Pipedrive answered {self.call} without a list; it is asked again later")
+        raise Unavailable(f"Pipedrive answered {self.call} without a list; the next sync asks again")
 
     @property
     def records(self) -> list[Row]:
         """The rows of a list of records. Raises Unavailable where one has no id."""
         if all(isinstance(row.get("id"), int | str) for row in self.rows):
             return self.rows
-        raise Unavailable(f"Pipedrive answered {self.call} with a row without id; it is asked again later")
+        raise Unavailable(f"Pipedrive answered {self.call} with a row without id; the next sync asks again")
 
     @property
     def record(self) -> Row:
@@ -187,7 +187,7 @@ def _answer(call: str, response: requests.Response) -> Answer:
         kind = response.headers.get("Content-Type", "no content type")
         raise Unavailable(
             f"Pipedrive answered {call} with {response.status_code} and {len(response.content)} bytes of {kind}"
-            " that are no answer of its API; it is asked again later"
+            " that are no answer of its API; the next sync asks again"
         )
     more = body.get("additional_data")
     more = more if isinstance(more, dict) else {}
@@ -230,7 +230,7 @@ def _too_many(call: str, words: str | None, response: requests.Response, now: da
     wait = until_tomorrow(now)
     return (
         f"Pipedrive refused {call}{said}: the company's API tokens of today are spent, by all its apps together."
-        f" It is asked again in {wait / 60:.0f} min",
+        f" It may be asked again in {wait / 60:.0f} min",
         wait,
     )
 

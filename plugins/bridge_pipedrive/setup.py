@@ -168,7 +168,9 @@ class Setup:
         rows = [row for answer in self._client.pages(path, {"limit": PAGE}) for row in answer.rows]
         if all(isinstance(row.get("field_code"), str) for row in rows):
             return rows
-        raise Unavailable(f"Pipedrive answered GET {path} with a field without code; it is asked again later")
+        raise Unavailable(
+            f"Pipedrive answered GET {path} with a field without code; the next sync asks again"
+        )
 
     def _read_types(self) -> list[Row]:
         return self._client.get(TYPES).records
