@@ -121,3 +121,14 @@ def test_every_built_in_connector_is_an_entry_point_like_any_other() -> None:
 
 def test_naming_a_connector_twice_loads_it_once() -> None:
     assert list(plugins.load(["memory", "memory"]).specs) == ["memory"]
+
+
+@pytest.mark.parametrize("module", ["bridge_hubspot.sandbox", "bridge_pipedrive.sandbox"])
+def test_a_stand_in_started_without_its_extra_names_what_to_install(module: str) -> None:
+    start = f"import runpy, sys; sys.modules['nh3'] = None; runpy.run_module({module!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "nh3 is not installed: a stand-in needs what the extra `testing` brings."
+        " Install it: pip install 'crmbridge[testing]', or in a checkout: pip install '.[testing]'\n"
+    )

@@ -19,15 +19,22 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from bridge import Json
+from bridge.testing.extra import needs_extra
 from bridge.testing.server import LocalServer
-from bridge_hubspot.sandbox_answers import Refusal
-from bridge_hubspot.sandbox_api import Api
-from bridge_hubspot.sandbox_catalog import KINDS, Kind, Owner, Pipeline, Property, Stage, kind_of
-from bridge_hubspot.sandbox_faults import Levers
-from bridge_hubspot.sandbox_items import PERSON, Item
-from bridge_hubspot.sandbox_page import contact_list, record_page
-from bridge_hubspot.sandbox_portal import Portal
-from bridge_hubspot.sandbox_values import instant_text
+
+try:
+    from bridge_hubspot.sandbox_answers import Refusal
+    from bridge_hubspot.sandbox_api import Api
+    from bridge_hubspot.sandbox_catalog import KINDS, Kind, Owner, Pipeline, Property, Stage, kind_of
+    from bridge_hubspot.sandbox_faults import Levers
+    from bridge_hubspot.sandbox_items import PERSON, Item
+    from bridge_hubspot.sandbox_page import contact_list, record_page
+    from bridge_hubspot.sandbox_portal import Portal
+    from bridge_hubspot.sandbox_values import instant_text
+except ModuleNotFoundError as missing:
+    if __name__ != "__main__":
+        raise
+    sys.exit(needs_extra(missing))
 
 __all__ = ["HubSpotSandbox", "Levers", "Pipeline", "Refusal", "Stage"]
 

@@ -28,20 +28,27 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from bridge import Json
+from bridge.testing.extra import needs_extra
 from bridge.testing.server import LocalServer
-from bridge_pipedrive import sandbox_shapes as shapes
-from bridge_pipedrive.sandbox_account import Account
-from bridge_pipedrive.sandbox_answers import Actor, Asked, Refusal
-from bridge_pipedrive.sandbox_api import Api
-from bridge_pipedrive.sandbox_events import create_webhook, tell
-from bridge_pipedrive.sandbox_faults import Levers
-from bridge_pipedrive.sandbox_hooks import Delivery, post
-from bridge_pipedrive.sandbox_kinds import DEALS, KINDS, PIPELINES, STAGES, USERS, Kind
-from bridge_pipedrive.sandbox_page import SHOWN, person_list, record_page
-from bridge_pipedrive.sandbox_rows import Id, Mail, Row
-from bridge_pipedrive.sandbox_rules import draft
-from bridge_pipedrive.sandbox_setup import BIRTH
-from bridge_pipedrive.sandbox_values import stamp
+
+try:
+    from bridge_pipedrive import sandbox_shapes as shapes
+    from bridge_pipedrive.sandbox_account import Account
+    from bridge_pipedrive.sandbox_answers import Actor, Asked, Refusal
+    from bridge_pipedrive.sandbox_api import Api
+    from bridge_pipedrive.sandbox_events import create_webhook, tell
+    from bridge_pipedrive.sandbox_faults import Levers
+    from bridge_pipedrive.sandbox_hooks import Delivery, post
+    from bridge_pipedrive.sandbox_kinds import DEALS, KINDS, PIPELINES, STAGES, USERS, Kind
+    from bridge_pipedrive.sandbox_page import SHOWN, person_list, record_page
+    from bridge_pipedrive.sandbox_rows import Id, Mail, Row
+    from bridge_pipedrive.sandbox_rules import draft
+    from bridge_pipedrive.sandbox_setup import BIRTH
+    from bridge_pipedrive.sandbox_values import stamp
+except ModuleNotFoundError as missing:
+    if __name__ != "__main__":
+        raise
+    sys.exit(needs_extra(missing))
 
 __all__ = ["Delivery", "Levers", "PipedriveSandbox", "Refusal"]
 
