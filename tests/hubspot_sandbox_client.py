@@ -34,7 +34,7 @@ class World:
         self.session = session
 
     def call(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
-        return self.session.request(method, self.hub.url + path, json=body, timeout=5, **options)
+        return self.session.request(method, self.hub.url + path, json=body, timeout=60, **options)
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return self.call("GET", path, **options)

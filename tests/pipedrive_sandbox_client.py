@@ -32,7 +32,7 @@ class World:
         self.session = session
 
     def call(self, method: str, path: str, body: Any = None, **query: Any) -> requests.Response:
-        return self.session.request(method, self.crm.url + path, json=body, params=query, timeout=5)
+        return self.session.request(method, self.crm.url + path, json=body, params=query, timeout=60)
 
     def get(self, path: str, **query: Any) -> requests.Response:
         return self.call("GET", path, **query)

@@ -39,7 +39,7 @@ class World:
             clock=self.clock,
             budgets=SPEC.limits(self._settings),
             secrets=[TOKEN],
-            timeouts=(3.0, 1.0),
+            timeouts=(10.0, 60.0),
         )
         self.connector = Pipedrive({**self._settings, "base_url": self.crm.url}, self.context)
 

@@ -70,8 +70,8 @@ class PostgresServer:
         self._template: str | None = None
 
     def wait(self) -> None:
-        """Return once it answers; raises what connecting raises after half a minute."""
-        until = time.monotonic() + 30
+        """Return once it answers; raises what connecting raises after two minutes."""
+        until = time.monotonic() + 120
         while True:
             try:
                 with self._admin.connect():
@@ -157,5 +157,5 @@ def postgres(binaries: Path) -> Iterator[PostgresServer]:
     finally:
         found.close()
         server.send_signal(signal.SIGINT)  # ends connections that a failed test left open
-        server.wait(30)
+        server.wait(120)
         shutil.rmtree(folder, ignore_errors=True)

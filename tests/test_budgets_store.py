@@ -147,5 +147,5 @@ def test_real_processes_that_call_at_the_same_time_share_a_day(tmp_path: Path) -
         subprocess.Popen([sys.executable, "-c", PROGRAM, url], stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    given = [int(one.communicate(timeout=60)[0]) for one in running]
+    given = [int(one.communicate(timeout=120)[0]) for one in running]
     assert sum(given) == 1000

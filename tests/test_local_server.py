@@ -25,20 +25,20 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 def test_it_answers_on_loopback_and_logs_each_call() -> None:
     with LocalServer(app) as server:
         assert server.url == f"http://127.0.0.1:{server.port}"
-        assert requests.get(f"{server.url}/a?b=c", timeout=5).text == "hello"
+        assert requests.get(f"{server.url}/a?b=c", timeout=60).text == "hello"
         with pytest.raises(requests.ConnectionError):
-            requests.post(f"{server.url}/drop", timeout=5)
+            requests.post(f"{server.url}/drop", timeout=60)
         assert server.calls == [("GET", "/a", 203), ("POST", "/drop", 0)]
 
 
 def test_a_stopped_server_leaves_its_port_at_once_and_hangs_up_on_open_connections() -> None:
     with requests.Session() as session:
         with LocalServer(app) as server:
-            session.get(server.url, timeout=5)
+            session.get(server.url, timeout=60)
         with pytest.raises(requests.ConnectionError):
-            session.get(server.url, timeout=5)
+            session.get(server.url, timeout=60)
     with LocalServer(app, port=server.port) as again:
-        assert requests.get(again.url, timeout=5).status_code == 203
+        assert requests.get(again.url, timeout=60).status_code == 203
 
 
 def test_a_port_that_is_taken_is_refused_before_the_start() -> None:
@@ -49,7 +49,7 @@ def test_a_port_that_is_taken_is_refused_before_the_start() -> None:
 def test_a_crash_of_the_app_is_raised_when_the_server_stops() -> None:
     server = LocalServer(app)
     server.start()
-    assert requests.get(f"{server.url}/crash", timeout=5).status_code == 500
+    assert requests.get(f"{server.url}/crash", timeout=60).status_code == 500
     with pytest.raises(RuntimeError, match="a fault of the app"):
         server.stop()
 
@@ -58,4 +58,4 @@ def test_a_server_that_was_never_started_can_be_stopped() -> None:
     server = LocalServer(app)
     server.stop()
     with pytest.raises(requests.ConnectionError):
-        requests.get(server.url, timeout=5)
+        requests.get(server.url, timeout=60)

@@ -19,7 +19,7 @@ def crm() -> Iterator[World]:
 
 
 def page(crm: World, path: str = "/") -> str:
-    answer = requests.get(crm.crm.url + path, timeout=5)
+    answer = requests.get(crm.crm.url + path, timeout=60)
     assert answer.status_code == 200
     return answer.text
 
@@ -113,7 +113,7 @@ def test_a_merged_persons_page_leads_to_the_survivor_and_a_wrong_one_nowhere(crm
     crm.crm.merge("persons", first, second)
     assert "<h1>Ana</h1>" in page(crm, f"/persons/{third}")
     for path in ("/persons/9999", "/nothing/1", "/users/501"):
-        assert requests.get(crm.crm.url + path, timeout=5).status_code == 404
+        assert requests.get(crm.crm.url + path, timeout=60).status_code == 404
 
 
 def test_it_runs_as_a_program_until_it_is_told_to_end() -> None:
@@ -131,7 +131,7 @@ def test_it_runs_as_a_program_until_it_is_told_to_end() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         url = program.stdout.readline().split()[2]
-        me = requests.get(f"{url}/v1/users/me", headers={"x-api-token": "test-token"}, timeout=5).json()[
+        me = requests.get(f"{url}/v1/users/me", headers={"x-api-token": "test-token"}, timeout=60).json()[
             "data"
         ]
         assert (me["company_id"], me["default_currency"]) == (77, "BRL")

@@ -60,7 +60,7 @@ class Receiver:
         return self.server.address
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> requests.Response:
-        return requests.post(self.url + path, data=body, headers=dict(headers or {}), timeout=10)
+        return requests.post(self.url + path, data=body, headers=dict(headers or {}), timeout=60)
 
     def signed(
         self, body: bytes, path: str = "/hooks/folder", *, key: str = KEY, age: int = 0
@@ -76,7 +76,7 @@ class Receiver:
 
     def execute(self, statement: str) -> None:
         """Change the database behind the receiver's back."""
-        with closing(sqlite3.connect(self.home / "store.db", timeout=10)) as database:
+        with closing(sqlite3.connect(self.home / "store.db", timeout=60)) as database:
             database.executescript(statement)
 
 

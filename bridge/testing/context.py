@@ -11,7 +11,7 @@ from bridge.connector import Budget, Capture, Decision
 from bridge.http import Budgets, MemoryTokens, Redactor, Session
 from bridge.model import Detail
 
-TIMEOUTS = (3.0, 10.0)
+TIMEOUTS = (10.0, 60.0)
 
 
 class Clock:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-_PATIENCE = 10.0
+_PATIENCE = 60.0
 
 
 class Call(NamedTuple):

@@ -14,7 +14,7 @@ from bridge.testing.bench import At, Bench, Check, records_of
 from bridge.testing.kit import SourceKit
 
 PAGES = 3
-LATE = 5.0
+LATE = 30.0
 NONSENSE: tuple[Json, ...] = (b"", b"\xff\xfe\x00 nonsense", b"\r\n\r\n", {}, [], None, "text", 7)
 
 

@@ -56,7 +56,7 @@ class SourceSandbox:
         """Send one interaction, or several in one body; `key` becomes the Idempotency-Key."""
         one = len(interactions) == 1
         body: Json = interactions[0] if one else {"interactions": list(interactions)}
-        return requests.post(self.url, data=orjson.dumps(body), headers=headers(self.token, key), timeout=10)
+        return requests.post(self.url, data=orjson.dumps(body), headers=headers(self.token, key), timeout=60)
 
 
 def headers(token: str, key: str | None = None) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from pymap.backend.dict import DictBackend
 from pymap.imap import IMAPServer
 from pysasl.hashing import BuiltinHash
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 FOLDERS = ("Sent", "Drafts", "Archive", "Junk", "Trash")
 
 

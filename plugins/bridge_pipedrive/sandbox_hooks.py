@@ -15,7 +15,7 @@ import requests
 from bridge import Json
 
 _RETRIES = (3.0, 30.0, 150.0)
-_TIMEOUT = 10.0
+_TIMEOUT = 60.0
 _FAILURES = 10
 _BAN = timedelta(minutes=30)
 

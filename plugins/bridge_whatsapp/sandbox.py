@@ -116,7 +116,7 @@ class MetaSandbox:
             "hub.verify_token": self.verify_token,
             "hub.challenge": challenge,
         }
-        answer = requests.get(url, params=query, timeout=10)
+        answer = requests.get(url, params=query, timeout=60)
         return answer.status_code == 200 and answer.text == challenge
 
     def deliver(self, url: str, *changes: Change) -> bool:
@@ -133,7 +133,7 @@ class MetaSandbox:
     def post(self, url: str, body: bytes) -> bool:
         """Send one body as it is, signed; True if it was answered with 200."""
         try:
-            answer = requests.post(url, data=body, headers=signed(body, self.app_secret), timeout=10)
+            answer = requests.post(url, data=body, headers=signed(body, self.app_secret), timeout=60)
         except requests.RequestException:
             # Meta sees no more of a dead receiver than this, and tries again.
             self.undelivered.append((url, body))

@@ -84,7 +84,7 @@ class HubSpotKit:
         self.hub.levers.fail(503, times=ALWAYS)
 
     def hang(self) -> None:
-        self.hub.levers.slow(2.0, times=ALWAYS)
+        self.hub.levers.slow(60.0, times=ALWAYS)
 
     def garbage(self) -> None:
         self.hub.levers.fail(200, body="<html>Be right back</html>", times=ALWAYS)

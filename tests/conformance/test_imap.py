@@ -17,7 +17,7 @@ PASSWORD = "a-secret-of-the-suite"
 
 
 class ImapKit:
-    """A mailbox in memory behind a front that fails as servers do; pages are small and time-outs short."""
+    """A mailbox in memory behind a front that fails as servers do; pages are small."""
 
     spec = SPEC
     page_size = 5
@@ -30,7 +30,6 @@ class ImapKit:
     def __init__(self) -> None:
         self._patch = pytest.MonkeyPatch()
         self._patch.setattr("bridge_imap.reading.CHUNK", self.page_size)
-        self._patch.setattr("bridge_imap.client.CONNECT_SECONDS", 0.5)
         self._box = ImapSandbox(password=PASSWORD)
         self._box.start()
         self._front = Front(self._box.port)
@@ -60,6 +59,7 @@ class ImapKit:
         self._front.script = {GREETING: "* BYE [UNAVAILABLE] We are down for maintenance."}
 
     def hang(self) -> None:
+        self._patch.setattr("bridge_imap.client.CONNECT_SECONDS", 0.5)
         self._front.script = SILENT
 
     def garbage(self) -> None:

@@ -91,7 +91,7 @@ class PipedriveKit:
         self.crm.levers.fail(503, times=ALWAYS)
 
     def hang(self) -> None:
-        self.crm.levers.slow(2.0, times=ALWAYS)
+        self.crm.levers.slow(60.0, times=ALWAYS)
 
     def garbage(self) -> None:
         self.crm.levers.fail(200, body="<html>Be right back</html>", times=ALWAYS)

@@ -78,7 +78,7 @@ def first_chat(timeline: list[dict[str, Any]]) -> list[str]:
 
 def settled(url: str) -> int:
     """Return how many records the daemon's metrics show as read and dealt with; -1 while some wait."""
-    text = requests.get(f"{url}/metrics", timeout=10).text
+    text = requests.get(f"{url}/metrics", timeout=60).text
     found: Counter[str] = Counter()
     for labels, value in re.findall(r"^crmbridge_records\{(.*)\} (\S+)$", text, re.MULTILINE):
         found["waiting" if 'state="waiting"' in labels else "done"] += int(float(value))

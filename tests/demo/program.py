@@ -114,7 +114,7 @@ def until(seen: Callable[[], bool], what: str, *, seconds: float = PATIENCE) -> 
 def is_ready(url: str) -> bool:
     """Tell whether the daemon at `url` says that it is ready."""
     try:
-        return requests.get(f"{url}/readyz", timeout=5).status_code == 200
+        return requests.get(f"{url}/readyz", timeout=60).status_code == 200
     except requests.ConnectionError:
         return False
 

@@ -91,7 +91,7 @@ def collect(demo: Demo) -> None:
         vendors.imap.append("INBOX", post.raw(mails.ARRIVES, week, datetime.now(UTC)))
         until(lambda: evidence.settled(demo.url) == total, "the mail that just came to be read")
         seconds = time.monotonic() - came
-        waits = requests.get(f"{demo.url}/readyz", timeout=10)
+        waits = requests.get(f"{demo.url}/readyz", timeout=60)
     changes = sum(map(len, bodies)) + 1
     screen.told(
         f"{changes} WhatsApp events in {len(bodies) + 1} signed webhooks; one webhook came twice, a forged one"
@@ -249,7 +249,7 @@ def journey(demo: Demo) -> None:
 def _forge(url: str, body: list[Any]) -> int:
     """Send a webhook that somebody without the app secret signed; return the status of the answer."""
     raw = serialise(batch(body))
-    return requests.post(url, data=raw, headers=signed(raw, "not the app secret"), timeout=10).status_code
+    return requests.post(url, data=raw, headers=signed(raw, "not the app secret"), timeout=60).status_code
 
 
 def _send_inbound(demo: Demo) -> int:

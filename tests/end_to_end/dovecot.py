@@ -168,7 +168,7 @@ class Dovecot:
     @contextmanager
     def session(self) -> Iterator[imapclient.IMAPClient]:
         """Open a second connection, as another mail program would."""
-        with imapclient.IMAPClient("127.0.0.1", port=self.port, ssl=False, timeout=30) as session:
+        with imapclient.IMAPClient("127.0.0.1", port=self.port, ssl=False, timeout=60) as session:
             session.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             session.login(self.user, self.password)
             yield session
