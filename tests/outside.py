@@ -92,6 +92,23 @@ class Office:
         told = {"from": sender, "text": text, "at": at, "channel": "whatsapp", "direction": "inbound"}
         return self.put("chat", "messages", **{**told, "thread": sender, **more})
 
+    def talk_on(self, lines: int = 30_000) -> int:
+        """Let so many messages lie in the folder `chat`, more than are read one by one in a minute."""
+        self.message("Oi")
+        told = {"from": "+5511973914862", "channel": "whatsapp", "at": "2026-11-20T10:00:00Z"}
+        told["modified"] = told["at"]
+        with self._messages.open("a") as file:
+            file.writelines(json.dumps({"id": f"n{number}", **told}) + "\n" for number in range(1, lines))
+        return lines
+
+    def end_the_talk(self, after: int) -> None:
+        """Take away all but the first messages."""
+        self._messages.write_text("".join(self._messages.read_text().splitlines(keepends=True)[:after]))
+
+    @property
+    def _messages(self) -> Path:
+        return self.home / "chat" / "messages.jsonl"
+
     def run(self, *arguments: str) -> Said:
         """Run a command as `crmbridge` does, in this process."""
         out, err = io.StringIO(), io.StringIO()
@@ -114,7 +131,7 @@ class Office:
         done = subprocess.run(
             [sys.executable, "-m", "bridge.cli", *arguments],
             capture_output=True,
-            timeout=60,
+            timeout=120,
             env={**os.environ, **environment},
         )
         encoding = environment.get("PYTHONIOENCODING", "utf-8")
@@ -154,18 +171,17 @@ class Daemon:
         """Return what every daemon of this office wrote to standard error."""
         return (self._office.home / "daemon.log").read_text()
 
-    def stop(self, *, by: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-        """End the daemon and return its exit code and how many seconds it took."""
-        began = time.monotonic()
+    def stop(self, *, by: signal.Signals = signal.SIGTERM) -> int:
+        """End the daemon and return its exit code."""
         self.process.send_signal(by)
+        code = self.process.wait(60)
         assert self.process.stdout is not None
-        self.process.stdout.read()
         self.process.stdout.close()
-        return self.process.wait(30), time.monotonic() - began
+        return code
 
     def get(self, path: str) -> requests.Response:
         """Ask the receiver."""
-        return requests.get(self.url + path, timeout=10)
+        return requests.get(self.url + path, timeout=60)
 
 
 @contextmanager
@@ -176,17 +192,16 @@ def running(office: Office, *arguments: str) -> Iterator[Daemon]:
         yield daemon
     finally:
         if daemon.process.poll() is None:
-            code, _ = daemon.stop()
-            assert code == 0, daemon.log
+            assert daemon.stop() == 0, daemon.log
         elif daemon.process.stdout is not None:
             daemon.process.stdout.close()
         assert KEY not in daemon.log
 
 
-def until(check: Callable[[], Any], *, seconds: float = 15.0) -> Any:
-    """Return what `check` returns once that is true; fails after so many seconds."""
+def until(check: Callable[[], Any], *, seconds: float = 120.0) -> Any:
+    """Return what `check` returns once that is true; fails after so many seconds, which only bound a hang."""
     end = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < end, f"not true after {seconds:.0f} s"
-        time.sleep(0.15)
+        time.sleep(0.1)
     return found

@@ -36,7 +36,7 @@ def post(daemon: Daemon, *events: Mapping[str, Any], hook: str = "chat") -> int:
     """Send events to a folder's webhook as its own sender does, and return the status."""
     body = json.dumps({"events": events}).encode()
     headers = {HEADER: sign(body, KEY, int(time.time()))}
-    return requests.post(f"{daemon.url}/hooks/{hook}", data=body, headers=headers, timeout=10).status_code
+    return requests.post(f"{daemon.url}/hooks/{hook}", data=body, headers=headers, timeout=60).status_code
 
 
 def said(number: int, text: str = "Oi") -> dict[str, Any]:
@@ -59,6 +59,11 @@ def warnings(daemon: Daemon, connection: str) -> list[str]:
     """Return what was logged of a connection, without the time."""
     lines = [line.partition(" WARNING ")[2] for line in daemon.log.splitlines()]
     return [line for line in lines if line.startswith(f"{connection}: ")]
+
+
+def troubled(daemon: Daemon) -> list[str]:
+    """Return the connections that the daemon says are not well."""
+    return sorted(problem.partition(":")[0] for problem in daemon.get("/readyz").json()["problems"])
 
 
 def mail(number: int, text: str) -> bytes:
@@ -91,14 +96,12 @@ def test_what_is_down_at_the_start_is_read_once_it_is_back_and_told_once(office:
             until(lambda: len(warnings(daemon, "whatsapp")) == 1)
             assert counts(office, "chat", "webhook")["waiting"] == 3
             assert counts(office, "whatsapp", "webhook")["waiting"] == 1
-            ready = daemon.get("/readyz")
-            assert ready.status_code == 503
-            problems = sorted(problem.partition(":")[0] for problem in ready.json()["problems"])
-            assert problems == ["chat", "whatsapp"]
+            until(lambda: troubled(daemon) == ["chat", "whatsapp"])
+            assert daemon.get("/readyz").status_code == 503
             assert daemon.get("/healthz").status_code == 200
             assert 'crmbridge_connection_up{connection="whatsapp"} 0.0' in daemon.get("/metrics").text
 
-            time.sleep(2.5)  # long enough for a second try, which must not be logged again
+            time.sleep(2.5)  # for a second try, which must not be logged again
             (office.home / "chat").unlink()
             until(lambda: counts(office, "chat", "messages")["mapped"] == 3)
             assert counts(office, "whatsapp", "webhook")["waiting"] == 1
@@ -106,6 +109,7 @@ def test_what_is_down_at_the_start_is_read_once_it_is_back_and_told_once(office:
             assert office.run("sync").code == 0
             until(lambda: counts(office, "whatsapp", "messages")["mapped"] == 1)
             until(lambda: daemon.get("/readyz").status_code == 200)
+            until(lambda: all(len(warnings(daemon, name)) > 1 for name in ("whatsapp", "chat")))
             assert re.fullmatch(
                 r"whatsapp: Meta refused the access token: .*", warnings(daemon, "whatsapp")[0]
             )
@@ -137,43 +141,37 @@ def test_what_was_answered_survives_a_kill_and_is_read_once(office: Office) -> N
     for one in senders:
         one.start()
     until(lambda: len(stored) > 100)
-    code, _ = daemon.stop(by=signal.SIGKILL)
-    assert code == -signal.SIGKILL
+    assert daemon.stop(by=signal.SIGKILL) == -signal.SIGKILL
     done.set()
     for one in senders:
         one.join()
     with running(office, "-v") as again:
         assert post(again, said(stored[0])) == 200
-        until(lambda: counts(office, "chat", "webhook")["waiting"] == 0, seconds=30)
-        until(lambda: counts(office, "chat", "messages")["waiting"] == 0, seconds=30)
+        until(lambda: counts(office, "chat", "webhook")["waiting"] == 0)
+        until(lambda: counts(office, "chat", "messages")["waiting"] == 0)
         found = counts(office, "chat", "messages")
         assert found["rejected"] == 0
         assert len(set(stored)) <= found["mapped"] <= len(set(stored)) + len(senders) + 1
 
 
 def test_a_long_pull_is_interrupted_killed_and_goes_on_where_it_was(office: Office) -> None:
-    lines = 600
-    office.message("Oi", ANA)
-    with (office.home / "chat" / "messages.jsonl").open("a") as file:
-        for number in range(lines):
-            thing = {**said(number)["object"], "modified": "2026-11-20T10:00:00Z"}
-            file.write(json.dumps(thing) + "\n")
+    lines = office.talk_on()
     office.connections = {"chat": office.connections["chat"]}
-    office.connections["chat"]["settings"]["page_size"] = 2
+    office.connections["chat"]["settings"]["page_size"] = 1
     office.write()
     daemon = Daemon(office).start()
     first = until(lambda: counts(office, "chat", "messages")["read"])
     daemon.stop(by=signal.SIGKILL)
     daemon = Daemon(office).start()
     second = until(lambda: (read := counts(office, "chat", "messages")["read"]) > first and read)
-    code, seconds = daemon.stop()
-    assert code == 0, daemon.log
-    assert seconds < 5
-    assert second <= counts(office, "chat", "messages")["read"] < lines
+    assert daemon.stop() == 0, daemon.log
+    stopped = counts(office, "chat", "messages")["read"]
+    assert second <= stopped < lines
     assert daemon.log == ""
+    office.end_the_talk(after=stopped + 50)
     with running(office):
-        until(lambda: counts(office, "chat", "messages")["mapped"] == lines + 1, seconds=40)
-    assert counts(office, "chat", "messages")["read"] == lines + 1
+        until(lambda: counts(office, "chat", "messages")["mapped"] == stopped + 50)
+    assert counts(office, "chat", "messages")["read"] == stopped + 50
 
 
 def test_a_stop_ends_idle_and_a_call_that_hangs(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +181,7 @@ def test_a_stop_ends_idle_and_a_call_that_hangs(office: Office, monkeypatch: pyt
         office.connections["mailbox"] = {
             "connector": "imap",
             "settings": {**mailbox.settings, "password": "${env:MAIL_PASSWORD}"},
+            "every": 3600,  # news comes by IDLE or never
         }
         secrets = ("app_secret", "verify_token", "access_token")
         for name in secrets:
@@ -195,13 +194,9 @@ def test_a_stop_ends_idle_and_a_call_that_hangs(office: Office, monkeypatch: pyt
         with running(office) as daemon:
             mailbox.append("INBOX", mail(1, "Quanto custa?"))
             until(lambda: counts(office, "mailbox", "messages")["mapped"] == 1)
-            began = time.monotonic()
             mailbox.append("INBOX", mail(2, "E o prazo?"))
-            until(lambda: counts(office, "mailbox", "messages")["mapped"] == 2, seconds=25)
-            assert time.monotonic() - began < 30, "news must come by IDLE, not after a minute"
-            code, seconds = daemon.stop()
-            assert (code, daemon.log) == (0, "")
-            assert seconds < 9
+            until(lambda: counts(office, "mailbox", "messages")["mapped"] == 2)
+            assert (daemon.stop(), daemon.log) == (0, "")
     told = office.run("journey", "ana@padaria.example", "--json").json["interactions"]
     assert {one["subject"] for one in told} == {"Pedido 1", "Pedido 2"}
 
@@ -222,30 +217,30 @@ def test_hubspot_gets_each_message_once_through_an_outage(
             event = said(1, "Quanto custa?")
             event["object"]["from"] = ANA
             assert post(daemon, event) == 200
-            (entry,) = until(lambda: hubspot.timeline(ana), seconds=30)
+            (entry,) = until(lambda: hubspot.timeline(ana))
             assert "Quanto custa?" in entry["properties"]["hs_communication_body"]
             hubspot.levers.expired = True
             event = said(2, "E o frete?")
             event["object"] |= {"from": ANA, "at": "2026-11-20T10:00:00Z"}
             assert post(daemon, event) == 200
-            until(lambda: warnings(daemon, "crm"), seconds=30)
+            until(lambda: warnings(daemon, "crm"))
             until(lambda: daemon.get("/readyz").status_code == 503)
             assert counts(office, "chat", "messages")["mapped"] == 2
             hubspot.levers.expired = False
             assert office.run("sync").code == 0
-            until(lambda: len(hubspot.timeline(ana)) == 2, seconds=30)
+            until(lambda: len(hubspot.timeline(ana)) == 2)
             until(lambda: daemon.get("/readyz").status_code == 200)
             until(lambda: len(warnings(daemon, "crm")) == 2)
 
 
 def test_a_hint_is_followed_at_once(office: Office) -> None:
+    office.connections["chat"]["every"] = 3600
+    office.write()
     with running(office) as daemon:
         until(lambda: counts(office, "chat", "messages").get("last_success"))
         identifier = office.message("Quanto custa?", ANA)
-        began = time.monotonic()
         assert post(daemon, {"stream": "messages", "id": identifier}) == 200
         until(lambda: counts(office, "chat", "messages")["mapped"] == 1)
-        assert time.monotonic() - began < 10, "a hint must not wait for the next minute"
 
 
 def test_a_port_in_use_ends_the_start_with_3(office: Office) -> None:
@@ -264,6 +259,4 @@ def test_a_port_in_use_ends_the_start_with_3(office: Office) -> None:
 def test_ctrl_c_and_a_signal_at_once_end_it_cleanly(office: Office) -> None:
     daemon = Daemon(office).start()
     daemon.process.send_signal(signal.SIGTERM)
-    code, seconds = daemon.stop(by=signal.SIGINT)
-    assert (code, daemon.log) == (0, "")
-    assert seconds < 5
+    assert (daemon.stop(by=signal.SIGINT), daemon.log) == (0, "")
