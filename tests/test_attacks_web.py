@@ -23,7 +23,7 @@ def test_large_bodies_are_read_a_few_at_a_time_and_small_ones_at_once(
     inside = most = 0
 
     async def run(app: Any) -> None:
-        gate = asyncio.Event()
+        gate, two, one_more = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         async def send(message: Any) -> None:
             if "status" in message:
@@ -37,6 +37,10 @@ def test_large_bodies_are_read_a_few_at_a_time_and_small_ones_at_once(
                 if len(chunks) == 1:  # the rest of it: its turn has come
                     inside += size > SLOW_BODY
                     most = max(most, inside)
+                    if size <= SLOW_BODY:
+                        one_more.set()
+                    elif inside == 2:
+                        two.set()
                     await gate.wait()
                     inside -= size > SLOW_BODY
                 return {"type": "http.request", **chunks.pop(0)}
@@ -44,9 +48,9 @@ def test_large_bodies_are_read_a_few_at_a_time_and_small_ones_at_once(
             await app({**scope, "headers": []}, receive, send)
 
         large = [asyncio.create_task(post(SLOW_BODY + 1)) for _ in range(6)]
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(two.wait(), 60)
         small = asyncio.create_task(post(10))
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(one_more.wait(), 60)
         gate.set()
         await asyncio.gather(small, *large)
 

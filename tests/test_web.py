@@ -19,6 +19,7 @@ import requests
 
 from bridge.errors import ConfigError, Problem
 from bridge.sync.runtime import Runtime
+from bridge.web import app as web_app
 from bridge.web.app import MAX_BODY, make_app
 from bridge.web.metrics import Metrics
 from bridge.web.serving import Server
@@ -62,7 +63,7 @@ def test_meta_is_answered_by_shaking_hands_and_by_storing_its_deliveries(shared:
         assert meta.deliver(url, text_message(ana, "Oi", at=datetime.now(UTC)))
     assert b"Oi" in shared.stored()[-1]
     wrong = requests.get(
-        url, params={"hub.mode": "subscribe", "hub.verify_token": "x", "hub.challenge": "1"}, timeout=10
+        url, params={"hub.mode": "subscribe", "hub.verify_token": "x", "hub.challenge": "1"}, timeout=60
     )
     assert wrong.status_code == 403
 
@@ -73,7 +74,7 @@ def test_the_inbound_api_stores_and_serves_its_description(shared: Receiver) -> 
     assert orjson.loads(shared.stored()[-1])["id"] == "form-1"
     at_its_hook = shared.post("/hooks/inbound", interaction(2), api_headers())
     assert at_its_hook.status_code == 202
-    described = requests.get(f"{shared.url}/v1/openapi.json", timeout=10)
+    described = requests.get(f"{shared.url}/v1/openapi.json", timeout=60)
     assert described.status_code == 200
     assert described.headers["content-type"] == "application/json"
     assert "/v1/interactions" in described.json()["paths"]
@@ -91,8 +92,8 @@ def forged(receiver: Receiver) -> Iterator[tuple[int, requests.Response]]:
     yield 401, receiver.post("/v1/interactions", interaction(), api_headers("the token of a forger"))
     yield 401, receiver.post("/v1/interactions", interaction(), {"Content-Type": "application/json"})
     yield 422, receiver.post("/v1/interactions", b'{"kind": "nonsense"}', api_headers())
-    yield 405, requests.put(f"{receiver.url}/hooks/folder", data=body, timeout=10)
-    yield 405, requests.delete(f"{receiver.url}/hooks/whatsapp", timeout=10)
+    yield 405, requests.put(f"{receiver.url}/hooks/folder", data=body, timeout=60)
+    yield 405, requests.delete(f"{receiver.url}/hooks/whatsapp", timeout=60)
 
 
 def test_a_forged_request_is_refused_and_nothing_of_it_is_stored(shared: Receiver) -> None:
@@ -123,7 +124,7 @@ def test_a_body_above_16_mib_is_not_taken(shared: Receiver) -> None:
         for _ in range(17):
             yield b"x" * 1024 * 1024
 
-    untold = requests.post(f"{shared.url}/hooks/folder", data=chunks(), timeout=20)
+    untold = requests.post(f"{shared.url}/hooks/folder", data=chunks(), timeout=60)
     assert untold.status_code == 413
     assert shared.stored() == before
 
@@ -168,7 +169,7 @@ def test_headers_that_carry_secrets_are_not_stored(shared: Receiver) -> None:
 
 
 def test_health_answers_whatever_else_is_wrong(shared: Receiver) -> None:
-    answer = requests.get(f"{shared.url}/healthz", timeout=10)
+    answer = requests.get(f"{shared.url}/healthz", timeout=60)
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
@@ -178,7 +179,7 @@ def test_two_thousand_posts_over_32_connections_are_each_stored_once(tmp_path: P
         host, port = receiver.url.removeprefix("http://").split(":")
 
         def lane(first: int) -> list[int]:
-            connection = http.client.HTTPConnection(host, int(port), timeout=30)
+            connection = http.client.HTTPConnection(host, int(port), timeout=60)
             codes = []
             for number in range(first, posts, lanes):
                 body = b'{"events": [%d]}' % number
@@ -203,7 +204,7 @@ def test_a_connection_whose_plugin_was_left_out_asks_to_be_sent_again(tmp_path: 
 
     with receiving(tmp_path, change=change) as receiver:
         assert receiver.post("/hooks/till", b"x").status_code == 503
-        assert requests.get(f"{receiver.url}/readyz", timeout=10).json()["problems"] == [
+        assert requests.get(f"{receiver.url}/readyz", timeout=60).json()["problems"] == [
             "connections.till.connector: was left out"
         ]
 
@@ -237,21 +238,23 @@ def test_an_ipv6_address_is_shown_in_brackets(tmp_path: Path) -> None:
         )
         server.start()
         assert server.address.startswith("http://[::1]:")
-        assert requests.get(f"{server.address}/healthz", timeout=10).status_code == 200
+        assert requests.get(f"{server.address}/healthz", timeout=60).status_code == 200
         assert server.failed() is None
         server.stop()
         assert server.failed() == f"the webhook receiver at {server.address} has ended"
 
 
-def test_a_stop_does_not_wait_for_a_sender_that_never_ends(tmp_path: Path) -> None:
+def test_a_stop_does_not_wait_for_a_sender_that_never_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_app, "BODY_SECONDS", 600.0)
     with receiving(tmp_path) as receiver:
         host, port = receiver.url.removeprefix("http://").split(":")
-        slow = socket.create_connection((host, int(port)), timeout=10)
+        slow = socket.create_connection((host, int(port)), timeout=60)
         slow.sendall(b"POST /hooks/folder HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
         assert receiver.signed(b"[1]").status_code == 200
         stopping = threading.Thread(target=receiver.server.stop)
-        began = time.monotonic()
         stopping.start()
-        stopping.join(10)
-        assert time.monotonic() - began < 5
+        stopping.join(60)
+        assert not stopping.is_alive()
         slow.close()
