@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from bridge.sync.runtime import Connection, Runtime
 from bridge_imap.decoding import Decoder
 from bridge_imap.people import MailContext
 from bridge_imap.records import Meta, record
+from tests.outside import until
 
 DECODE = Decoder(own=MailContext(own_addresses=frozenset({"sales@vendor.example"}))).decode
 AT = datetime(2026, 3, 11, tzinfo=UTC)
@@ -51,17 +52,16 @@ def running() -> Iterator[Ahead]:
 
 
 def until_it_answers(ahead: Ahead) -> None:
-    for _ in range(600):
+    def answers() -> object:
         ahead.decode(DECODE, [(-1, mail(1))])
-        time.sleep(0.05)
-        if ahead.take([-1]):
-            return
-    raise AssertionError("the second process never answered")
+        until_done(ahead)
+        return ahead.take([-1])
+
+    until(answers)
 
 
 def until_done(ahead: Ahead) -> None:
-    while not all(future.done() for future in ahead._under_way.values()):
-        time.sleep(0.01)
+    wait(ahead._under_way.values(), timeout=120)
 
 
 def test_what_a_second_process_decodes_is_what_this_one_would(running: Ahead) -> None:
@@ -71,10 +71,11 @@ def test_what_a_second_process_decodes_is_what_this_one_would(running: Ahead) ->
 
 
 def test_nothing_is_waited_for_that_was_not_begun(running: Ahead) -> None:
+    gate = threading.Event()
+    running._talk.submit(gate.wait, 60)  # whoever talks to the second process is about something else
     running.decode(DECODE, MAILS)
-    found = running.take(reversed(range(len(MAILS))))
-    assert len(found) < len(MAILS)
-    assert all(views == list(DECODE(mail(number))) for number, views in found.items())
+    assert running.take(range(len(MAILS))) == {}
+    gate.set()
     assert running.take(range(len(MAILS))) == {}
 
 
@@ -108,22 +109,22 @@ def test_when_the_second_process_dies_the_first_goes_on_alone(caplog: pytest.Log
 def test_it_ends_with_the_process_that_started_it_even_when_that_is_killed() -> None:
     program = (
         "from tests.test_ahead import *\n"
-        "ahead = Ahead()\nuntil_it_answers(ahead)\nprint(ahead._process.pid, flush=True)\ntime.sleep(60)"
+        "ahead = Ahead()\nuntil_it_answers(ahead)\nprint(ahead._process.pid, flush=True)\nthreading.Event().wait()"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    for _ in range(200):
-        try:
-            os.kill(child, 0)
-        except ProcessLookupError:
-            return
-        if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-            return  # nobody reaps orphans in some containers
-        time.sleep(0.05)
-    raise AssertionError("the second process outlived the first")
+    until(lambda: has_ended(child))
+
+
+def has_ended(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state == "Z"  # nobody reaps orphans in some containers
 
 
 CONFIG = """

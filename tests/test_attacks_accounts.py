@@ -17,6 +17,7 @@ from bridge.engine.opening import learn_account, open_runtime, recall_accounts
 from bridge.errors import ConfigError
 from bridge.sync.runtime import Runtime
 from bridge.sync.views.status import overview
+from tests.outside import until
 
 PUSH = {"timeline": True, "create": {"whatsapp": "first_message"}}
 Connections = Mapping[str, Mapping[str, Any] | None]
@@ -95,11 +96,7 @@ def test_nothing_is_written_before_the_account_behind_a_key_was_asked(
         monkeypatch.setattr("bridge.engine.cycle.deliver_all", deliver)
         daemon = Daemon(runtime)
         daemon.start()
-        until = 200
-        while not delivered and until:
-            daemon.wake("deliver")
-            until -= 1
-            daemon._stop.wait(0.05)
+        until(lambda: (daemon.wake("deliver"), delivered)[1])
         daemon.stop()
         assert delivered and set(delivered) == {str(home / "new")}
 

@@ -16,6 +16,7 @@ from bridge.http import Session
 from bridge.model import Page
 from bridge.refusals import LONGEST_WAIT
 from bridge_memory import Memory
+from tests.outside import until
 from tests.sync_world import World
 
 ANA = "5511973914862"
@@ -59,17 +60,24 @@ def test_a_pull_that_yields_nothing_for_ever_is_stopped(world: World) -> None:
 
 @pytest.mark.parametrize("step", ["find", "read", "check"])
 def test_a_step_of_the_daemon_survives_a_plugin_that_ends_the_program(world: World, step: str) -> None:
+    calls = []
+
     def end(*_: Any) -> Any:
+        calls.append(step)
         raise SystemExit(1)
+
+    def asked_again() -> bool:
+        for name in ("collect:crm", "resolve", "deliver"):
+            daemon.wake(name)
+        return len(calls) > 1
 
     world.contact(name="", phone=f"+{ANA}")
     world.message("m1", ANA)
+    world.message("m2", "5521988123344", name="Bia")
     world.acts["crm"][step] = end
     daemon = Daemon(world.runtime)
     daemon.start()
-    for _ in range(40):
-        daemon.wake("resolve")
-        daemon._stop.wait(0.05)
+    until(asked_again)
     assert daemon.alive() == []
     daemon.stop()
 

@@ -47,7 +47,7 @@ def fill_the_disk(c: Connection) -> None:
 def together(writer: Writer, *works: Any) -> list[Future[Any]]:
     """Queue works so that they come into one transaction."""
     gate = threading.Event()
-    writer.submit(lambda c: gate.wait(10), priority=Priority.LIVE)
+    writer.submit(lambda c: gate.wait(60), priority=Priority.LIVE)
     queued = [writer.submit(work, priority=Priority.LIVE) for work in works]
     gate.set()
     return queued
@@ -63,7 +63,7 @@ def test_a_disk_that_fills_up_in_a_later_piece_is_told_to_whoever_waits(
         lambda c: put(c, "two", 2_000_000),
         lambda c: put(c, "three", 1),
     )
-    told = [str(future.exception(10)) for future in queued]
+    told = [str(future.exception(60)) for future in queued]
     assert told[1] == "store: database or disk is full"
     assert set(told) <= {told[1], "None"}
     writer.run(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1073741823"), priority=Priority.LIVE)
@@ -80,7 +80,7 @@ def test_a_writer_that_dies_answers_everybody_who_waits_and_whoever_comes_later(
         raise SystemError("the driver is gone")
 
     def work(c: Connection) -> None:
-        gate.wait(10)
+        gate.wait(60)
         monkeypatch.setattr(Connection, "rollback", die)
         monkeypatch.setattr(Connection, "commit", die)
 
@@ -89,7 +89,7 @@ def test_a_writer_that_dies_answers_everybody_who_waits_and_whoever_comes_later(
     gate.set()
     for future in (first, second):
         with pytest.raises(StoreError):
-            future.result(10)
+            future.result(60)
     monkeypatch.undo()
     with pytest.raises(StoreError, match="the driver is gone"):
         writer.run(put, "two", 1, priority=Priority.LIVE)
@@ -103,7 +103,7 @@ def test_a_writer_without_a_database_says_so(database: Database, monkeypatch: py
     monkeypatch.setattr(database.writer, "connect", connect)
     writer = Writer(database)
     with pytest.raises(StoreError, match="the server is away"):
-        writer.submit(put, "one", 1, priority=Priority.LIVE).result(10)
+        writer.submit(put, "one", 1, priority=Priority.LIVE).result(60)
     writer.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,7 +136,7 @@ def test_a_writer_that_lost_its_lock_writes_nothing_more(database: Database) -> 
 
 def test_a_piece_of_work_that_fails_takes_only_itself_back(database: Database, writer: Writer) -> None:
     gate = threading.Event()
-    blocker = writer.submit(lambda c: gate.wait(5), priority=Priority.INBOX)
+    blocker = writer.submit(lambda c: gate.wait(60), priority=Priority.INBOX)
 
     def broken(c: Connection) -> None:
         put(c, "broken")
@@ -175,8 +174,7 @@ def test_a_reader_sees_one_state_of_the_store_as_long_as_it_holds_it(
 def test_the_inbox_goes_before_everything_that_waits(writer: Writer) -> None:
     order: list[str] = []
     gate = threading.Event()
-    blocker = writer.submit(lambda c: gate.wait(5), priority=Priority.INBOX)
-    time.sleep(0.05)
+    blocker = writer.submit(lambda c: gate.wait(60), priority=Priority.INBOX)
     waiting = [
         writer.submit(lambda c, name=priority.name: order.append(name), priority=priority)
         for priority in (
