@@ -108,12 +108,24 @@ def test_a_second_line_with_an_id_is_a_new_version(memory: Memory, folder: Path)
     assert again.version != only(pages).version
 
 
-def test_a_line_that_is_no_json_is_kept_as_a_record(memory: Memory, folder: Path) -> None:
-    write_lines(folder, "contacts", '{"id": "1"}\n', "oops, a comma\n", '{"id": "2"}\n')
-    records = [item for page in pulled(memory, "contacts") for item in page.records]
-    assert [record.id for record in records] == ["1", "line-12", "2"]
-    assert isinstance(records[1], Record)
-    assert thing(records[1])["unreadable"] == "oops, a comma"
+@pytest.mark.parametrize("page_size", [1, 100])
+def test_a_line_that_is_no_object_with_an_id_is_kept_and_says_what_is_wrong(
+    page_size: int, opened: Callable[..., Memory], folder: Path
+) -> None:
+    odd = ['{"id": "3"\n', '["1"]\n', '{"id": 7}\n']
+    write_lines(folder, "contacts", '{"id": "1"}\n', odd[0], '{"id": "2"}\n', *odd[1:])
+    with (folder / "contacts.jsonl").open("ab") as file:
+        file.write(b'{"id": "\xff"}\n')
+    records = [item for page in pulled(opened(page_size=page_size), "contacts") for item in page.records]
+    assert [record.id for record in records if not record.id.startswith("line-")] == ["1", "2"]
+    broken = [thing(record) for record in records if isinstance(record, Record) and record.id[:5] == "line-"]
+    assert [one["unreadable"] + "\n" for one in broken[:3]] == odd
+    assert [one["because"].removeprefix(f"{folder}/") for one in broken] == [
+        "contacts.jsonl:2 is no JSON: Expecting ',' delimiter at column 11.",
+        "contacts.jsonl:4 is no JSON object.",
+        'contacts.jsonl:5 has no "id", or one that is no text.',
+        "contacts.jsonl:6 is no text in UTF-8.",
+    ]
 
 
 def test_half_a_line_is_not_read_before_it_is_whole(memory: Memory, folder: Path) -> None:

@@ -10,6 +10,10 @@ from bridge.cli import output
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened, refuse_before
 from bridge.cli.refusals import grouped, is_refusal, refusal
 from bridge.store import rejects as store
+from bridge.sync.intake.interpret import UNREADABLE
+
+SHOWN = 5
+"""Records of a group that are named."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,12 +58,15 @@ def _show(group: str, rows: list[dict[str, Any]]) -> None:
     where = f" at {place}" if place and place not in first["message"] else ""
     count = output.plural(len(rows), "reject")
     output.say(f"{group}  {count} in step {first['step']}, {first['connection']} {first['stream']}{where}")
-    output.say(f"  {first['message']}")
+    told = rows[:SHOWN] if first["code"] == UNREADABLE else [first]
+    for row in told:
+        output.say(f"  {row['message']}")
     if first["hint"]:
         output.say(f"  {first['hint']}")
-    shown = ", ".join(row["ext_id"] for row in rows[:5])
-    output.say(f"  Records: {shown}{', ...' if len(rows) > 5 else ''}")
-    output.say(f"  Once mended: crmbridge rejects replay {group}")
+    shown = ", ".join(row["ext_id"] for row in rows[:SHOWN])
+    output.say(f"  Records: {shown}{', ...' if len(rows) > SHOWN else ''}")
+    if first["code"] != UNREADABLE:  # what was read of it stays as it is
+        output.say(f"  Once mended: crmbridge rejects replay {group}")
 
 
 def replay(

@@ -51,8 +51,9 @@ class Folder:
         """
         Return up to `limit` things written after `offset`, oldest first.
 
-        A line that is no JSON object comes as {"id": "line-<offset>", "unreadable": text}. Raises
-        CursorExpired when the file has no line that ends at `offset`.
+        A line that is no JSON object with an id comes as {"id": "line-<digest>", "unreadable": text}, with
+        what is wrong (`because`) and what to do (`remedy`). Raises CursorExpired when the file has no line
+        that ends at `offset`.
         """
         with self._guarded():
             return self._lines(stream, offset, limit)
@@ -157,11 +158,17 @@ class Folder:
                 lines.seek(offset - 1)
                 if lines.read(1) != b"\n":
                     raise CursorExpired(f"{file}: no line ends at {offset}; it is read again from the start")
+            number: int | None = None
             for line in lines:
                 if len(things) == limit or not line.endswith(b"\n"):
                     break
-                things.append(_thing(line, offset))
+                thing = _thing(line)
+                if isinstance(thing, str):
+                    number = number or file.read_bytes()[:offset].count(b"\n") + 1
+                    thing = _broken(line, f"{file}:{number} {thing}")
+                things.append(thing)
                 offset += len(line)
+                number = number and number + 1
         return Lines(things, offset)
 
     def _latest(self, stream: str) -> dict[str, Thing]:
@@ -198,11 +205,25 @@ def instant(text: object) -> datetime | None:
     return when.astimezone(UTC) if when.tzinfo else None
 
 
-def _thing(line: bytes, offset: int) -> Thing:
+def _thing(line: bytes) -> Thing | str:
+    """Return the object of a line, or what is wrong with it."""
     try:
-        thing = json.loads(line)
+        thing = json.loads(line.rstrip(b"\n"))
+    except json.JSONDecodeError as error:
+        return f"is no JSON: {error.msg} at column {error.colno}."
     except ValueError:
-        thing = None
-    if isinstance(thing, dict) and isinstance(thing.get("id"), str):
-        return thing
-    return {"id": f"line-{offset}", "unreadable": line.decode(errors="replace").rstrip("\n")}
+        return "is no text in UTF-8."
+    if not isinstance(thing, dict):
+        return "is no JSON object."
+    if not isinstance(thing.get("id"), str):
+        return 'has no "id", or one that is no text.'
+    return thing
+
+
+def _broken(line: bytes, because: str) -> Thing:
+    return {
+        "id": f"line-{hashlib.sha256(line).hexdigest()[:12]}",
+        "unreadable": line.decode(errors="replace").rstrip("\n"),
+        "because": because,
+        "remedy": 'Append it to its file anew, mended. The line {"id": "line-...", "deleted": true} closes the reject.',
+    }

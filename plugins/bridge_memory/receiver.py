@@ -64,4 +64,10 @@ def _one(event: Json, capture: Capture) -> Record | Skip | Hint:
             return Hint(stream=stream, ids=(identifier,))
     text = json.dumps(event, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return record_or_skip("messages", {"id": f"event-{digest}", "unreadable": text}, capture)
+    odd = {
+        "id": f"event-{digest}",
+        "unreadable": text,
+        "because": "a webhook's event has no stream of the folder with an object, or with an id.",
+        "remedy": "Mend what sends it; docs/connectors.md shows an event.",
+    }
+    return record_or_skip("messages", odd, capture)

@@ -25,6 +25,7 @@ from bridge.sync.runtime import Connection
 NEWSLETTERS = "newsletters"
 OURS = "written by crmbridge"
 NO_RULE = "no mapping for this stream"
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,8 @@ class Reader:
         rule = self.connection.mapping.pull.get(view.stream)
         if rule is None:
             return Left(stored=stored, rule=NO_RULE)
+        if isinstance(view.data, dict) and UNREADABLE in view.data and view.data.keys() <= _UNREADABLE_KEYS:
+            return _unreadable(stored, view.data)
         try:
             body = rule.map(view.data)
         except MappingError as error:
@@ -279,12 +282,28 @@ def claim_key(handles: Iterable[Handle], name: str | None) -> str:
     return f"claim:{blake2b(told.encode(), digest_size=10).hexdigest()}"
 
 
+_UNREADABLE_KEYS = {"id", UNREADABLE, "because", "remedy"}
+
+
+def _unreadable(stored: Stored, data: Mapping[str, Any]) -> Refused:
+    """Return the refusal of what is no object of the stream, in the words of the connector that kept it."""
+    return Refused(
+        stored=stored,
+        code=UNREADABLE,
+        message=str(data.get("because") or f"no object that can be read: {str(data[UNREADABLE])[:80]!r}"),
+        hint=str(data.get("remedy", "")),
+    )
+
+
 def _broken(stored: Stored, rule: PullRule, problems: Sequence[SchemaProblem]) -> Refused:
     first = problems[0]
     return Refused(
         stored=stored,
         code=first.rule,
-        message="; ".join(f"{problem.path}: {problem.message}" for problem in problems[:3]),
+        message="; ".join(
+            f"{problem.path}: {problem.message}" if problem.path else problem.message
+            for problem in problems[:3]
+        ),
         field=first.path,
         line=rule.line(first.path),
     )
