@@ -24,6 +24,7 @@ from bridge.model import (
     Delivery,
     Detail,
     Field,
+    FieldTimes,
     Hint,
     Json,
     Location,
@@ -321,6 +322,12 @@ class Describer(Protocol):
 
     def create(self, stream: str, fields: Sequence[Field]) -> Created:
         """Create the missing fields; what cannot be created by API comes back as a manual step."""
+
+
+@runtime_checkable
+class Historian(Protocol):
+    def field_times(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[FieldTimes]:
+        """Yield since when these fields have their values, once for each record that there is, in any order."""
 
 
 @runtime_checkable

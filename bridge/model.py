@@ -205,6 +205,18 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FieldTimes:
+    """Since when fields of the record `id` have their values; one of which the vendor tells no time is left out."""
+
+    id: str
+    at: Mapping[str, datetime]
+
+    def __post_init__(self) -> None:
+        for name, at in self.at.items():
+            require_aware(name, at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
     """What `Describer.create` did: `created` names, `existing` names, and steps a person must do by hand."""
 
