@@ -36,7 +36,7 @@ def test_a_mailbox_in_memory_is_read_and_waited_on(sandbox: ImapSandbox) -> None
     assert box.ids() == ["sent@ana.example"]
     timer = threading.Timer(0.3, lambda: sandbox.append("INBOX", mail(3)))
     timer.start()
-    assert box.connector.wait("messages", 20)
+    assert box.connector.wait("messages", 60)
     timer.join()
     assert box.ids() == ["3@ana.example"]
     assert not box.connector.wait("messages", 0.2)

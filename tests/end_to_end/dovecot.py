@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -218,7 +219,7 @@ class Dovecot:
         """Stop the server and cut its connections; its mail stays until the end."""
         self.kick()
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def _lay_out(self) -> None:
         d = self.folder
@@ -246,15 +247,20 @@ class Dovecot:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Return ports that nobody has, nor is given for a connection while Dovecot is stopped."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randint(10_000, 32_000)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        found += [port] if port not in found else []
+    return found
 
 
 def _await_port(port: int) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return

@@ -17,19 +17,20 @@ class SlowLine:
     """
     Relays connections to 127.0.0.1:`target` from 127.0.0.1:`port`, with a `round_trip` in seconds.
 
-    A connection over which the server sends `poison` is cut there and then.
+    A connection over which the server sends `poison` is cut there and then. `asked` is what was sent to it.
     """
 
     def __init__(self, target: int, round_trip: float = 0.0, poison: bytes = b"") -> None:
         self._target = target
         self._delay = round_trip / 2
         self._poison = poison
+        self.asked = bytearray()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        self._ready.wait(10)
+        self._ready.wait(60)
 
     def __enter__(self) -> Self:
         return self
@@ -38,7 +39,7 @@ class SlowLine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -58,8 +59,8 @@ class SlowLine:
     async def _relay(self, near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         far, ask = await asyncio.open_connection("127.0.0.1", self._target, limit=CHUNK)
         cut = asyncio.Event()
-        self._spawn(self._one_way(near, ask, b"", cut))
-        self._spawn(self._one_way(far, answer, self._poison, cut))
+        self._spawn(self._one_way(near, ask, b"", cut, self.asked))
+        self._spawn(self._one_way(far, answer, self._poison, cut, None))
         self._spawn(self._cut(cut, ask, answer))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -75,7 +76,12 @@ class SlowLine:
                 writer.transport.abort()
 
     async def _one_way(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, poison: bytes, cut: asyncio.Event
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        poison: bytes,
+        cut: asyncio.Event,
+        heard: bytearray | None,
     ) -> None:
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=max(1, WINDOW // CHUNK))
 
@@ -96,6 +102,8 @@ class SlowLine:
                 if poison and poison in tail + chunk:
                     break
                 tail = chunk[-len(poison) :] if poison else b""
+                if heard is not None:
+                    heard += chunk
                 await under_way.put((self._loop.time() + self._delay, chunk))
                 if not chunk:
                     await delivery
