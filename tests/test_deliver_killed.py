@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from bridge.errors import Unavailable
 from bridge.model import Json, Page, Phase
 from bridge.store.tables import ledger
 from bridge.sync.intake.collect import OUTAGE_WAIT
+from bridge.sync.runtime import Connection
 from bridge_memory import Memory
 from tests.outside import until
 from tests.sync_world import World, dies, party
@@ -59,7 +59,11 @@ def test_yesterdays_backup_doubles_nothing(tmp_path: Path) -> None:
     ids=["first", "later", "fails"],
 )
 def test_the_daemon_writes_nothing_before_it_has_read_what_stands(
-    small: World, written_before: bool, fails: bool, caplog: pytest.LogCaptureFixture
+    small: World,
+    written_before: bool,
+    fails: bool,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     there = small.contact(name="Ana", phone=f"+{ANA}")
     if written_before:
@@ -73,18 +77,34 @@ def test_the_daemon_writes_nothing_before_it_has_read_what_stands(
         if stream == "entries" and fails and not gate.is_set():
             raise Unavailable("it is being mended")
         if stream == "entries":
-            assert gate.wait(20)
+            assert gate.wait(120)
         return Memory.pull(memory, stream, phase, place, fields)
 
     small.acts["crm"]["pull"] = pull
     small.start()
     daemon = Daemon(small.runtime)
+    looked: list[bool] = []
+    may_write = daemon._may_write
+
+    def watched(connection: Connection) -> bool:
+        looked.append(may_write(connection))
+        return looked[-1]
+
+    def looked_again() -> bool:
+        daemon.wake("deliver")
+        return len(looked) > before + 1
+
+    monkeypatch.setattr(daemon, "_may_write", watched)
+    told = "(entries). Nothing is written there before it was read"
     daemon.start()
     try:
         until(lambda: small.stream("messages")["waiting"] == 0 and small.stream("messages")["mapped"] >= 1)
-        time.sleep(1.5)
+        until(lambda: told in caplog.text or not fails)
+        before = len(looked)
+        until(looked_again)
+        assert not any(looked)
         assert "m2" not in small.told()
-        assert ("(entries). Nothing is written there before it was read" in caplog.text) == fails
+        assert (told in caplog.text) == fails
         gate.set()
         small.clock.sleep(OUTAGE_WAIT)
         daemon.wake("collect:crm")
