@@ -56,6 +56,10 @@ def _run(screen: Screen, folder: Path, *, svg: Path | None, once: bool) -> None:
         "A week at Forno Bom, makers of bakery ovens, on this machine: no account, no key.", style="bold"
     )
     screen.say("HubSpot and Meta are stand-ins on 127.0.0.1, the mailbox is a real IMAP server.")
+    screen.note(
+        "What begins with # the demo did or counted itself; all else is what the commands say.",
+        essential=True,
+    )
     week = Week.before(datetime.now(UTC))
     with servers.vendors(week) as running:
         demo = stages.Demo(

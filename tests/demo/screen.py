@@ -58,9 +58,14 @@ class Screen:
         self.say(f"$ {words}", style="green", essential=essential)
 
     def told(self, text: str, *, essential: bool = False) -> None:
-        """Show what a command said, or what the demo itself saw, set in."""
+        """Show what a command said, or what stands in the CRM, set in."""
         for line in text.rstrip().splitlines():
             self.say(f"  {line}".rstrip(), essential=essential)
+
+    def note(self, text: str, *, essential: bool = False) -> None:
+        """Show what the demo itself did, saw or counted, so that nobody takes it for a command's words."""
+        for line in text.splitlines():
+            self.say(f"  # {line}", style="yellow", essential=essential)
 
     def check(self, what: str, found: object, expected: object) -> None:
         """Compare something shown with what must come of the week."""

@@ -93,7 +93,7 @@ def collect(demo: Demo) -> None:
         seconds = time.monotonic() - came
         waits = requests.get(f"{demo.url}/readyz", timeout=60)
     changes = sum(map(len, bodies)) + 1
-    screen.told(
+    screen.note(
         f"{changes} WhatsApp events in {len(bodies) + 1} signed webhooks; one webhook came twice, a forged one"
         f" got {forged}.\n{inbound} calls and forms over the inbound API; {len(mails.MAILS)} mails over IMAP.\n"
         f"One more mail came while the daemon waited for mail: read {seconds:.1f} s later.\n"
@@ -171,30 +171,32 @@ def write(demo: Demo) -> None:
     lost = evidence.writes_in_doubt(demo.program)
     standing = evidence.standing(demo.vendors)
     filed = standing.total() - lost
-    screen.told(
+    screen.note(
         f"Killed with {standing.total()} of {expected.writes()} writes in HubSpot; it had no answer to"
-        f" {lost} of them."
+        f" {lost} of them.",
+        essential=True,
     )
     screen.check("writes without an answer", lost, wanted[KILLED_AT])
     screen.check("mails in HubSpot when it was killed", standing[KILLED_AT], wanted[KILLED_AT])
     screen.command("crmbridge sync")
-    result = demo.program.run("sync", "--json", codes=(0, 1)).json()
+    said = demo.program.run("sync", codes=(0, 1))
+    _show_writes(demo, said.out)
     standing = evidence.standing(demo.vendors)
     doubled = evidence.doubled(demo.vendors)
-    screen.told(
+    screen.note(
         f"SYNC {expected.writes()} writes, killed half-way, restarted:"
         f" {standing.total()} in HubSpot, {doubled} doubled",
         essential=True,
     )
     parts = [f"{standing[name]} {name}" for name in evidence.ENTRY_TYPES]
-    screen.told(
+    screen.note(
         f"{', '.join(parts)}, {standing['new contacts']} new contacts, {standing['updates']} contacts updated."
     )
     screen.check("what stands in HubSpot", standing, evidence.wanted())
-    demo.came_back = _known_as_ours(result)
+    demo.came_back = _known_as_ours(said.out)
     screen.check("doubled", doubled, 0)
-    screen.check("writes of both runs together", filed + result["writes"], expected.writes())
-    screen.check("what the sync could not do", (result["errors"], result["pending_writes"]), ([], {}))
+    screen.check("what the sync wrote", _sync_line(said.out), f"SYNC {expected.writes() - filed} writes")
+    screen.check("what the sync could not do", said.err, "")
     screen.check("new contacts", evidence.made_contacts(demo.vendors), expected.new_contacts())
 
 
@@ -204,13 +206,14 @@ def again(demo: Demo) -> None:
     screen.stage(6, "Again: what crmbridge wrote comes back and is recognised")
     screen.command("crmbridge sync")
     calls = evidence.writing_calls(demo.vendors)
-    result = demo.program.run("sync", "--json").json()
-    demo.came_back += _known_as_ours(result)
-    screen.told(
-        f"AGAIN {result['writes']} writes; {demo.came_back} entries came back from HubSpot, each known as ours",
+    said = demo.program.run("sync").out
+    _show_writes(demo, said)
+    demo.came_back += _known_as_ours(said)
+    screen.note(
+        f"AGAIN 0 writes; {demo.came_back} entries came back from HubSpot, each known as ours",
         essential=True,
     )
-    screen.check("writes of the second sync", result["writes"], 0)
+    screen.check("writes of the second sync", _sync_line(said), "SYNC 0 writes")
     screen.check("writing calls of the second sync", evidence.writing_calls(demo.vendors) - calls, 0)
     screen.check("entries that came back", demo.came_back, expected.entries().total())
 
@@ -228,7 +231,7 @@ def journey(demo: Demo) -> None:
     timeline = vendors.hubspot.timeline(vendors.contact_ids[ana.name])
     chat = evidence.first_chat(timeline)
     screen.say()
-    screen.say(f"On {ana.name}'s contact in HubSpot:", essential=True)
+    screen.note(f"On {ana.name}'s contact in HubSpot:", essential=True)
     screen.told("\n".join(chat), essential=True)
     wanted = expected.chat_texts("ana", FIRST_CHAT)
     lacking = [text for text in wanted if not any(line.endswith(f": {text}") for line in chat)]
@@ -238,10 +241,10 @@ def journey(demo: Demo) -> None:
     subjects = Counter(one["properties"].get("hs_email_subject") for one in timeline)
     screen.check("mail that HubSpot had logged itself", [subjects[subject] for subject in logged], [1])
     screen.say(essential=True)
-    screen.say("On one contact as well, whatever they wrote with:", essential=True)
+    screen.note("On one contact as well, whatever they wrote with:", essential=True)
     for of, why in JOINED.items():
         name = PEOPLE[of].name
-        screen.told(f"{name}: {why}", essential=True)
+        screen.note(f"{name}: {why}", essential=True)
         mine = vendors.hubspot.timeline(vendors.contact_ids[name])
         screen.check(f"entries on {name}'s contact", len(mine), expected.entries_of(of))
 
@@ -265,9 +268,12 @@ def _send_inbound(demo: Demo) -> int:
 def _show_read(demo: Demo) -> None:
     screen = demo.screen
     screen.command("crmbridge status")
+    said = demo.program.run("status").out.splitlines()
+    first = next(line for line in said if line.startswith("whatsapp "))
+    screen.told(f"{_of_person(said, first)}\n...", essential=True)
     counts, rules = evidence.tally(demo.program)
     why = ", ".join(f"{count} {rule}" for rule, count in rules.most_common())
-    screen.told(
+    screen.note(
         f"Read {counts['read']} = {counts['mapped']} mapped + {counts['skipped']} skipped ({why})"
         f" + {counts['rejected']} rejected",
         essential=True,
@@ -295,13 +301,24 @@ def _show_reject(demo: Demo) -> None:
     screen.check("the mapping line that it names", named.strip(), "duration_s: duration_s")
 
 
-def _known_as_ours(result: Mapping[str, Any]) -> int:
+def _show_writes(demo: Demo, said: str) -> None:
+    """Show what a sync said that it read and wrote, without who waits."""
+    read, *_ = said.splitlines()
+    demo.screen.told(f"{read}\n...\n{_sync_line(said)}", essential=True)
+
+
+def _sync_line(said: str) -> str:
+    return next(line for line in said.splitlines() if line.startswith("SYNC "))
+
+
+def _known_as_ours(said: str) -> int:
     """Return how many entries a sync read that crmbridge had written itself."""
-    return int(result["skipped_by_rule"].get("written by crmbridge", 0))
+    found = re.search(r"(\d+) written by crmbridge", said)
+    return int(found[1]) if found else 0
 
 
 def _of_person(lines: list[str], name: str) -> str:
-    """Return a person's part of a printed plan."""
+    """Return what is printed of one person, or of one connection: its first line and those set in below."""
     start = lines.index(name)
     end = next((n for n in range(start + 1, len(lines)) if not lines[n].startswith(" ")), len(lines))
     return "\n".join(lines[start:end])

@@ -49,7 +49,7 @@ def numbers(said: str, line: str) -> list[int]:
 
 @pytest.mark.slow
 def test_every_record_that_was_read_is_accounted_for(said: str) -> None:
-    read, mapped, skipped, *rules, rejected = numbers(said, "Read 1")
+    read, mapped, skipped, *rules, rejected = numbers(said, "# Read 1")
     assert read > 100
     assert read == mapped + skipped + rejected
     assert skipped == sum(rules)
@@ -88,9 +88,9 @@ def test_who_waits_is_listed_longest_first(said: str) -> None:
 @pytest.mark.slow
 def test_what_was_planned_stands_once_after_a_kill(said: str) -> None:
     entries, contacts, overwritten, _, held, *_ = numbers(said, "PLAN")
-    standing, writes, unanswered = numbers(said, "Killed with")
-    total, found, doubled = numbers(said, "SYNC 7")
-    *by_type, made, updated = numbers(said, f"{by_type_line(said)} communications")
+    standing, writes, unanswered = numbers(said, "# Killed with")
+    total, found, doubled = numbers(said, "# SYNC 7")
+    *by_type, made, updated = numbers(said, f"# {by_type_line(said)} communications")
     assert (overwritten, held) == (0, 3)
     assert 0 < unanswered < standing < writes
     assert total == found == writes == entries + contacts + updated
@@ -100,14 +100,14 @@ def test_what_was_planned_stands_once_after_a_kill(said: str) -> None:
 
 
 def by_type_line(said: str) -> str:
-    found = re.search(r"^ +(\d+) communications, ", said, re.MULTILINE)
+    found = re.search(r"^ +# (\d+) communications, ", said, re.MULTILINE)
     assert found is not None
     return found[1]
 
 
 @pytest.mark.slow
 def test_a_second_sync_writes_nothing_and_knows_its_own_entries(said: str) -> None:
-    writes, back = numbers(said, "AGAIN")
+    writes, back = numbers(said, "# AGAIN")
     assert writes == 0
     assert back == numbers(said, "PLAN")[0]
 
