@@ -30,9 +30,9 @@ class World:
     def now(self) -> datetime:
         return self._stopped_at or datetime.now(UTC) + timedelta(seconds=self._ahead)
 
-    def stop_the_clock(self) -> None:
-        """Let everything at HubSpot happen in the same millisecond from now on."""
-        self._stopped_at = self.now()
+    def stop_the_clock(self, at: datetime | None = None) -> None:
+        """Let everything at HubSpot happen in the same millisecond from now on: now, or `at`."""
+        self._stopped_at = at or self.now()
 
     def move(self, seconds: float) -> None:
         """Let time pass at HubSpot."""

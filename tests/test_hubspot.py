@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -27,7 +28,7 @@ from bridge import (
 )
 from bridge.mapping import load_mapping
 from bridge_hubspot import SPEC
-from bridge_hubspot.lookup import searches
+from bridge_hubspot.lookup import searches, since
 from bridge_hubspot.words import OBJECTS
 
 MAPPING = Path(__file__).parent.parent / "mappings" / "hubspot.yaml"
@@ -159,6 +160,65 @@ def test_a_merge_that_the_batch_does_not_tell_is_asked_for_singly(portal: World)
     nothing = '{"status": "COMPLETE", "results": []}'
     portal.hub.levers.fail(200, path="/contacts/batch/read", body=nothing, times=2)
     assert read(portal, "contacts", one)[one].id == merged
+
+
+def times(portal: World, ids: Sequence[str], *fields: str) -> dict[str, Mapping[str, datetime]]:
+    """Return since when, by id; each object once."""
+    told = list(portal.connector.field_times("contacts", ids, fields))
+    assert len({one.id for one in told}) == len(told)
+    return {one.id: one.at for one in told}
+
+
+def test_a_property_has_its_value_since_its_last_change(portal: World) -> None:
+    portal.stop_the_clock(datetime(2026, 11, 20, 9, tzinfo=UTC))
+    ana = portal.contact("ana", firstname="Ana", lastname="Souza", jobtitle="Padeira")
+    portal.stop_the_clock(datetime(2026, 11, 20, 10, tzinfo=UTC))
+    portal.hub.edit("contacts", ana, {"firstname": "Anna", "jobtitle": None})
+    portal.stop_the_clock(datetime(2026, 11, 20, 11, 0, 0, 250_000, tzinfo=UTC))
+    fields = {"lastname": "Lima", "firstname": "Anna"}
+    portal.push(Write(key=key(1), op="update", stream="contacts", id=ana, fields=fields))
+    asked = ("firstname", "properties.lastname", "jobtitle", "phone", "colour", "associations.deals")
+    assert times(portal, [ana], *asked) == {
+        ana: {
+            "firstname": datetime(2026, 11, 20, 10, tzinfo=UTC),
+            "properties.lastname": datetime(2026, 11, 20, 11, 0, 0, 250_000, tzinfo=UTC),
+            "jobtitle": datetime(2026, 11, 20, 10, tzinfo=UTC),
+        }
+    }
+
+
+def test_an_entry_that_repeats_the_value_changed_nothing() -> None:
+    told = [
+        ("Anna", "2026-11-20T12:00:00Z"),
+        ("Anna", "2026-11-20T10:00:00.5Z"),
+        ("Ana", "2026-11-20T09:00:00Z"),
+    ]
+    history = [{"value": value, "timestamp": at} for value, at in told]
+    assert since(history) == datetime(2026, 11, 20, 10, 0, 0, 500_000, tzinfo=UTC)
+    assert since([]) is since(None) is None
+    for odd in ([{"value": "Ana"}], ["Ana"], "Ana"):
+        with pytest.raises(Unavailable, match="without a time"):
+            since(odd)
+
+
+def test_what_was_merged_tells_its_times_once_and_what_is_gone_none(portal: World) -> None:
+    there, one, other, archived = (portal.contact(name) for name in ("there", "one", "other", "archived"))
+    merged = portal.hub.merge("contacts", one, other)
+    portal.hub.delete("contacts", archived)
+    told = times(portal, [one, archived, merged, there, "999999"], "email")
+    assert [(id_, list(at)) for id_, at in told.items()] == [(merged, ["email"]), (there, ["email"])]
+    nothing = '{"status": "COMPLETE", "results": []}'
+    portal.hub.levers.fail(200, path="/contacts/batch/read", body=nothing, times=2)
+    assert list(times(portal, [one], "email")[merged]) == ["email"]
+    with pytest.raises(Rejected, match="owners"):
+        list(portal.connector.field_times("owners", ["77"], ["email"]))
+
+
+def test_histories_are_asked_for_fifty_at_a_time(portal: World) -> None:
+    ids = [portal.contact(f"ana{number}") for number in range(120)]
+    before = len(portal.hub.calls)
+    assert list(times(portal, ids, "email", "phone")) == ids
+    assert portal.calls_since(before) == ["POST contacts/batch/read"] * 3
 
 
 def test_an_entry_is_located_by_its_key_or_by_the_marker_in_its_text(portal: World) -> None:

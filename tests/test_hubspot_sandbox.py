@@ -198,13 +198,13 @@ def test_a_list_pages_by_id_and_shows_archived_records_apart(crm: World) -> None
 
 
 def test_a_list_brings_links_and_history_where_asked(crm: World) -> None:
-    deal = crm.hub.create("deals", {"dealname": "Fornos", "dealstage": "qualifiedtobuy"})
+    deal = crm.create("deals", dealname="Fornos", dealstage="qualifiedtobuy").json()["id"]
     ana = crm.hub.create("contacts", {"firstname": "Ana"})
     lima = crm.hub.create("companies", {"name": "Lima"})
     crm.hub.associate("deals", deal, "contacts", ana)
     crm.hub.associate("deals", deal, "companies", lima)
     crm.clock.move(3600)
-    crm.hub.edit("deals", deal, {"dealstage": "contractsent"})
+    crm.hub.edit("deals", deal, {"dealstage": "contractsent"}, by="78")
     query = "associations=contacts,companies&propertiesWithHistory=dealstage"
     (row,) = crm.get(f"/crm/objects/{V}/deals?{query}").json()["results"]
     assert row["associations"] == {
@@ -217,8 +217,19 @@ def test_a_list_brings_links_and_history_where_asked(crm: World) -> None:
         },
     }
     assert row["propertiesWithHistory"]["dealstage"] == [
-        {"value": "contractsent", "timestamp": "2026-11-20T10:00:00Z", "sourceType": "CRM_UI"},
-        {"value": "qualifiedtobuy", "timestamp": "2026-11-20T09:00:00Z", "sourceType": "CRM_UI"},
+        {
+            "value": "contractsent",
+            "timestamp": "2026-11-20T10:00:00Z",
+            "sourceType": "CRM_UI",
+            "sourceId": "userId:9078",
+            "updatedByUserId": 9078,
+        },
+        {
+            "value": "qualifiedtobuy",
+            "timestamp": "2026-11-20T09:00:00Z",
+            "sourceType": "INTEGRATION",
+            "sourceId": "5670736",
+        },
     ]
 
 

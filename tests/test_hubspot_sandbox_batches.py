@@ -109,6 +109,11 @@ def test_a_batch_read_brings_the_history_of_a_property(crm: World) -> None:
         "closedlost",
         "qualifiedtobuy",
     ]
+    inputs = [{"id": str(number)} for number in range(51)]
+    refused = crm.batch("deals", "read", *inputs, propertiesWithHistory=["dealstage"])
+    assert refused.status_code == 400
+    assert "property histories is 50" in refused.json()["message"]
+    assert crm.batch("deals", "read", *inputs, propertiesWithHistory=[]).status_code == 207
 
 
 def test_a_batch_read_of_merged_and_archived_ids(crm: World) -> None:

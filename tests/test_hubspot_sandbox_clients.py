@@ -118,6 +118,23 @@ def test_the_dated_client_reads_the_history_of_a_stage(
     assert values == ["closedwon", "qualifiedtobuy"]
 
 
+def test_the_dated_client_reads_who_set_the_properties_of_a_batch(
+    hub: HubSpotSandbox, strict: hubspot_sdk.HubSpot
+) -> None:
+    ana = strict.crm.objects.contacts.create(associations=[], properties=ANA).id
+    hub.edit("contacts", ana, {"firstname": "Anna"}, by="78")
+    (read,) = strict.crm.objects.contacts.batch.get(
+        inputs=[{"id": ana}], properties=["firstname"], properties_with_history=["firstname", "jobtitle"]
+    ).results
+    assert read.properties_with_history is not None
+    newest, first = read.properties_with_history["firstname"]
+    assert (newest.value, newest.source_type, newest.source_id) == ("Anna", "CRM_UI", "userId:9078")
+    assert newest.updated_by_user_id == 9078
+    assert (first.value, first.source_type, first.updated_by_user_id) == ("Ana", "INTEGRATION", None)
+    assert newest.timestamp > first.timestamp
+    assert read.properties_with_history["jobtitle"] == []
+
+
 def test_the_dated_client_searches(hub: HubSpotSandbox, strict: hubspot_sdk.HubSpot) -> None:
     ana = hub.create("contacts", ANA)
     hub.create("contacts", RUI)

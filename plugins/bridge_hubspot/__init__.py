@@ -12,6 +12,7 @@ from bridge import (
     Context,
     Created,
     Field,
+    FieldTimes,
     Json,
     Location,
     Match,
@@ -111,6 +112,9 @@ class HubSpot:
 
     def read(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[Record]:
         return self._lookup.read(stream, ids, fields)
+
+    def field_times(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[FieldTimes]:
+        return self._lookup.field_times(stream, ids, fields)
 
     def push(self, writes: Sequence[Write]) -> Iterator[Receipt]:
         return self._sink.push(writes)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from datetime import datetime
+from itertools import groupby, takewhile
 
 import orjson
 
 from bridge import (
     Absent,
+    FieldTimes,
     Found,
     Json,
     Location,
@@ -21,7 +23,7 @@ from bridge import (
     Unknown,
     Write,
 )
-from bridge_hubspot.client import SEARCH, Client, Row, chunks, in_order, instant
+from bridge_hubspot.client import SEARCH, Client, Row, chunks, dig, in_order, instant
 from bridge_hubspot.setup import Setup
 from bridge_hubspot.source import as_record
 from bridge_hubspot.words import (
@@ -108,9 +110,7 @@ class Lookup:
         What was merged comes under the id it has now; what is in the recycle bin or gone comes as deleted.
         Raises Rejected for a stream that holds no objects.
         """
-        kind = OBJECTS.get(stream)
-        if kind is None:
-            raise Rejected(f"HubSpot has no objects called {stream!r}; known: {', '.join(OBJECTS)}")
+        kind = _kind(stream)
         streams = [name.removeprefix(_LINKS) for name in fields if name.startswith(_LINKS)]
         names = [name.removeprefix("properties.") for name in fields if not name.startswith(_LINKS)]
         rows = list(self._rows(kind, ids, [name for name in names if "." not in name]))
@@ -119,13 +119,32 @@ class Lookup:
         for id_, row, deleted in rows:
             yield as_record(stream, {**row, "requested_id": id_}, {} if deleted else links, deleted=deleted)
 
+    def field_times(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[FieldTimes]:
+        """
+        Yield since when these properties have their values, once for each object, at a call for 50.
+
+        An emptied property tells since when it is empty; one that was never set, or that HubSpot does not
+        know, is left out. What was merged comes once, under the id it has now, as in `read`; what is in the
+        recycle bin or gone is left out. Raises Rejected for a stream that holds no objects.
+        """
+        kind = _kind(stream)
+        names = {field: name for field in fields if "." not in (name := field.removeprefix("properties."))}
+        told: set[str] = set()
+        for _, row, deleted in self._rows(kind, ids, (), history=list(names.values())):
+            if deleted or row["id"] in told:
+                continue
+            told.add(row["id"])
+            times = {field: since(dig(row, "propertiesWithHistory", name)) for field, name in names.items()}
+            yield FieldTimes(id=row["id"], at={field: at for field, at in times.items() if at is not None})
+
     def _rows(
-        self, kind: ObjectType, ids: Iterable[str], fields: Iterable[str]
+        self, kind: ObjectType, ids: Iterable[str], fields: Iterable[str], history: Sequence[str] = ()
     ) -> Iterator[tuple[str, Row, bool]]:
         """Yield for each id: the id, the object it leads to, and whether that is deleted."""
         properties = [*fields, _MERGED] if kind.merges else list(fields)
         for some in chunks(ids, BATCH):
-            rows = {row["id"]: row for row in self._client.read(kind.name, some, properties)}
+            read = self._client.read(kind.name, some, properties, history=history)
+            rows = {row["id"]: row for row in read}
             now = {old: row for row in rows.values() for old in _split(row["properties"].get(_MERGED))} | rows
             rest = [id_ for id_ in some if id_ not in now]
             binned = self._client.read(kind.name, rest, properties, archived=True)
@@ -133,16 +152,20 @@ class Lookup:
             for id_ in some:
                 row = now.get(id_)
                 if row is None and id_ not in gone and kind.merges:
-                    row = self._survivor(kind.name, id_, properties)
+                    row = self._survivor(kind.name, id_, properties, history)
                 if row is not None:
                     yield id_, row, False
                 else:
                     yield id_, gone.get(id_, {"id": id_, "properties": {}}), True
 
-    def _survivor(self, stream: str, id_: str, properties: Sequence[str]) -> Row | None:
+    def _survivor(
+        self, stream: str, id_: str, properties: Sequence[str], history: Sequence[str]
+    ) -> Row | None:
         """Ask for one object that a batch did not answer: a merged one still answers under its old id."""
-        url = self._client.objects(stream, f"/{id_}")
-        return self._client.get_if_there(url, {"properties": ",".join(properties)})
+        params = {"properties": ",".join(properties)}
+        if history:
+            params["propertiesWithHistory"] = ",".join(history)
+        return self._client.get_if_there(self._client.objects(stream, f"/{id_}"), params)
 
     def locate(self, writes: Sequence[Write]) -> Iterator[Location]:
         """
@@ -292,6 +315,26 @@ def shows(properties: Mapping[str, Json], fields: Mapping[str, Json]) -> bool:
     return True
 
 
+def since(history: Json) -> datetime | None:
+    """
+    Return since when a property has its present value, None where it has no history.
+
+    The newest entry stands first and is the present value; entries behind it that repeat it changed
+    nothing. Raises Unavailable for an entry without a time. Shape and order: an answer shown in
+    github.com/HubSpot/hubspot-api-nodejs/issues/154, read 2026-11-22.
+    """
+    if not history:
+        return None
+    entries = history if isinstance(history, list) else [history]
+    same = list(takewhile(lambda entry: dig(entry, "value") == dig(entries[0], "value"), entries))
+    at = instant(dig(same[-1], "timestamp"))
+    if at is None:
+        raise Unavailable(
+            f"HubSpot told a property's history without a time: {history!r:.200}; the next sync asks again"
+        )
+    return at
+
+
 def marks(kind: ObjectType, row: Row) -> set[str]:
     """Return the keys that an entry carries: in its property, and last in each of its texts."""
     properties = row["properties"]
@@ -299,6 +342,13 @@ def marks(kind: ObjectType, row: Row) -> set[str]:
     for name in kind.text:
         found.update(_MARKER.findall(str(properties.get(name) or ""))[-1:])
     return found
+
+
+def _kind(stream: str) -> ObjectType:
+    kind = OBJECTS.get(stream)
+    if kind is None:
+        raise Rejected(f"HubSpot has no objects called {stream!r}; known: {', '.join(OBJECTS)}")
+    return kind
 
 
 def _holders(

@@ -27,7 +27,7 @@ try:
     from bridge_hubspot.sandbox_api import Api
     from bridge_hubspot.sandbox_catalog import KINDS, Kind, Owner, Pipeline, Property, Stage, kind_of
     from bridge_hubspot.sandbox_faults import Levers
-    from bridge_hubspot.sandbox_items import PERSON, Item
+    from bridge_hubspot.sandbox_items import PERSON, Item, Origin
     from bridge_hubspot.sandbox_page import contact_list, record_page
     from bridge_hubspot.sandbox_portal import Portal
     from bridge_hubspot.sandbox_values import instant_text
@@ -89,17 +89,17 @@ class HubSpotSandbox(LocalServer):
         with self._settled() as portal:
             now = {"hs_timestamp": instant_text(portal.clock())} if kind.engagement else {}
             draft = portal.draft_create(kind, {**now, **properties}, person=True)
-            return portal.commit(draft, source=PERSON).id
+            return portal.commit(draft, origin=PERSON).id
 
     def edit(self, type: str, id: str, properties: Mapping[str, Json], *, by: str = "") -> None:
         """Change a record as a person does; None clears a property. `by` is their owner id."""
         kind = _kind(type)
         with self._settled() as portal:
             draft = portal.draft_update(kind, portal.demand(kind, id), dict(properties), person=True)
-            item = portal.commit(draft, source=PERSON)
-            for owner in portal.setup.owners:
-                if owner.id == by:
-                    portal.write(item, {"hs_updated_by_user_id": str(owner.user_id)}, PERSON)
+            user = next((owner.user_id for owner in portal.setup.owners if owner.id == by), None)
+            item = portal.commit(draft, origin=Origin.user(user) if user else PERSON)
+            if user:
+                portal.write(item, {"hs_updated_by_user_id": str(user)}, Origin.user(user))
 
     def delete(self, type: str, id: str) -> None:
         """Move a record to the recycle bin."""

@@ -7,11 +7,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from bridge_hubspot.sandbox_catalog import Kind
+from bridge_hubspot.sandbox_catalog import OWNERS, Kind
 from bridge_hubspot.sandbox_links import End
 
-API = "INTEGRATION"
-PERSON = "CRM_UI"
+
+class Origin(NamedTuple):
+    """Who sets a value, as histories tell it: which way, by which app or user; what is worked out has neither."""
+
+    type: str
+    id: str = ""
+    user_id: int | None = None
+
+    @classmethod
+    def user(cls, id: int) -> Origin:
+        """Return somebody at the screen."""
+        return cls("CRM_UI", f"userId:{id}", id)
+
+
+API = Origin("INTEGRATION", "5670736")
+PERSON = Origin.user(OWNERS[0].user_id)
+WORKED_OUT = Origin("CALCULATED")
 
 
 class Change(NamedTuple):
@@ -19,7 +34,7 @@ class Change(NamedTuple):
 
     value: str
     at: datetime
-    source: str
+    origin: Origin
 
 
 @dataclass(slots=True, kw_only=True)

@@ -19,12 +19,13 @@ from bridge_hubspot.sandbox_answers import (
     words,
 )
 from bridge_hubspot.sandbox_catalog import PRIMARY_TYPES, Kind, kind_of
-from bridge_hubspot.sandbox_items import Claims, Draft, Item
+from bridge_hubspot.sandbox_items import Change, Claims, Draft, Item
 from bridge_hubspot.sandbox_portal import Portal
 from bridge_hubspot.sandbox_search import search
 from bridge_hubspot.sandbox_values import instant_text
 
 BATCH = 100
+_HISTORY_BATCH = 50
 _HISTORY = 20
 # Read only with a scope of its own; without it the text of mails is withheld.
 _MAIL_TEXT = {"hs_email_html", "hs_email_text", "hs_email_subject", "hs_body_preview"}
@@ -76,14 +77,25 @@ def shown(
         body["archivedAt"] = instant_text(item.archived_at)
     if history:
         body["propertiesWithHistory"] = {
-            name: [
-                {"value": change.value, "timestamp": instant_text(change.at), "sourceType": change.source}
-                for change in item.history.get(name, [])[:_HISTORY]
-            ]
+            name: [_entry(change) for change in item.history.get(name, [])[:_HISTORY]]
             for name in history
             if portal.setup.definition(kind, name)
         }
     return body
+
+
+def _entry(change: Change) -> dict[str, Json]:
+    """Return one entry of a property's history as HubSpot prints it, without what it does not know."""
+    entry: dict[str, Json] = {
+        "value": change.value,
+        "timestamp": instant_text(change.at),
+        "sourceType": change.origin.type,
+    }
+    if change.origin.id:
+        entry["sourceId"] = change.origin.id
+    if change.origin.user_id is not None:
+        entry["updatedByUserId"] = change.origin.user_id
+    return entry
 
 
 def _with_links(portal: Portal, item: Item, body: dict[str, Json], targets: Sequence[str]) -> dict[str, Json]:
@@ -114,7 +126,9 @@ def _type_names(kind: Kind, target: Kind, types: set[int]) -> list[str]:
 def list_objects(portal: Portal, asked: Asked) -> Answer:
     kind = kind_in(asked.words["type"])
     history = asked.names("propertiesWithHistory")
-    limit = whole(asked.query.get("limit"), "limit", default=10, low=1, high=50 if history else 100)
+    limit = whole(
+        asked.query.get("limit"), "limit", default=10, low=1, high=_HISTORY_BATCH if history else 100
+    )
     after = whole(asked.query.get("after"), "after", default=0, low=0, high=10**18)
     targets = asked.names("associations")
     found = [item for item in portal.items(kind, archived=asked.flag("archived")) if int(item.id) >= after]
@@ -215,9 +229,15 @@ def batch_read(portal: Portal, asked: Asked) -> Answer:
         portal.setup.require_unique(kind, by)
     names = words(body.get("properties"), "properties")
     history = words(body.get("propertiesWithHistory"), "propertiesWithHistory")
+    inputs = rows(body, "inputs", BATCH)
+    if history and len(inputs) > _HISTORY_BATCH:
+        raise invalid(
+            "The maximum number of inputs supported in a batch request for property histories is"
+            f" {_HISTORY_BATCH}. Please reduce the number of items and try again"
+        )
     found: dict[str, Item] = {}
     missing: list[str] = []
-    for row in rows(body, "inputs", BATCH):
+    for row in inputs:
         id = ident(row.get("id"), "id")
         item = portal.get(kind, id, by=by, archived=asked.flag("archived"))
         if item is None:

@@ -20,7 +20,7 @@ from bridge_hubspot.sandbox_answers import (
 from bridge_hubspot.sandbox_catalog import KINDS, LINK_TARGETS, Kind
 from bridge_hubspot.sandbox_derived import backwards, derived
 from bridge_hubspot.sandbox_faults import Levers
-from bridge_hubspot.sandbox_items import API, Change, Claims, Draft, Item
+from bridge_hubspot.sandbox_items import API, WORKED_OUT, Change, Claims, Draft, Item, Origin
 from bridge_hubspot.sandbox_links import End, Links
 from bridge_hubspot.sandbox_setup import Setup
 from bridge_hubspot.sandbox_values import instant_of, instant_text
@@ -140,7 +140,7 @@ class Portal:
         self._enforce(draft, claims if claims is not None else {}, person=person)
         return draft
 
-    def commit(self, draft: Draft, *, source: str = API) -> Item:
+    def commit(self, draft: Draft, *, origin: Origin = API) -> Item:
         """Make a write that was found good."""
         now = self.clock()
         item = draft.item
@@ -150,29 +150,29 @@ class Portal:
             self._items[draft.kind.name][item.id] = item
             values |= {
                 "hs_object_id": item.id,
-                "hs_object_source": source,
-                "hs_object_source_label": source,
+                "hs_object_source": origin.type,
+                "hs_object_source_label": origin.type,
                 draft.kind.created: values.get(draft.kind.created) or instant_text(now),
             }
             if draft.kind.name == "deals":
                 values["pipeline"] = values.get("pipeline") or self.setup.pipelines[0].id
-        self.write(item, values, source)
+        self.write(item, values, origin)
         for end, type_id in draft.links:
             self.link(item.end, end, type_id)
         return item
 
-    def write(self, item: Item, values: Mapping[str, str | None], source: str) -> None:
+    def write(self, item: Item, values: Mapping[str, str | None], origin: Origin) -> None:
         """Set properties of a record, and what follows from them; nothing changes where nothing differs."""
         now = self.clock()
         changed = {name: value for name, value in values.items() if item.properties.get(name) != value}
         if not changed:
             return
-        self._apply(item, changed, source, now)
+        self._apply(item, changed, origin, now)
         self._apply(
-            item, derived(item.kind, item.properties, changed, self.setup.pipelines, now), source, now
+            item, derived(item.kind, item.properties, changed, self.setup.pipelines, now), origin, now
         )
         item.updated_at = now
-        self._apply(item, {item.kind.modified: instant_text(now)}, source, now)
+        self._apply(item, {item.kind.modified: instant_text(now)}, origin, now)
         self._claim(item)
 
     def link(self, source: End, target: End, type_id: int | None = None) -> None:
@@ -195,7 +195,7 @@ class Portal:
         self.links.drop(item.end)
         del self._items[item.kind.name][item.id]
 
-    def merge(self, kind: Kind, primary: Item, other: Item, source: str = API) -> Item:
+    def merge(self, kind: Kind, primary: Item, other: Item, origin: Origin = API) -> Item:
         """
         Merge `other` into `primary` and return what results, under a new id unless the account preserves it.
 
@@ -243,7 +243,7 @@ class Portal:
         values["hs_object_id"] = result.id
         seen = [item.properties.get("notes_last_updated", "") for item in (primary, other)]
         values["notes_last_updated"] = max(seen) or None
-        self.write(result, values, source)
+        self.write(result, values, origin)
         return result
 
     # Rules
@@ -333,13 +333,13 @@ class Portal:
         for claim in self._held.pop(end, ()):
             del self._claims[end.kind][claim]
 
-    def _apply(self, item: Item, values: Mapping[str, str | None], source: str, now: datetime) -> None:
+    def _apply(self, item: Item, values: Mapping[str, str | None], origin: Origin, now: datetime) -> None:
         for name, value in values.items():
             if value:
                 item.properties[name] = value
             elif item.properties.pop(name, None) is None:
                 continue
-            item.history.setdefault(name, []).insert(0, Change(value or "", now, source))
+            item.history.setdefault(name, []).insert(0, Change(value or "", now, origin))
 
     def _follow(self, source: End, target: End) -> None:
         """Write what a link changes on its two records: the primary company, the last activity."""
@@ -349,10 +349,10 @@ class Portal:
                 continue
             if end.kind == "contacts" and other.kind == "companies":
                 company = self.links.primary(end)
-                self.write(item, {"associatedcompanyid": company.id if company else None}, "CALCULATED")
+                self.write(item, {"associatedcompanyid": company.id if company else None}, WORKED_OUT)
             activity = self._items[other.kind].get(other.id)
             if activity is not None and activity.kind.engagement and not item.kind.engagement:
                 latest = max(
                     item.properties.get("notes_last_updated", ""), activity.properties["hs_timestamp"]
                 )
-                self.write(item, {"notes_last_updated": latest}, "CALCULATED")
+                self.write(item, {"notes_last_updated": latest}, WORKED_OUT)
