@@ -206,7 +206,11 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldTimes:
-    """Since when fields of the record `id` have their values; one of which the vendor tells no time is left out."""
+    """
+    Since when fields of a record have their values; one of which the vendor tells no time is left out.
+
+    `id` is the record's present one, also of one that was merged.
+    """
 
     id: str
     at: Mapping[str, datetime]

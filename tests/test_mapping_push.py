@@ -38,9 +38,11 @@ def test_a_contact_field_says_whose_word_counts_and_is_cleared_only_when_asked()
     assert push is not None
     assert push.stream == "contacts"
     assert push.fields({"given_name": "Ana", "waiting_since": "2026-11-18T14:02:00Z"}) == {
-        "waiting_since": OwnedValue(value="2026-11-18T14:02:00Z", owns="always", line=22),
-        "firstname": OwnedValue(value="Ana", owns="if_empty", line=23),
-        "lead_source": OwnedValue(value="unknown", owns="newest", line=24),
+        "waiting_since": OwnedValue(
+            value="2026-11-18T14:02:00Z", owns="always", line=22, reads=frozenset({"waiting_since"})
+        ),
+        "firstname": OwnedValue(value="Ana", owns="if_empty", line=23, reads=frozenset({"given_name"})),
+        "lead_source": OwnedValue(value="unknown", owns="newest", line=24, reads=frozenset({"source"})),
     }
     assert {name: owned.value for name, owned in push.fields({}).items()} == {
         "waiting_since": "",

@@ -90,14 +90,11 @@ def read_push_contact(section: Json, at: YamlPath, faults: Faults) -> PushContac
             (*at, "fields"), "expected fields such as `firstname: {from: given_name, owns: if_empty}`."
         )
         return None
-    compiler = Compiler(faults, view=PERSON_VIEW, streams=())
-    owned = {
-        name: _owned(compiler, name, spec, (*at, "fields", name), faults) for name, spec in specs.items()
-    }
+    owned = {name: _owned(name, spec, (*at, "fields", name), faults) for name, spec in specs.items()}
     return PushContact(stream=section["to"], owned=owned)
 
 
-def _owned(compiler: Compiler, name: str, spec: Json, at: YamlPath, faults: Faults) -> OwnedField:
+def _owned(name: str, spec: Json, at: YamlPath, faults: Faults) -> OwnedField:
     source, owns, clear = spec, None, False
     if isinstance(spec, dict):
         source = {key: value for key, value in spec.items() if key not in ("owns", "clear")}
@@ -113,8 +110,11 @@ def _owned(compiler: Compiler, name: str, spec: Json, at: YamlPath, faults: Faul
         faults.add(
             (*at, "clear"), "would empty a field that is not ours.", "It goes only with `owns: always`."
         )
+    compiler = Compiler(faults, view=PERSON_VIEW, streams=())
+    make = plain(compiler.spec(source, at, ANYTHING.field(name)))
     return OwnedField(
-        make=plain(compiler.spec(source, at, ANYTHING.field(name))),
+        make=make,
+        reads=frozenset(keys[0] for keys in compiler.reads if keys),
         owns=owns if owns in OWNS else "never",
         clear=clear is True,
         place=faults.place(at, name),

@@ -121,18 +121,24 @@ class PushTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedValue:
-    """A value wanted in a contact's field, whose word counts there, and the mapping line that says so."""
+    """
+    A value wanted in a contact's field, whose word counts there, and the mapping line that says so.
+
+    `reads` are the fields of the person that it is made of.
+    """
 
     value: Json
     owns: Owns
     line: int
+    reads: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedField:
-    """One field of push.contact; `clear` empties it where the source is missing."""
+    """One field of push.contact, made of `reads`; `clear` empties it where the source is missing."""
 
     make: Make = field(repr=False)
+    reads: frozenset[str]
     owns: Owns
     clear: bool
     place: Place
@@ -156,5 +162,7 @@ class PushContact:
             if value is None and owned.clear:
                 value = ""
             if value is not None:
-                wanted[name] = OwnedValue(value=value, owns=owned.owns, line=owned.place.line)
+                wanted[name] = OwnedValue(
+                    value=value, owns=owned.owns, line=owned.place.line, reads=owned.reads
+                )
         return wanted

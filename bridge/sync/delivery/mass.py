@@ -22,9 +22,10 @@ from bridge.store.writer import Priority
 from bridge.sync.delivery.anew import rules_of, told_of
 from bridge.sync.delivery.mass_cause import cause_of
 from bridge.sync.delivery.plan import entries_to_read, growths_of
-from bridge.sync.delivery.plan_contact import EMPTY, field_changes, fields_to_read
+from bridge.sync.delivery.plan_contact import EMPTY, field_changes
 from bridge.sync.delivery.plan_places import moving
 from bridge.sync.delivery.plan_values import Change, Destination, PersonState
+from bridge.sync.delivery.present import fields_about_to_change
 from bridge.sync.delivery.provisional import provisional
 from bridge.sync.delivery.states import load_states
 from bridge.sync.delivery.wanted import PREVIEW, destination_of
@@ -258,19 +259,21 @@ def held_by(runtime: Runtime, connection: Connection) -> Hold | None:
 
 
 def _foreign(destination: Destination) -> frozenset[str]:
-    """Return the fields that we own always and did not make: a first write may overwrite what a person entered."""
+    """Return the fields that we did not make and of which ours may count: a first write may overwrite a person's."""
     rules = destination.mapping.push_contact
     if rules is None:
         return frozenset()
     ours = {one.name for one in destination.mapping.properties.get(destination.contact_stream, ())}
     return frozenset(
-        name for name, owned in rules.owned.items() if owned.owns == "always" and name not in ours
+        name
+        for name, owned in rules.owned.items()
+        if (owned.owns == "always" or (owned.owns == "newest" and destination.dated)) and name not in ours
     )
 
 
 def _as_known(c: Transaction, destination: Destination, states: Sequence[PersonState]) -> list[PersonState]:
     """Put what the store knows of the contacts' values where the plan wants those of the CRM."""
-    differing = {state.contacts[0]: state for state in states if _fields(state, destination)}
+    differing = {state.contacts[0]: state for state in states if fields_about_to_change(state, destination)}
     raw = books.raw_contacts(c, destination.account_pk, destination.contact_stream, differing)
     return [
         replace(state, present={**_values(raw.get(state.contacts[0])), **_written(state)})
@@ -278,13 +281,6 @@ def _as_known(c: Transaction, destination: Destination, states: Sequence[PersonS
         else state
         for state in states
     ]
-
-
-def _fields(state: PersonState, destination: Destination) -> tuple[str, ...]:
-    try:
-        return fields_to_read(state, destination)
-    except MappingError:
-        return ()  # their plan says why
 
 
 def _values(data: Json) -> dict[str, Json]:

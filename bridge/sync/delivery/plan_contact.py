@@ -18,6 +18,7 @@ from bridge.store.intents import CONTACT_SLOT, FIELDS_SLOT
 from bridge.store.ledger import FieldState
 from bridge.sync.delivery.names import contact_markers
 from bridge.sync.delivery.plan_values import Action, Change, Destination, PersonState, no_write
+from bridge.sync.delivery.since import said_since
 
 EMPTY: tuple[Json, ...] = (None, "", [], {})
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -100,7 +101,9 @@ def field_changes(state: PersonState, destination: Destination) -> list[Action]:
         if _as_shown(owned.value, now, destination) == now or (now in EMPTY and owned.value in EMPTY):
             continue
         fills = now in EMPTY or name in foreign or _is_placeholder(state, name, now, owned.value)
-        if owned.owns in ("if_empty", "newest") and not fills:
+        if owned.owns in ("if_empty", "newest") and not (
+            fills or _is_later(state, destination, name, now, owned)
+        ):
             if owned.value not in EMPTY and not _same(now, owned.value):
                 actions.append(_conflict(state, destination, name, now, owned))
             continue
@@ -141,16 +144,59 @@ def field_changes(state: PersonState, destination: Destination) -> list[Action]:
     return actions
 
 
+def ages_to_ask(state: PersonState, destination: Destination) -> tuple[str, ...]:
+    """Return the contact fields of which the plan must know since when they have their values, once these are read."""
+    if len(state.contacts) != 1 or state.present is None or not destination.dated:
+        return ()
+    return tuple(
+        name
+        for name, owned in sorted(_differing(state, destination).items())
+        if owned.owns == "newest"
+        and (now := state.present.get(name)) not in EMPTY
+        and not _is_unedited(state, name, now)
+        and _as_shown(owned.value, now, destination) != now
+        and said_since(state, owned.reads) is not None
+    )
+
+
+def _is_later(state: PersonState, destination: Destination, name: str, now: Json, owned: OwnedValue) -> bool:
+    """Tell whether the journey said later what it says than the CRM; asked of the store alone, whether it might."""
+    if owned.owns != "newest":
+        return False
+    if _is_unedited(state, name, now):
+        return True
+    since = said_since(state, owned.reads)
+    if since is None or state.present_since is None:
+        return since is not None and destination.dated
+    there = state.present_since.get(name)
+    return there is not None and since > there
+
+
+def _is_unedited(state: PersonState, name: str, now: Json) -> bool:
+    """Tell whether a field shows what we wrote there last."""
+    before = state.written.get(name)
+    return before is not None and now in (before.sent, before.as_read)
+
+
 def _conflict(
     state: PersonState, destination: Destination, name: str, now: Json, owned: OwnedValue
 ) -> Action:
     """Return how a field that the CRM fills otherwise is shown; which of the two counts is said in the mapping."""
-    why = "which does not tell since when" if owned.owns == "newest" else "which keeps it"
+    why = _why_not_later(state, name, owned) if owned.owns == "newest" else "which keeps it"
     place = f"{destination.mapping.file}:{owned.line}"
     reason = f"{name}: the CRM holds {now!r}, {why}; the journey says {owned.value!r} (owns: {owned.owns}, {place})"
     return replace(
         no_write("conflict", state, (), reason), changes=(Change(field=name, before=now, after=owned.value),)
     )
+
+
+def _why_not_later(state: PersonState, name: str, owned: OwnedValue) -> str:
+    since, there = said_since(state, owned.reads), (state.present_since or {}).get(name)
+    if since is None:
+        return "and nothing tells since when the journey says otherwise"
+    if there is None:
+        return "which does not tell since when"
+    return f"since {there:%Y-%m-%d %H:%M} UTC, the journey since {since:%Y-%m-%d %H:%M}"
 
 
 def _left_out(state: PersonState, name: str, now: Json, owned: OwnedValue) -> Action:
@@ -188,8 +234,7 @@ def _as_shown(value: Json, shown: Json, destination: Destination) -> Json:
 
 def _is_placeholder(state: PersonState, name: str, now: Json, wanted: Json) -> bool:
     """Tell whether a field still shows the number or address that we put there for want of a name."""
-    before = state.written.get(name)
-    if before is None or wanted in EMPTY or now not in (before.sent, before.as_read):
+    if wanted in EMPTY or not _is_unedited(state, name, now):
         return False
     return str(now).casefold() in state.handles and str(wanted).casefold() not in state.handles
 

@@ -58,7 +58,8 @@ class Destination:
     days begin. With `provisional` whoever could be one of several contacts has their entries on one of them. An
     entry that was written less than `rest` seconds before `now` takes in nothing more until then. Until
     `older_until` an older store wrote there, and moved what it had written; None where none is known of. `asked` are
-    the tasks planned for others before, of which the store knows nothing as they are only shown.
+    the tasks planned for others before, of which the store knows nothing as they are only shown. A CRM that is
+    `dated` tells since when a field has its value.
     """
 
     account_pk: int
@@ -75,6 +76,7 @@ class Destination:
     provisional: bool = False
     older_until: datetime | None = None
     asked: int = 0
+    dated: bool = False
 
     def style_of(self, state: PersonState) -> Style:
         """Return how the entries of a person read."""
@@ -141,7 +143,8 @@ class PersonState:
     `gone` are contacts, of those they stood on or would go to, that the CRM has no more, and since when.
 
     Fields: `view` is what the mapping reads, `written` what we wrote last, `present` the CRM's values now,
-    None while unread, `foreign` those that we filled with an address or number which is somebody else's by now.
+    None while unread, `present_since` since when it has those whose age decides, None while that was not asked,
+    `foreign` those that we filled with an address or number which is somebody else's by now.
     """
 
     person_id: str
@@ -176,6 +179,7 @@ class PersonState:
     view: Mapping[str, Any] = field(default_factory=dict)
     written: Mapping[str, FieldState] = field(default_factory=dict)
     present: Mapping[str, Json] | None = None
+    present_since: Mapping[str, datetime] | None = None
     foreign: frozenset[str] = frozenset()
     deals: tuple[Deal, ...] = ()
     deals_of: Mapping[str, frozenset[str]] = field(default_factory=dict)

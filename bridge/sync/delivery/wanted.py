@@ -8,12 +8,12 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.config import Push
-from bridge.connector import Describer, Sink
+from bridge.connector import Describer, Historian, Sink
 from bridge.errors import MappingError
 from bridge.journey.handles import spellings
 from bridge.journey.keys import is_marker
 from bridge.journey.text import Style
-from bridge.model import Json, Person, Record
+from bridge.model import Person, Record
 from bridge.store import entities, people
 from bridge.store.intents import CONTACT_SLOT
 from bridge.store.ledger import Filed
@@ -22,11 +22,11 @@ from bridge.sync.delivery.adopted import older_until
 from bridge.sync.delivery.apart import kept_apart
 from bridge.sync.delivery.ask import plan_questions
 from bridge.sync.delivery.plan import entries_to_read, growths_of, plan_person
-from bridge.sync.delivery.plan_contact import fields_to_read
 from bridge.sync.delivery.plan_found import found_to_read
 from bridge.sync.delivery.plan_growth import Growth
 from bridge.sync.delivery.plan_places import moving, stranded
 from bridge.sync.delivery.plan_values import Action, Destination, PersonState, Shown, Standing
+from bridge.sync.delivery.present import with_ages, with_present
 from bridge.sync.delivery.provisional import provisional
 from bridge.sync.delivery.rounds import stop_rounds
 from bridge.sync.delivery.states import load_states, with_deals
@@ -77,6 +77,7 @@ def destination_of(runtime: Runtime, connection: Connection, *, rests: bool = Fa
         rest=(connection.config.push or PREVIEW).grow_after,
         provisional=runtime.config.identity.on_ambiguous == "provisional",
         older_until=older,
+        dated=isinstance(connection.connector, Historian),
     )
 
 
@@ -135,7 +136,7 @@ def plan_people(
     planned = Planned()
     if not dry:
         use_instead(runtime, connection, states)
-    states = _read_present(sink, destination, states)
+    states = with_ages(sink, destination, with_present(sink, destination, states))
     growths = {state.person_id: _growths(state, destination) for state in states}
     states = _read_entries(sink, destination, states, growths)
     planned.looked = {
@@ -179,37 +180,6 @@ def _plan_or_hold(state: PersonState, destination: Destination, *, settled: bool
         return plan_person(state, destination, settled=settled)
     except MappingError as error:
         return [Action(kind="hold", person_id=state.person_id, name=state.name, reason=str(error))]
-
-
-def _fields_to_read(state: PersonState, destination: Destination) -> tuple[str, ...]:
-    try:
-        return fields_to_read(state, destination)
-    except MappingError:
-        return ()  # their plan says why
-
-
-def _read_present(sink: Sink, destination: Destination, states: list[PersonState]) -> list[PersonState]:
-    """Read the present values of the fields that are about to change, just before they are."""
-    wanted = {
-        state.contacts[0]: _fields_to_read(state, destination) for state in states if len(state.contacts) == 1
-    }
-    wanted = {contact_id: names for contact_id, names in wanted.items() if names}
-    if not wanted:
-        return states
-    names = sorted({name for found in wanted.values() for name in found})
-    present: dict[str, Mapping[str, Json]] = {}
-    for record in sink.read(destination.contact_stream, sorted(wanted), names):
-        if record.deleted or not isinstance(record.data, dict):
-            continue
-        values = record.data.get("properties", record.data)
-        present[record.id] = values
-        present[asked_id(record)] = values
-    return [
-        replace(state, present=present[state.contacts[0]])
-        if len(state.contacts) == 1 and state.contacts[0] in present
-        else state
-        for state in states
-    ]
 
 
 def _read_entries(

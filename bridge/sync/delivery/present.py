@@ -1,0 +1,71 @@
+"""What the CRM shows of the contact fields that are about to change, and since when, read just before they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from bridge.connector import Historian, Sink
+from bridge.errors import MappingError
+from bridge.model import Json
+from bridge.sync.delivery.plan_contact import ages_to_ask, fields_to_read
+from bridge.sync.delivery.plan_values import Destination, PersonState
+from bridge.sync.runtime import asked_id
+
+
+def fields_about_to_change(state: PersonState, destination: Destination) -> tuple[str, ...]:
+    """Return the contact fields to read; none of whom the mapping refuses, as their plan says why."""
+    try:
+        return fields_to_read(state, destination)
+    except MappingError:
+        return ()
+
+
+def with_present(sink: Sink, destination: Destination, states: list[PersonState]) -> list[PersonState]:
+    """Return the states with the present values of those fields. Raises what the connector raised."""
+    wanted = _by_contact({state.contacts: fields_about_to_change(state, destination) for state in states})
+    if not wanted:
+        return states
+    present: dict[str, Mapping[str, Json]] = {}
+    for record in sink.read(destination.contact_stream, sorted(wanted), _names(wanted)):
+        if record.deleted or not isinstance(record.data, dict):
+            continue
+        values = record.data.get("properties", record.data)
+        present[record.id] = values
+        present[asked_id(record)] = values
+    return [
+        replace(state, present=present[state.contacts[0]])
+        if len(state.contacts) == 1 and state.contacts[0] in present
+        else state
+        for state in states
+    ]
+
+
+def with_ages(sink: Sink, destination: Destination, states: list[PersonState]) -> list[PersonState]:
+    """Return the states with since when those fields have their values that differ and of which the later counts."""
+    found: dict[str, Mapping[str, datetime]] = {}
+    wanted = _by_contact({state.contacts: _ages_to_ask(state, destination) for state in states})
+    if wanted and isinstance(sink, Historian):
+        times = sink.field_times(destination.contact_stream, sorted(wanted), _names(wanted))
+        found = {one.id: one.at for one in times}
+    return [
+        replace(state, present_since=found.get(state.contacts[0], {})) if len(state.contacts) == 1 else state
+        for state in states
+    ]
+
+
+def _ages_to_ask(state: PersonState, destination: Destination) -> tuple[str, ...]:
+    try:
+        return ages_to_ask(state, destination)
+    except MappingError:
+        return ()
+
+
+def _by_contact(fields: Mapping[tuple[str, ...], Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the fields asked for by contact, of people who have one."""
+    return {contacts[0]: names for contacts, names in fields.items() if len(contacts) == 1 and names}
+
+
+def _names(wanted: Mapping[str, Sequence[str]]) -> list[str]:
+    return sorted({name for some in wanted.values() for name in some})
