@@ -168,7 +168,7 @@ SPEC = ConnectorSpec(
             limit_header="X-HubSpot-RateLimit-Max",
             left_header="X-HubSpot-RateLimit-Remaining",
         ),
-        Budget(name=SEARCH, calls=5, seconds=1.0),
+        Budget(name=SEARCH, calls=5, seconds=1.0, unit="searches"),
         Budget(
             name=DAILY,
             calls=250_000,
