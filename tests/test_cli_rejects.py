@@ -87,6 +87,13 @@ def test_remap_previews_and_applies(synced: Office) -> None:
         synced.run("journey", "ana", "--json").json["interactions"][0]["subject"]
         == "Dá para parcelar em 12x?"
     )
+    same = "Nothing would change: the mapping as it is now makes the same of every record.\n"
+    assert synced.run("remap", "chat").out.endswith(same)
+    again = synced.run("remap", "chat", "--apply")
+    assert (again.code, again.out.splitlines()[-1]) == (
+        0,
+        "Nothing is to be mapped again: every record was read with the mapping as it is now.",
+    )
 
 
 def test_remap_of_what_was_never_read_says_what_to_do(office: Office) -> None:
@@ -105,7 +112,7 @@ def test_beside_a_daemon_it_is_the_daemon_that_tries_again_and_it_says_so(office
         )
         applied = office.run("remap", "chat", "--apply")
         assert applied.code == 0
-        assert applied.out.endswith("The daemon maps 0 records again now; see: crmbridge status\n")
+        assert "Nothing is to be mapped again" in applied.out
 
 
 def test_a_daemon_with_an_older_mapping_is_asked_for_nothing_that_needs_the_new_one(office: Office) -> None:

@@ -146,12 +146,16 @@ def remap(
     for one in shown:
         _show(one)
     records = output.plural(result["records"], "record") if apply else ""
-    if by_daemon:
+    if apply and not result["records"]:
+        output.say("Nothing is to be mapped again: every record was read with the mapping as it is now.")
+    elif by_daemon:
         output.say(f"The daemon maps {records} again now; see: crmbridge status")
     elif apply:
         output.say(f"{records} will be mapped again by the next: crmbridge sync")
+    elif any(one.differs for one in shown):
+        output.say(f"Nothing changed yet. Apply with: crmbridge remap {connection} --apply")
     else:
-        output.say("Nothing changed yet. Apply with: crmbridge remap " + connection + " --apply")
+        output.say("Nothing would change: the mapping as it is now makes the same of every record.")
 
 
 def _show(one: Preview) -> None:

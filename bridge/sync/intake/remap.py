@@ -38,6 +38,12 @@ class Preview:
     rejected: Counter[str] = field(default_factory=Counter)
     newly_mapped: int = 0
 
+    @property
+    def differs(self) -> bool:
+        """Tell whether anything would change, or be rejected."""
+        changes = (self.added, self.vanished, self.changed, self.renamed, self.rejected, self.newly_mapped)
+        return any(changes)
+
 
 def preview(runtime: Runtime, connection: Connection) -> list[Preview]:
     """Map every stored record of a connection again, in memory, and compare; changes nothing."""
