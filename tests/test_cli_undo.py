@@ -118,12 +118,21 @@ def test_what_somebody_changed_is_shown_with_both_values(synced: Office) -> None
             " Connections that are written to: crm. Versions that wrote, the latest first: ",
         ),
         (("release", "nothing"), "'nothing': nothing of it is held. What is: crmbridge holds\n"),
+        (("release", "77"), "'77': nothing of it is held. What is: crmbridge holds\n"),
     ],
 )
 def test_what_is_not_there_is_said(synced: Office, arguments: tuple[str, ...], said: str) -> None:
     result = synced.run(*arguments)
-    assert result.code in (1, 2)
+    assert (result.code, result.out) == (2, "")
     assert result.err.startswith(said)
+
+
+def test_what_is_no_number_of_a_run_is_said_with_where_to_find_one(synced: Office) -> None:
+    for command in ("undo", "approve"):
+        for word in ("abc", "0", "9" * 5000, "²"):
+            result = synced.run(command, word)
+            assert (result.code, result.out) == (2, "")
+            assert f"{word!r} is no number of a run; those are listed by: crmbridge runs" in result.err
 
 
 def test_a_run_that_wrote_nothing_or_was_taken_back_is_said_so(synced: Office) -> None:
@@ -214,6 +223,6 @@ def test_an_undo_for_nobody_takes_nothing_back(synced: Office, who: str) -> None
 def test_numbers_beyond_every_run_are_runs_that_are_not_there(synced: Office) -> None:
     huge = "9" * 20
     assert synced.run("undo", huge).code == 2
-    assert synced.run("release", "9" * 5000).code == 1
+    assert synced.run("release", "9" * 5000).code == 2
     listed = synced.run("runs", "-n", huge)
     assert (listed.code, listed.err, len(listed.out.splitlines())) == (0, "", 1)

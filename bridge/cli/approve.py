@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli import output
-from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened
+from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened, run_number
 from bridge.engine import commands
 
 
@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def approve(
-    run: Annotated[int, typer.Argument(help="The number of the held run.", min=1)],
+    run: Annotated[int, typer.Argument(help="The number of the held run.", parser=run_number)],
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
 ) -> None:

@@ -27,6 +27,16 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens
 
 DEFAULT = Path("config.yaml")
 
+DIGITS = 19
+"""No run has a number of that many digits."""
+
+
+def run_number(text: str) -> int:
+    """Read the number of a run from the command line."""
+    if not (text.isascii() and text.isdecimal() and len(text) < DIGITS and int(text)):
+        raise typer.BadParameter(f"{text!r} is no number of a run; those are listed by: crmbridge runs")
+    return int(text)
+
 
 def read_config(path: Path, *, secrets: bool = True) -> Config:
     """Load the configuration, as `load_config` does; a missing file names the command that writes one."""

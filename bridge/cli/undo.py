@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from bridge.cli import meant, output
-from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened
+from bridge.cli.options import DEFAULT, DIGITS, AsJson, ConfigPath, carry_out, opened, run_number
 from bridge.cli.report import CALL_SIZE
 from bridge.engine import undo as engine
 from bridge.engine.opening import need_secrets
@@ -29,9 +29,6 @@ from bridge.sync.views.history import find_people
 
 LISTED = 20
 """Runs that are listed unless more are asked for."""
-
-DIGITS = 19
-"""No run has a number of that many digits."""
 
 WORDS = {
     "contact": ("contact made", "contacts made"),
@@ -120,7 +117,7 @@ def _run_line(run: Run, wrote: Mapping[str, Any] | None, zone: Any) -> str:
 
 def undo(
     run: Annotated[
-        int | None, typer.Argument(help="The number of the run; see: crmbridge runs", min=1)
+        int | None, typer.Argument(help="The number of the run; see: crmbridge runs", parser=run_number)
     ] = None,
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
@@ -345,7 +342,7 @@ def release(
         need_secrets(runtime.connections[name] for name in chosen)
     if not chosen:
         output.warn(f"{what!r}: nothing of it is held. What is: crmbridge holds")
-        output.stop(output.PARTIAL)
+        output.stop(output.USAGE)
     result, by_daemon = carry_out(config, "release", {"keys": chosen}, connections=chosen)
     if as_json:
         output.emit(result)
