@@ -127,9 +127,9 @@ def test_a_journey_is_found_by_whatever_one_knows(who: str, synced: Office) -> N
 def test_a_journey_tells_who_it_is_and_what_happened(synced: Office) -> None:
     said = synced.run("journey", "Ana")
     lines = said.out.splitlines()
-    assert {"  Owner: Rui Costa", "  Contact: memory 1", "  Came from: whatsapp"} <= set(lines)
+    assert {"  Owner: Rui Costa", "  Contact: memory 1", "  Came from: WhatsApp"} <= set(lines)
     assert "  Known as: +5511973914862, 5511973914862, ana@padaria.example" in lines
-    assert any(re.fullmatch(r"  \d\d:\d\d <- whatsapp: Dá para parcelar em 12x\?", line) for line in lines)
+    assert any(re.fullmatch(r"  \d\d:\d\d <- WhatsApp: Dá para parcelar em 12x\?", line) for line in lines)
     person_id = lines[0].split("(")[1].rstrip(")")
     assert synced.run("journey", person_id).out == said.out
     assert synced.run("journey", person_id, "--json").json["person_id"] == person_id
@@ -203,3 +203,32 @@ def test_nobody_waits_once_everybody_was_answered(synced: Office) -> None:
     synced.run("sync")
     assert synced.run("waiting").out == "Nobody waits for us.\n"
     assert synced.run("waiting", "--json").json == []
+
+
+def test_every_instant_in_json_is_written_the_same_way(synced: Office) -> None:
+    synced.message("Oi", at="yesterday")
+    synced.run("sync")
+    people = ("whatsapp_id:5511973914862", "whatsapp_id:5521988123344")
+    assert synced.run("split", *people, "--yes", "--author", "Rui").code == 0
+    assert synced.run("undo", "1", "--yes").code == 0
+    shown = {}
+    for words in (
+        *(
+            ("status",),
+            ("waiting",),
+            ("runs",),
+            ("holds",),
+            ("rejects",),
+            ("decisions",),
+            ("review",),
+            ("plan",),
+        ),
+        *(("journey", "Ana"), ("who", "Ana"), ("why-not", *people), ("reconcile",), ("sync",)),
+        *(("link", *people, "--dry-run"), ("undo", "3", "--dry-run")),
+    ):
+        said = synced.run(*words, "--json").out
+        shown[words[0]] = re.findall(r'"(\d{4}-\d\d-\d\dT[^"\s]*)"', said)
+    assert {one for one, found in shown.items() if found} >= {
+        *("status", "waiting", "runs", "holds", "rejects", "decisions", "journey", "who", "sync")
+    }
+    assert [one for found in shown.values() for one in found if not one.endswith("Z")] == []

@@ -53,6 +53,7 @@ def test_a_dead_connection_does_not_stop_the_others(office: Office) -> None:
     assert office.run("sync", "--json").json["outcome"] == "partial"
     shown = office.run("status")
     assert shown.code == 0
+    assert "  written 1 entry or contact, none pending\n" in shown.out
     assert re.match(
         r"dead  last news never\n  ! dead: .*: File exists; check the disk; .* \(since \w{3} \d\d:\d\d\)\n",
         shown.out,

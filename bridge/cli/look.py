@@ -13,7 +13,7 @@ from bridge.store import collected, runs
 from bridge.sync.runtime import Runtime
 from bridge.sync.views.history import find_people, history
 from bridge.sync.views.status import overview, unknown_words
-from bridge.sync.views.waiting_list import waiting_list
+from bridge.sync.views.waiting_list import CHANNEL_NAMES, channel_name, waiting_list
 
 
 def add_to(app: typer.Typer) -> None:
@@ -57,9 +57,10 @@ def journey(
 def _show_history(runtime: Runtime, shown: dict[str, Any]) -> None:
     zone = runtime.config.company.zone
     output.say(f"{shown['name']}  ({shown['person_id']})")
-    for label, key in (("Came from", "source"), ("Owner", "owner")):
-        if shown[key]:
-            output.say(f"  {label}: {shown[key]}")
+    if shown["source"]:
+        output.say(f"  Came from: {CHANNEL_NAMES.get(shown['source'], shown['source'])}")
+    if shown["owner"]:
+        output.say(f"  Owner: {shown['owner']}")
     if waits := shown["waiting"]:
         output.say(f"  Waits since: {output.local_time(waits['since'], zone)}; {waits['says']}")
     if shown["handles"]:
@@ -75,7 +76,7 @@ def _show_history(runtime: Runtime, shown: dict[str, Any]) -> None:
             output.say(date)
             day = date
         arrow = {"inbound": "<-", "outbound": "->"}.get(one["direction"], "--")
-        output.say(f"  {one['time']} {arrow} {one['channel']}: {one['text'] or today}")
+        output.say(f"  {one['time']} {arrow} {channel_name(one['channel'])}: {one['text'] or today}")
 
 
 def waiting(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
@@ -134,7 +135,8 @@ def status(config: ConfigPath = DEFAULT, as_json: AsJson = False) -> None:
                 pending = (
                     ", ".join(f"{count} {state}" for state, count in sorted(writes.items())) or "none pending"
                 )
-                output.say(f"  written {connection['written']} entries and contacts, {pending}")
+                written = output.plural(connection["written"], "entry or contact", "entries and contacts")
+                output.say(f"  written {written}, {pending}")
             for line in forecast_lines(connection, zone):
                 output.say(f"  {line}")
         for word in found["unknown_words"]:

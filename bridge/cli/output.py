@@ -59,8 +59,9 @@ def warn(text: str) -> None:
 
 
 def emit(value: Any) -> None:
-    """Print one JSON value; the control characters in it are escaped."""
-    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=_plain).decode()
+    """Print one JSON value, its instants as `2026-11-18T17:02:00Z`; the control characters in it are escaped."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+    text = orjson.dumps(value, option=options, default=_plain).decode()
     text = re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text)
     typer.echo(_Screen.redactor.clean(text))
 

@@ -62,7 +62,7 @@ def provenance(stored: StoredNode, handle_key: str) -> Literal["proven", "record
 def instant_text(at: int | None) -> str | None:
     """Return microseconds UTC as ISO 8601."""
     found = instant(at)
-    return None if found is None else found.isoformat()
+    return None if found is None else found.isoformat().replace("+00:00", "Z")
 
 
 def by_whom(author: str) -> str:

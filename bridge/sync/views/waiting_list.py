@@ -25,6 +25,11 @@ CHANNEL_NAMES = {
 }
 
 
+def channel_name(channel: str) -> str:
+    """Return what people call a channel."""
+    return CHANNEL_NAMES.get(channel, channel.replace("_", " "))
+
+
 def waiting_list(runtime: Runtime) -> list[dict[str, Any]]:
     """
     Return everybody who waits for us.
@@ -62,7 +67,7 @@ def waiting_of(body: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """
     since, count = body["waiting_since"], body.get("waiting_count", 1)
     channel, text = body.get("waiting_channel", "other"), body.get("waiting_text", "")
-    shown = CHANNEL_NAMES.get(channel, channel.replace("_", " "))
+    shown = channel_name(channel)
     if body.get("waiting_kind") == "call":
         shown = "missed call"
     quoted = f': "{text}"' if text else ""
