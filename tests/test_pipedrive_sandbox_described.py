@@ -315,6 +315,8 @@ def drive(crm: World) -> None:
         ),
     ):
         crm.get(path)
+    more = crm.get(f"/v1/persons/{ana}/changelog", limit=1).json()["additional_data"]["next_cursor"]
+    crm.get(f"/v1/persons/{ana}/changelog", limit=1, cursor=more)
     crm.get(
         "/api/v2/persons",
         limit=1,

@@ -208,3 +208,24 @@ def test_the_changelog_tells_values_as_texts(crm: World) -> None:
     assert (steps["user_id"]["old_value"], steps["user_id"]["new_value"]) == ("501", "502")
     assert more["data"][-1]["field_key"] == "add_time"
     assert more["additional_data"]["next_cursor"] is None
+
+
+def test_the_changelog_of_a_person_calls_addresses_and_numbers_by_one(crm: World) -> None:
+    key = crm.crm.define("persons", "Key")
+    ana = person(crm, "Ana", "john@x.br")
+    crm.clock.move(60)
+    changed = {"emails": [{"value": "ana@x.br"}, {"value": "a@x.br"}], "custom_fields": {key: "K-1"}}
+    crm.patch(f"/api/v2/persons/{ana}", changed)
+    crm.clock.move(60)
+    crm.crm.edit("persons", ana, {"phones": [{"value": "1"}], "emails": []})
+    rows = crm.get(f"/v1/persons/{ana}/changelog").json()["data"]
+    steps = [(one["field_key"], one["old_value"], one["new_value"], one["change_source"]) for one in rows]
+    assert sorted(steps[:2]) == [("email", "ana@x.br, a@x.br", None, "app"), ("phone", None, "1", "app")]
+    assert sorted(steps[2:4]) == sorted(
+        [("email", "john@x.br", "ana@x.br, a@x.br", "api"), (key, None, "K-1", "api")]
+    )
+    assert [one["time"] for one in rows] == [
+        *["2026-11-20 09:02:00"] * 2,
+        *["2026-11-20 09:01:00"] * 2,
+        "2026-11-20 09:00:00",
+    ]

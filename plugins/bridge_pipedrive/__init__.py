@@ -13,6 +13,7 @@ from bridge import (
     Created,
     Delivery,
     Field,
+    FieldTimes,
     Hint,
     Json,
     Location,
@@ -181,6 +182,9 @@ class Pipedrive:
 
     def read(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[Record]:
         return self._lookup.read(stream, ids, fields)
+
+    def field_times(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[FieldTimes]:
+        return self._lookup.field_times(stream, ids, fields)
 
     def push(self, writes: Sequence[Write]) -> Iterator[Receipt]:
         return self._sink.push(writes)

@@ -99,9 +99,13 @@ class Client:
         return None if answer is None else answer.record
 
     def pages(self, path: str, params: Params, at: str | int | None = None) -> Iterator[Answer]:
-        """Yield the pages of a list from `at` on. Raises Unavailable when they stop moving."""
-        name = "start" if path.startswith("/v1/") else "cursor"
+        """
+        Yield the pages of a list from `at` on, which is a cursor or a number of rows.
+
+        Raises Unavailable when they stop moving.
+        """
         while True:
+            name = "start" if isinstance(at, int) else "cursor"
             answer = self.get(path, {**params, **({name: at} if at is not None else {})})
             yield answer
             if answer.next is None:

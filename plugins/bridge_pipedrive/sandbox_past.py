@@ -16,8 +16,12 @@ from bridge_pipedrive.sandbox_v2 import Endpoint, numbered
 from bridge_pipedrive.sandbox_values import old_stamp, stamp
 
 _BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
-# Version 1 calls the owner of a deal its user.
-_OLD_NAMES = {("deals", "owner_id"): "user_id"}
+# Version 1 calls the owner of a deal its user, and addresses and numbers by one of them.
+_OLD_NAMES = {
+    ("deals", "owner_id"): "user_id",
+    ("persons", "emails"): "email",
+    ("persons", "phones"): "phone",
+}
 
 
 def flow(kind: Kind) -> Endpoint:
@@ -113,14 +117,21 @@ def _step(row: Row, version: Version, name: str, old: Json, new: Json) -> dict[s
         "item_id": row.id,
         "user_id": version.actor.user,
         "field_key": _OLD_NAMES.get((row.kind.name, name), name),
-        "old_value": old,
-        "new_value": new,
+        "old_value": _plain(old),
+        "new_value": _plain(new),
         "is_bulk_update_flag": None,
         "log_time": old_stamp(stamp(version.at)),
         "change_source": version.actor.source,
         "change_source_user_agent": _BROWSER if version.actor.source == "app" else None,
         "additional_data": {},
     }
+
+
+def _plain(value: Json) -> Json:
+    """Return a value as version 1 tells it: addresses and numbers as one text."""
+    if not isinstance(value, list) or not all(isinstance(one, dict) and "value" in one for one in value):
+        return value
+    return ", ".join(one["value"] for one in value) or None
 
 
 def _word(value: Json) -> str | None:

@@ -140,6 +140,21 @@ The fields that a push may set; version 2 refuses a request with any other.
 OpenAPI descriptions, POST /persons, /activities and /notes, read 2026-11-22. Links set the rest.
 """
 
+CHANGED_AS = {
+    "name": ("first_name", "last_name"),
+    "first_name": ("name",),
+    "last_name": ("name",),
+    "emails": ("email",),
+    "phones": ("phone",),
+    "label_ids": ("label",),
+}
+"""
+Other keys under which a changelog, which is one of version 1, tells that a person's field was changed.
+
+OpenAPI description, getPersonChangelog, read 2026-11-22; it does not say whether a new name is told as such or in
+its parts.
+"""
+
 LABELS = {"persons": "person", "activities": "activity", "notes": "note"}
 
 NUMBERS = frozenset(("owner_id", "org_id", "user_id", "visible_to", "priority"))
@@ -174,6 +189,11 @@ _ONE = re.compile(r"/(\d+|[0-9a-f]{8}-[0-9a-f-]{27}|me)$")
 def mails_of(person: str) -> str:
     """Return the list of the mails with a person, the only one that tells their Message-ID."""
     return f"/v1/persons/{person}/mailMessages"
+
+
+def changes_of(person: str) -> str:
+    """Return the list of what was changed of a person, newest first."""
+    return f"/v1/persons/{person}/changelog"
 
 
 def cost_of(method: str, path: str) -> int:
