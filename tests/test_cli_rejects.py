@@ -92,7 +92,7 @@ def test_remap_previews_and_applies(synced: Office) -> None:
     again = synced.run("remap", "chat", "--apply")
     assert (again.code, again.out.splitlines()[-1]) == (
         0,
-        "Nothing is to be mapped again: every record was read with the mapping as it is now.",
+        "Nothing is to be mapped again: whatever was mapped was mapped as the mapping is now.",
     )
 
 
@@ -112,7 +112,8 @@ def test_beside_a_daemon_it_is_the_daemon_that_tries_again_and_it_says_so(office
         )
         applied = office.run("remap", "chat", "--apply")
         assert applied.code == 0
-        assert "Nothing is to be mapped again" in applied.out
+        assert applied.out.endswith("What was rejected is tried again by: crmbridge rejects replay\n")
+        assert "Nothing would change" in office.run("remap", "chat").out, "it was rejected before"
 
 
 def test_a_daemon_with_an_older_mapping_is_asked_for_nothing_that_needs_the_new_one(office: Office) -> None:

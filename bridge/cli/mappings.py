@@ -147,7 +147,9 @@ def remap(
         _show(one)
     records = output.plural(result["records"], "record") if apply else ""
     if apply and not result["records"]:
-        output.say("Nothing is to be mapped again: every record was read with the mapping as it is now.")
+        output.say("Nothing is to be mapped again: whatever was mapped was mapped as the mapping is now.")
+        if any(one.rejected or one.newly_mapped for one in shown):
+            output.say("What was rejected is tried again by: crmbridge rejects replay")
     elif by_daemon:
         output.say(f"The daemon maps {records} again now; see: crmbridge status")
     elif apply:

@@ -26,7 +26,8 @@ class Preview:
     """
     How the entities of one stream would change; every count is a number of records.
 
-    `renamed` pairs a vanished with an added field that hold the same value.
+    `renamed` pairs a vanished with an added field that hold the same value. `rejected` counts by cause, also what
+    was rejected before; `newly_rejected` are those that could be used until now.
     """
 
     stream: str
@@ -36,13 +37,14 @@ class Preview:
     changed: Counter[str] = field(default_factory=Counter)
     renamed: Counter[tuple[str, str]] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    newly_rejected: int = 0
     newly_mapped: int = 0
 
     @property
     def differs(self) -> bool:
-        """Tell whether anything would change, or be rejected."""
-        changes = (self.added, self.vanished, self.changed, self.renamed, self.rejected, self.newly_mapped)
-        return any(changes)
+        """Tell whether anything would change."""
+        fields = (self.added, self.vanished, self.changed, self.renamed)
+        return any(fields) or bool(self.newly_rejected or self.newly_mapped)
 
 
 def preview(runtime: Runtime, connection: Connection) -> list[Preview]:
@@ -163,6 +165,7 @@ def _compare(shown: Preview, outcomes: Sequence[Any], before: dict[int, dict[str
             continue
         if not isinstance(outcome, Meaning):
             shown.rejected[outcome.message[:120]] += 1
+            shown.newly_rejected += bool(before)
             continue
         old = before.get(outcome.part)
         if old is None:
