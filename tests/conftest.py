@@ -9,13 +9,22 @@ from collections.abc import Iterator
 from importlib import metadata
 from importlib.metadata import EntryPoints
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from bridge.mapping import Mapping, load_mapping
 from tests import stores
 from tests.outside import Office
 from tests.stores import PostgresServer
 from tests.sync_world import World
+
+# A slow machine is no fault and each run tries the same; `--hypothesis-profile=default` tries others.
+settings.register_profile(
+    "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,8 +44,16 @@ def _restore_logging() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _known_once() -> Iterator[None]:
-    """Let what a process works out once, its statements and its plugins, be worked out once for all tests."""
+    """Let what a process works out once, its statements, plugins and mappings, be worked out once for all tests."""
     found: dict[tuple[str, ...], EntryPoints] = {}
+    loaded: dict[tuple[Any, ...], Mapping] = {}
+
+    def load(path: Path, *, connector: str, streams: list[str]) -> Mapping:
+        content = path.read_bytes() if path.is_file() else b""
+        key = (path, content, connector, *streams)
+        if key not in loaded:
+            loaded[key] = load_mapping(path, connector=connector, streams=streams)
+        return loaded[key]
 
     def entry_points(*, group: str) -> EntryPoints:
         key = (group, *sys.path)
@@ -47,6 +64,7 @@ def _known_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("bridge.store.database.create_engine", stores.create_engine)
         monkeypatch.setattr("bridge.plugins.entry_points", entry_points)
+        monkeypatch.setattr("bridge.engine.opening.load_mapping", load)
         yield
 
 
