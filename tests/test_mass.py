@@ -344,8 +344,9 @@ def test_a_release_before_a_daemon_counts_is_logged(small: World, caplog: pytest
     caplog.clear()
     daemon = Daemon(small.runtime)
     daemon.start()
-    until(lambda: values(small) == {"since"})
+    until(lambda: "is released" in caplog.text)
     daemon.stop()
+    assert values(small) == {"since"}
     said = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
     assert said == [f"crm: {found}", f"crm: what run {found.run} held is released"]
 

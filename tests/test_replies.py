@@ -129,8 +129,8 @@ def test_time_grows_with_the_text_only(line: str) -> None:
         split_text(text)
         return time.process_time() - start
 
-    small = min(seconds(5_000) for _ in range(3))
-    assert seconds(40_000) < 8 * 4 * small + 0.05
+    small = min(seconds(2_000) for _ in range(3))
+    assert any(seconds(16_000) < 8 * 4 * small + 0.05 for _ in range(3))
 
 
 @given(st.text(alphabet=">-_: \n\tOn2026wrote<a@b.example>schrieb—*From", max_size=400), st.text(max_size=50))
