@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from bridge import (
     ConnectorSpec,
     Context,
+    FieldTimes,
     Json,
     Page,
     Phase,
@@ -65,6 +67,18 @@ class Full(Memory):
     def fetch(self, stream: str, ids: Sequence[str]) -> Iterator[Record]:
         return (self.shape(record) for record in super().fetch(stream, ids))
 
+    def field_times(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[FieldTimes]:
+        there = {id: thing for id, thing in self.folder.latest(stream).items() if not thing.get("deleted")}
+        versions = self.folder.lines(stream, 0, 1_000_000).things
+        for id in dict.fromkeys(one for one in ids if one in there):
+            at: dict[str, datetime] = {}
+            was: Mapping[str, Any] = {}
+            for thing in (one for one in versions if one["id"] == id):
+                changed = (name for name in fields if thing.get(name) != was.get(name))
+                at |= dict.fromkeys(changed, datetime.fromisoformat(thing["modified"]))
+                was = thing
+            yield FieldTimes(id=id, at=at)
+
     def decode(self, record: Record) -> Iterator[Record]:
         yield record
 
@@ -83,6 +97,7 @@ class FullKit(MemoryKit):
 
     connector: type[Full] = Full
     changed: Mapping[str, Any] = {}
+    dated = ("name", "phone")
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,3 +106,6 @@ class FullKit(MemoryKit):
             open=lambda settings, context: self.connector(settings, context, self.levers),
             **{"streams": STREAMS, **self.changed},
         )
+
+    def edit(self, id: str, field: str, word: str) -> None:
+        self._folder.append("contacts", {**self._folder.latest("contacts")[id], field: word})

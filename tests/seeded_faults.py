@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from io import BytesIO
 from itertools import islice
 from typing import Any, BinaryIO
@@ -21,6 +22,7 @@ from bridge import (
     Created,
     Delivery,
     Field,
+    FieldTimes,
     Found,
     Hint,
     Json,
@@ -339,6 +341,31 @@ class LeavesOutWhatIsGone(Full):
         return (record for record in super().read(stream, ids, fields) if not record.deleted)
 
 
+class DatesFieldsByTheirRecord(Full):
+    def field_times(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[FieldTimes]:
+        for one in super().field_times(stream, ids, fields):
+            yield replace(one, at=dict.fromkeys(one.at, max(one.at.values(), default=self.context.clock())))
+
+
+class TakesLocalTimesForUtc(Full):
+    def field_times(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[FieldTimes]:
+        for one in super().field_times(stream, ids, fields):
+            yield replace(one, at={name: at + timedelta(hours=3) for name, at in one.at.items()})
+
+
+class TellsOfEveryField(Full):
+    def field_times(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[FieldTimes]:
+        return super().field_times(stream, ids, [*fields, "email"])
+
+
+class DatesWhatIsGone(Full):
+    def field_times(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[FieldTimes]:
+        yield from super().field_times(stream, ids, fields)
+        for record in self.read(stream, ids, fields):
+            if record.deleted:
+                yield FieldTimes(id=record.id, at={})
+
+
 def with_key(**words: Json) -> Mapping[str, Json]:
     schema: dict[str, Any] = json.loads(json.dumps(dict(SPEC.settings)))
     schema["properties"]["key"].update(words)
@@ -391,6 +418,10 @@ FAULTS: Mapping[str, type[Full] | Mapping[str, Any]] = {
     "a_link_to_a_write_of_the_same_plan_is_resolved": TakesWritesAsTheyCome,
     "a_child_of_a_failed_parent_is_rejected": GivesNoReason,
     "what_is_gone_is_read_as_deleted": LeavesOutWhatIsGone,
+    "a_field_changed_later_tells_a_later_time": DatesFieldsByTheirRecord,
+    "a_field_has_its_value_since_its_change": TakesLocalTimesForUtc,
+    "only_fields_that_were_asked_for_are_told": TellsOfEveryField,
+    "who_is_gone_is_left_out_and_disturbs_nobody": DatesWhatIsGone,
 }
 
 

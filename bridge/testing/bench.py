@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
-from bridge.connector import Closer, Connector, Describer, Fetcher, Receiver, Sink, Source, StreamSpec
+from bridge.connector import (
+    Closer,
+    Connector,
+    Describer,
+    Fetcher,
+    Historian,
+    Receiver,
+    Sink,
+    Source,
+    StreamSpec,
+)
 from bridge.errors import BridgeError
 from bridge.model import Json, Page, Phase, Receipt, Record, Write
 from bridge.redact import Redactor, secrets_in
@@ -97,6 +107,10 @@ class Bench(Generic[KitT_co]):
     @property
     def describer(self) -> Describer:
         return cast(Describer, self.connector)
+
+    @property
+    def historian(self) -> Historian:
+        return cast(Historian, self.connector)
 
     def pull(self: Bench[SourceKit], stream: str, phase: Phase, cursor: Json = None) -> Iterator[Page]:
         """Yield the pages after `cursor`, asking for the kit's fields."""

@@ -17,11 +17,18 @@ from typing import Any
 
 import pytest
 
-SUITES = ("suite_spec", "suite_calls", "suite_source", "suite_receiver", "suite_sink")
+SUITES = ("suite_spec", "suite_calls", "suite_source", "suite_receiver", "suite_sink", "suite_historian")
 pytest.register_assert_rewrite(*(f"bridge.testing.{name}" for name in SUITES))
 
 from bridge.testing import kit as kits  # noqa: E402  (after its suites are registered for rewriting)
-from bridge.testing import suite_calls, suite_receiver, suite_sink, suite_source, suite_spec  # noqa: E402
+from bridge.testing import (  # noqa: E402
+    suite_calls,
+    suite_historian,
+    suite_receiver,
+    suite_sink,
+    suite_source,
+    suite_spec,
+)
 from bridge.testing.bench import At, Bench, Check  # noqa: E402
 from bridge.testing.kit import Kit  # noqa: E402
 
@@ -31,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     *suite_source.CHECKS,
     *suite_receiver.CHECKS,
     *suite_sink.CHECKS,
+    *suite_historian.CHECKS,
 )
 NOT_METHODS = {"pages": "page_size"}
 

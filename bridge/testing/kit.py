@@ -120,6 +120,15 @@ class SinkKit(Kit, Protocol):
         """Let so much of the vendor's time pass."""
 
 
+class HistorianKit(SinkKit, Protocol):
+    """For a `Historian`: `dated` are two fields of a contact, by the names that a mapping writes."""
+
+    dated: tuple[str, str]
+
+    def edit(self, id: str, field: str, word: str) -> None:
+        """Let somebody put another value, made of this word, into one field of a contact."""
+
+
 class DescriberKit(Kit, Protocol):
     """For a `Describer`: a field that the stream lacks and that may be created there."""
 

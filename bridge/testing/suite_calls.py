@@ -8,11 +8,11 @@ from typing import cast
 
 import pytest
 
-from bridge.connector import Describer, Opener, Sink, Source
+from bridge.connector import Describer, Historian, Opener, Sink, Source
 from bridge.errors import AuthError, BridgeError, RateLimited, Unavailable
 from bridge.model import Created, Person, Unknown
 from bridge.testing.bench import Bench, Check, Prepared, error_of, key
-from bridge.testing.kit import DescriberKit, Kit, OpenerKit, SinkKit, SourceKit
+from bridge.testing.kit import DescriberKit, HistorianKit, Kit, OpenerKit, SinkKit, SourceKit
 
 HANGING = (1.0, 0.3)
 FAULTS = ("wrong_key", "rate_limit", "outage", "garbage")
@@ -25,6 +25,8 @@ def calls(bench: Bench[Kit]) -> Sequence[str]:
         names += [f"pull {stream.name}" for stream in bench.spec.streams]
     if isinstance(bench.connector, Sink):
         names += ["find", "read", "push", "locate"]
+    if isinstance(bench.connector, Historian):
+        names += ["field_times"]
     if isinstance(bench.connector, Describer):
         names += ["describe"]
     if isinstance(bench.connector, Opener):
@@ -149,6 +151,8 @@ def _prepare(bench: Bench[Kit], call: str) -> Prepared:
         return _pull(cast("Bench[SourceKit]", bench), stream)
     if word in ("find", "read", "push", "locate"):
         return _sink_call(cast("Bench[SinkKit]", bench), word)
+    if word == "field_times":
+        return _field_times(cast("Bench[HistorianKit]", bench))
     if word == "describe":
         return lambda: bench.describer.describe(bench.spec.streams[0].name)
     if word == "open":
@@ -182,6 +186,13 @@ def _sink_call(bench: Bench[SinkKit], word: str) -> Prepared:
                 raise Unavailable(location.reason)
 
     return {"find": find, "read": read, "push": push, "locate": locate}[word]
+
+
+def _field_times(bench: Bench[HistorianKit]) -> Prepared:
+    contact = bench.kit.add_contact("ana@one.example", "+5511973914862")
+    return lambda: list(
+        bench.historian.field_times(bench.spec.contact_stream, [contact], list(bench.kit.dated))
+    )
 
 
 def _open(bench: Bench[OpenerKit]) -> Prepared:

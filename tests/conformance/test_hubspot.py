@@ -48,6 +48,7 @@ class HubSpotKit:
     fields: Mapping[str, Sequence[str]] = {
         stream: [f"properties.{name}" for name in {*NEW[stream], *CHANGED[stream]}] for stream in NEW
     }
+    dated = ("firstname", "jobtitle")
     new_field = ("notes", Field(name="crmbridge_key", label="crmbridge key", unique=True))
     cannot: Mapping[str, str] = {
         "pages pipelines": "HubSpot gives all pipelines in one answer",
@@ -110,6 +111,9 @@ class HubSpotKit:
 
     def add_contact(self, email: str, phone: str) -> str:
         return self.hub.create("contacts", {"email": email, "phone": phone})
+
+    def edit(self, id: str, field: str, word: str) -> None:
+        self.hub.edit("contacts", id, {field: word})
 
     def contact_write(self, key: str, email: str) -> Write:
         return Write(key=key, op="create", stream="contacts", fields={"email": email})

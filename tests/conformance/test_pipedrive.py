@@ -46,6 +46,7 @@ class PipedriveKit:
 
     page_size = 50
     fields: Mapping[str, Sequence[str]] = {"deals": ["title", "stage_history"]}
+    dated = ("name", "emails")
     new_field = ("persons", Field(name="Waiting on channel"))
     signs_body = False
     signs_time = False
@@ -144,6 +145,10 @@ class PipedriveKit:
             for name, value in (("emails", email), ("phones", phone))
         }
         return self.crm.create("persons", {"name": "Ana", **channels})
+
+    def edit(self, id: str, field: str, word: str) -> None:
+        value = [{"value": f"{word}@one.example"}] if field == "emails" else word
+        self.crm.edit("persons", id, {field: value})
 
     def contact_write(self, key: str, email: str) -> Write:
         return Write(key=key, op="create", stream="persons", fields={"name": "Ana", "emails": email})
