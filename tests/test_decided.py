@@ -154,7 +154,7 @@ def test_a_search_that_finds_only_who_they_are_not_finds_nobody(small: World) ->
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", range(1, 12, 2))
+@pytest.mark.parametrize("at", range(1, 12, 3))
 def test_a_process_that_dies_while_a_split_is_carried_out_makes_one_contact(
     small: World, at: int, after: bool
 ) -> None:

@@ -333,7 +333,7 @@ def check_worlds(url: str, home: Path, *, examples: int) -> None:
 
 @pytest.mark.slow
 def test_the_result_is_that_of_a_rebuild_on_sqlite(tmp_path: Path) -> None:
-    check_worlds(f"sqlite:///{tmp_path / 'store.db'}", tmp_path, examples=60)
+    check_worlds(f"sqlite:///{tmp_path / 'store.db'}", tmp_path, examples=30)
 
 
 @pytest.mark.slow

@@ -230,7 +230,7 @@ def _both(name: str) -> tuple[Validator, jsonschema.Draft202012Validator]:
     return Validator(entity_schema(name)), jsonschema.Draft202012Validator(entity_schema(name))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150)
 @given(_entities())
 def test_both_validators_give_the_same_verdict(sample: tuple[str, Any]) -> None:
     name, entity = sample

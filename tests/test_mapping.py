@@ -342,7 +342,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=200)
 @given(json_values)
 def test_a_mapping_ends_on_any_json_with_an_entity_or_a_mapping_error(data: Any) -> None:
     rule = compiled(EVERYTHING).pull["people"]
@@ -360,7 +360,7 @@ def test_a_mapping_ends_on_any_json_with_an_entity_or_a_mapping_error(data: Any)
         Validator.for_entity("interaction").check(entity)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(json_values)
 def test_mapping_twice_gives_the_same_and_leaves_the_record_as_it_was(data: Any) -> None:
     rule = contact("{given_name: a.b, tags: {each: [a, b]}, custom: {object: {x: a, y: {const: [1]}}}}").pull[

@@ -111,7 +111,7 @@ def broken_files(draw: st.DrawFn) -> dict[str, Any]:
     return content
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=75)
 @given(
     broken_files(), st.sampled_from([{}, {"channel": ["x"]}, {"from": 7, "to": {"a": []}, "text": {}}, [], 0])
 )

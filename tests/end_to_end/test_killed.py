@@ -25,7 +25,7 @@ from tests.outside import until
 
 KEY = "the key of the folder"
 TOKEN = "pat-na1-7f3a2c9k"
-KILLS = int(os.environ.get("CRMBRIDGE_KILLS", "12"))
+KILLS = int(os.environ.get("CRMBRIDGE_KILLS", "6"))
 """Kills of each long test against folders, a third as many against HubSpot; set it higher for a soak."""
 
 
