@@ -26,6 +26,17 @@ def release_members(c: Connection, account_pk: int, keys: Iterable[str]) -> None
     c.execute(delete(member).where(member.c.account_pk == account_pk, among(member.c.key, keys)))
 
 
+def swap_members(c: Connection, account_pk: int, pairs: Mapping[str, str]) -> None:
+    """Let the two interactions of each pair stand in each other's entry."""
+    keys = entries_of(c, account_pk, {*pairs, *pairs.values()})
+    rows = [
+        {"account_pk": account_pk, "entity_id": one, "key": keys[other]}
+        for pair in pairs.items()
+        for one, other in (pair, reversed(pair))
+    ]
+    upsert(c, member, rows, conflict=["account_pk", "entity_id"], update=["key"])
+
+
 def entries_of(c: Connection, account_pk: int, entity_ids: Iterable[str]) -> dict[str, str]:
     """Return the key of the entry each interaction stands in, or is about to."""
     query = select(member.c.entity_id, member.c.key).where(

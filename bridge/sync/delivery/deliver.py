@@ -13,7 +13,7 @@ from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
 from bridge.model import Receipt
 from bridge.store import ledger as books
 from bridge.store import looks, people, rejects
-from bridge.store.holds import ROUNDS, add_holds
+from bridge.store.holds import EDITED, MOVED, ROUNDS, add_holds
 from bridge.store.intents import (
     CONTACT_SLOT,
     ENTRY_SLOT,
@@ -99,6 +99,7 @@ def commit(
     kept = [action for action in actions if action.kind == "keep"]
     corrected = [action for action in kept if action.correction is not None]
     stopped = [action for action in kept if action.hold == ROUNDS]
+    touched = [action for action in kept if action.hold in (EDITED, MOVED)]
     updated = {item.write.id for item in intents if item.slot == FIELDS_SLOT and item.write.id}
 
     def work(c: Transaction) -> None:
@@ -137,7 +138,7 @@ def commit(
             )
         add_intents(c, account_pk, intents, now)
         looks.untouch(c, account_pk, done)
-        again = {action.person_id for action in (*seen, *stopped, *moved)}
+        again = {action.person_id for action in (*seen, *stopped, *touched, *moved)}
         looks.touch(c, account_pk, people.current_people(c, again), runtime.sequence())
         tell_others(c, runtime, connection, stood, again)
         tell_others(c, runtime, connection, stranded, done.keys())

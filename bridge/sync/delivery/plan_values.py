@@ -138,7 +138,8 @@ class PersonState:
     Entries, by key: `entry_of` names the one an interaction stands in, `members` all that one holds, `filed`
     where it was filed, `deals_of` the deals we put those on that are about to move or whose thread decides,
     `changing` the state of the intent that is about to change it, `held` why it (or a field) stays as it is,
-    `doubles` those all of whose interactions stand elsewhere, `standing` what stands there unfiled, `shown` what
+    `doubles` those all of whose interactions stand elsewhere, `twins` the interactions that moved into an entry which
+    a person touched, each with its id there, `standing` what stands there unfiled, `shown` what
     the CRM shows of those that were asked for, `seen` those that the CRM showed elsewhere, to be asked for.
     `gone` are contacts, of those they stood on or would go to, that the CRM has no more, and since when.
 
@@ -171,6 +172,7 @@ class PersonState:
     gone: Mapping[str, datetime | None] = field(default_factory=dict)
     standing: Mapping[str, Standing] = field(default_factory=dict)
     doubles: tuple[str, ...] = ()
+    twins: Mapping[str, str] = field(default_factory=dict)
     yielding: frozenset[str] = frozenset()
     taken: Mapping[str, str] = field(default_factory=dict)
     carried: Mapping[str, str] = field(default_factory=dict)

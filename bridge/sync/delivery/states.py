@@ -25,6 +25,7 @@ from bridge.sync.delivery.foreign import with_foreign
 from bridge.sync.delivery.names import contact_markers, ids_of, markers_of
 from bridge.sync.delivery.plan_places import moving
 from bridge.sync.delivery.plan_values import Deal, PersonState, Standing
+from bridge.sync.delivery.twins import touched_twins
 from bridge.sync.runtime import DEALS, Connection
 
 
@@ -67,6 +68,10 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
     taken = _taken(c, account_pk, nodes, contact_ids)
     known = {one for ids in contact_ids.values() for one in ids}
     held = holds.held(c, account_pk, {*filed, *_field_keys(connection, known)})
+    twins = touched_twins(entry_of, doubles, former, members, held, changing.keys())
+    touched = {now: doubles[old] for now, old in twins.items()}
+    doubles |= {old: entry_of[now] for now, old in twins.items()}
+    entry_of |= touched
     taken_back = _taken_back(c, connection, interactions.values())
     written = books.field_states(c, account_pk, stream, known)
     pending = contacts_on_their_way(c, account_pk)
@@ -113,6 +118,7 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
                 taken_back=_first_of(taken_back, own, found, connection.account_key),
                 standing=left,
                 doubles=tuple(sorted(left_over)),
+                twins={now: old for now, old in twins.items() if now in here},
                 yielding=frozenset(all_contacts[person_id]) - set(ids) if len(ids) == 1 else frozenset(),
                 taken=taken.get(person_id, {}),
                 carried=_carried(found, own, account_pk) if len(ids) > 1 else {},

@@ -30,6 +30,7 @@ from bridge.sync.delivery.present import with_ages, with_present
 from bridge.sync.delivery.provisional import provisional
 from bridge.sync.delivery.rounds import stop_rounds
 from bridge.sync.delivery.states import load_states, with_deals
+from bridge.sync.delivery.twins import keep_touched
 from bridge.sync.delivery.used_contacts import Adopted, adopt, use_instead
 from bridge.sync.intake.marks import taken_as
 from bridge.sync.runtime import DEALS, Connection, Runtime, asked_id
@@ -136,6 +137,7 @@ def plan_people(
     planned = Planned()
     if not dry:
         use_instead(runtime, connection, states)
+        keep_touched(runtime, connection, states)
     states = with_ages(sink, destination, with_present(sink, destination, states))
     growths = {state.person_id: _growths(state, destination) for state in states}
     states = _read_entries(sink, destination, states, growths)
