@@ -101,6 +101,12 @@ def test_remap_of_what_was_never_read_says_what_to_do(office: Office) -> None:
     assert (said.code, said.err) == (1, "chat: nothing is stored yet. Collect first with: crmbridge sync\n")
 
 
+def waiting(office: Office) -> int:
+    """Return how many records wait to be mapped."""
+    connections = office.run("status", "--json").json["connections"]
+    return sum(stream["waiting"] for one in connections for stream in one["streams"])
+
+
 def test_beside_a_daemon_it_is_the_daemon_that_tries_again_and_it_says_so(office: Office) -> None:
     office.message("Oi", at="yesterday")
     with running(office):
@@ -110,6 +116,7 @@ def test_beside_a_daemon_it_is_the_daemon_that_tries_again_and_it_says_so(office
             0,
             "The daemon tries 1 reject again now. What fails again is listed by: crmbridge rejects\n",
         )
+        until(lambda: not waiting(office))
         applied = office.run("remap", "chat", "--apply")
         assert applied.code == 0
         assert applied.out.endswith("What was rejected is tried again by: crmbridge rejects replay\n")
