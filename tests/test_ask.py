@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from bridge.cli.work import plan_all
-from bridge.engine import cycle, undo
+from bridge.cli.work import held_before, plan_all
+from bridge.engine import commands, cycle, undo
 from bridge.errors import Rejected
 from bridge.store.decisions import all_decisions
 from bridge.store.tables import decision, entity, hold, intent, question
+from bridge.sync.delivery.plan_values import Action
 from bridge.sync.identity.decide import revoke
 from bridge.sync.identity.reasons import by_whom
 from bridge.sync.identity.review import suggestions
@@ -67,6 +68,13 @@ def decided(world: World) -> list[tuple[str, str]]:
 def said(world: World) -> list[str]:
     """Return what the last line of each suggestion says."""
     return [one.says[-1] for one in suggestions(world.runtime, "undecided")]
+
+
+def held(world: World) -> list[Action]:
+    """Return whom a plan goes on naming as held back."""
+    found, count = held_before(world.runtime, world.crm, None)
+    assert count == len(found)
+    return found
 
 
 def test_an_answer_is_a_decision_with_author_and_time_that_can_be_taken_back(world: World) -> None:
@@ -149,6 +157,59 @@ def test_who_deletes_a_task_dismisses_the_question_until_its_evidence_changes(sm
     small.contact(name="Caio Melo", phone=f"+{ANA}")
     small.settled()
     assert len(tasks(small)) == len(said(small)) == 1
+
+
+def test_a_deleted_task_is_asked_anew_once_its_dismissal_is_taken_back(small: World) -> None:
+    undecided(small)
+    small.change("crm", "tasks", tasks(small)[0]["id"], deleted=True)
+    small.settled()
+    (one,) = small.rows(decision)
+    commands.reopen_suggestion(
+        small.runtime, {"key": one.id.split(":")[1], "by": "ada", "reason": "she asks"}
+    )
+    assert len(said(small)) == 1
+    small.settled()
+    (task,) = tasks(small)
+    assert said(small) == ["asked in crm: the task is open"]
+    answer(small, task, "2")
+    small.settled()
+    assert [kind for kind, _ in decided(small)] == ["link"]
+    (one,) = (row for row in small.rows(decision) if row.kind == "dismiss")
+    assert (one.author, one.revoked_by) == ("in the CRM", "ada")
+    assert small.sync().written == 0
+
+
+def test_what_was_dismissed_is_asked_again_once_other_evidence_points_to_the_same(small: World) -> None:
+    _, bia = undecided(small)
+    small.change("crm", "tasks", tasks(small)[0]["id"], deleted=True)
+    small.settled()
+    assert [one.reason.partition("; ")[2][:9] for one in held(small)] == ["dismissed"]
+    small.change("crm", "contacts", bia, name="Ana Lima")
+    small.settled()
+    assert len(tasks(small)) == len(said(small)) == 1
+    assert [one.reason for one in held(small)] == [
+        "could be Ana Lima (1) or Ana Lima (2); decide which: crmbridge review"
+    ]
+
+
+@pytest.mark.parametrize("delivered", [False, True])
+def test_a_task_is_closed_once_its_question_is_dismissed_here_and_asked_anew_once_taken_back(
+    small: World, delivered: bool
+) -> None:
+    undecided(small)
+    (one,) = suggestions(small.runtime, "undecided")
+    stated = {"key": one.key, "evidence": one.digest, "records": one.records, "author": "ada"}
+    commands.dismiss_suggestion(small.runtime, stated)
+    if delivered:
+        small.settled()
+        (task,) = tasks(small)
+        assert task["done"] and task["text"].startswith(
+            "No longer asked: it was dismissed in crmbridge.\nWhatsApp"
+        )
+    commands.reopen_suggestion(small.runtime, {"key": one.key, "by": "ada"})
+    small.settled()
+    assert [task["done"] for task in tasks(small)] == ([True, False] if delivered else [False])
+    assert small.sync().written == 0
 
 
 @pytest.mark.parametrize("touched", [False, True])

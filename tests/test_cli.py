@@ -85,6 +85,7 @@ ON_SOMETHING = [
     ["release"],
     ["review", "accept"],
     ["review", "dismiss"],
+    ["review", "reopen"],
     ["undo"],
 ]
 """Commands that need something held, written, decided or suggested; the tests of that ask for their JSON."""

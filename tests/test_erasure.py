@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bridge.engine.commands import dismiss_suggestion
 from bridge.errors import Rejected
 from bridge.journey.identity import Decision
 from bridge.model import Json, Receipt, Write
@@ -18,6 +19,7 @@ from bridge.store.database import Database
 from bridge.store.erasure import About, about
 from bridge.store.writer import Priority
 from bridge.sync.identity.decide import decide, revoke
+from bridge.sync.identity.review import suggestions
 from bridge_memory import Memory
 from tests.sync_world import World, party
 
@@ -33,6 +35,7 @@ KEYS: dict[str, Callable[[Any], object]] = {
     "person": lambda row: row.id,
     "journey": lambda row: row.person_id,
     "touched": lambda row: (row.target, row.person_id),
+    "held_back": lambda row: (row.account_pk, row.person_id),
     "alias": lambda row: row.key,
     "reference": lambda row: (row.from_ref, row.to_ref),
     "entity": lambda row: row.pk,
@@ -203,6 +206,22 @@ def test_a_deleted_contact_is_found_by_what_it_once_carried(world: World) -> Non
     found = find(world, MAIL)
     assert set(found.rows["record"]) == {row.pk for row in world.rows(tables.record)}
     assert set(found.rows["entity"]) == {row.pk for row in world.rows(tables.entity)}
+
+
+def test_what_is_said_of_somebody_who_could_be_them_is_found(world: World) -> None:
+    world.contact(name="Ana Zorzal", email=MAIL, phone=f"+{ANA}")
+    world.contact(name="Bia Lima", email="bia@lima.example", phone=f"+{ANA}")
+    world.message("m1", ANA)
+    world.settled()
+    (one,) = suggestions(world.runtime, "undecided")
+    stated = {"key": one.key, "evidence": one.digest, "records": one.records, "author": "rui"}
+    dismiss_suggestion(world.runtime, stated)
+    (row,) = world.rows(tables.held_back)
+    assert speaks(row)
+    assert set(find(world, MAIL).rows["held_back"]) == {(row.account_pk, row.person_id)}
+    found = find(world, ANA)
+    for table in (tables.decision, tables.decision_key, tables.held_back):
+        assert set(found.rows[table.name]) == {KEYS[table.name](row) for row in world.rows(table)}
 
 
 def test_every_table_is_either_searched_or_speaks_of_nobody() -> None:

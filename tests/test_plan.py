@@ -171,7 +171,14 @@ def test_never_is_never(destination: Destination) -> None:
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"candidates": ("Ana (1)", "Anna (2)")}, "could be Ana (1) or Anna (2); decide which"),
+        (
+            {"candidates": ("Ana (1)", "Anna (2)")},
+            "could be Ana (1) or Anna (2); decide which: crmbridge review",
+        ),
+        (
+            {"candidates": ("Ana (1)", "Anna (2)"), "dismissed": "su_1"},
+            "could be Ana (1) or Anna (2); dismissed, to decide it after all: crmbridge review reopen su_1",
+        ),
         ({"contacts": ("1", "2")}, "contacts 1, 2 are one person; merge them in the CRM"),
     ],
 )

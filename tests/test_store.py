@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, inspect, select, text
 
 from bridge import Record, Request, Skip
 from bridge.errors import StoreError
-from bridge.store import collected, deliveries, ledger, migrations
+from bridge.store import collected, deliveries, ledger, looks, migrations
 from bridge.store.blobs import THRESHOLD, Blobs
 from bridge.store.database import Database, Lock, upsert
 from bridge.store.intents import load_intents
@@ -318,3 +318,29 @@ def test_a_store_of_the_first_version_opens_with_everything_in_it(database: Data
         assert (intent.write.key, intent.entry, intent.told) == ("4GDNCPBNHQQQ", None, None)
         filed = ledger.filed_under(c, 1, ["QSZ23CA3DDJ3"])["QSZ23CA3DDJ3"]
         assert (filed.ext_id, dict(filed.fields), filed.told) == ("77", {"text": "m1"}, None)
+
+
+def test_an_older_store_looks_once_more_at_whoever_may_be_held_back(database: Database) -> None:
+    with database.writer.connect() as c:
+        metadata.drop_all(c)
+        c.exec_driver_sql("DROP TABLE alembic_version")
+        migrations.upgrade(c, to="0007")
+        c.execute(text("INSERT INTO meta (key, value) VALUES ('rules:7', 'x'), ('salt', 'y')"))
+        for person_id, contacts in (("none", 0), ("queued", 0), ("one", 1), ("two", 2)):
+            c.execute(
+                text("INSERT INTO journey (person_id, body) VALUES (:id, :body)"),
+                {"id": person_id, "body": b"{}"},
+            )
+            for at in range(contacts + 1):
+                row = {"key": f"{person_id}{at}", "id": person_id, "of": 7 if at else None}
+                c.execute(
+                    text(
+                        "INSERT INTO node (key, person_id, contact_of, legal) VALUES (:key, :id, :of, false)"
+                    ),
+                    row,
+                )
+        c.execute(text("INSERT INTO touched (target, person_id, seq) VALUES (7, 'queued', 5)"))
+        c.commit()
+    database.migrate()
+    with database.read() as c:
+        assert set(looks.next_touched(c, 7, 10)) == {"none", "queued", "two"}

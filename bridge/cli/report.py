@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, not_, select
 
 from bridge.cli import output
 from bridge.cli.refusals import refusals_since
 from bridge.store import receipts, runs
+from bridge.store.among import among
 from bridge.store.tables import node, participation
 from bridge.store.writer import Priority
 from bridge.sync.delivery.plan_values import Action
+from bridge.sync.identity.dismissals import dismissed_undecided
 from bridge.sync.runtime import Connection, Runtime
 from bridge.sync.views.totals import totals
 from bridge.sync.views.waiting_list import waiting_list
@@ -21,9 +23,12 @@ from bridge.sync.views.waiting_list import waiting_list
 CALL_SIZE = 100
 """Writes that one batch call of a CRM takes; used only to foretell the number of calls."""
 
-
 REFUSALS = 3
 """Causes of refusal that a sync tells; `crmbridge rejects` lists them all."""
+
+
+HELD = 20
+"""People whom an earlier look held back and a plan names, unless asked for details."""
 
 
 def action_json(action: Action) -> dict[str, Any]:
@@ -50,8 +55,12 @@ def action_json(action: Action) -> dict[str, Any]:
     }
 
 
-def show_plan(actions: Sequence[Action], *, details: bool) -> None:
-    """Print a plan: per person what is created, changed, held and skipped, then the sum."""
+def show_plan(actions: Sequence[Action], *, more: int, details: bool) -> None:
+    """
+    Print a plan: per person what is created, changed, held and skipped, then the sum.
+
+    So many `more` are held back and not among the actions.
+    """
     by_person: dict[str, list[Action]] = {}
     for action in actions:
         by_person.setdefault(action.person_id, []).append(action)
@@ -61,7 +70,9 @@ def show_plan(actions: Sequence[Action], *, details: bool) -> None:
             output.say(found[0].name or found[0].person_id)
             for line in lines:
                 output.say(f"  {line}")
-    output.say(_plan_line(actions))
+    if more:
+        output.say(f"{output.plural(more, 'more person', 'more people')} held back: crmbridge plan --details")
+    output.say(_plan_line(actions, more))
 
 
 def _lines(action: Action, *, details: bool) -> list[str]:
@@ -106,7 +117,7 @@ def _shown(value: Any) -> str:
     return "(empty)" if value in (None, "") else str(value)
 
 
-def _plan_line(actions: Sequence[Action]) -> str:
+def _plan_line(actions: Sequence[Action], more: int) -> str:
     """Return the one-line sum of a plan."""
     kinds = Counter(action.kind for action in actions)
     overwritten = sum(
@@ -123,8 +134,8 @@ def _plan_line(actions: Sequence[Action]) -> str:
         f" {output.plural(kinds['create_contact'], 'new contact')},"
         f" {output.plural(overwritten, 'field')} overwritten, {output.plural(_calls(actions), 'call')}."
     )
-    if kinds["hold"]:
-        text += f" {output.plural(kinds['hold'], 'person', 'people')} held back, for the reasons above."
+    if held := len({action.person_id for action in actions if action.kind == "hold"}) + more:
+        text += f" {output.plural(held, 'person', 'people')} held back, for the reasons above."
     if kinds["conflict"]:
         text += f" {output.plural(kinds['conflict'], 'field')} left as the CRM has them: crmbridge plan --details."
     return f"{text} Nothing written yet."
@@ -195,20 +206,26 @@ def finish_sync(
 
 
 def people_counts(runtime: Runtime) -> dict[str, int]:
-    """Count the people who took part in anything: with a contact, without one, and undecided."""
+    """
+    Count the people who took part in anything: to be decided, with a contact, and without one.
+
+    To be decided is whom `crmbridge review` lists as undecided; what was dismissed there is not.
+    """
     active = select(node.c.person_id).distinct().join(participation, participation.c.node_key == node.c.key)
     with runtime.database.read() as c:
         total = int(c.execute(select(func.count()).select_from(active.subquery())).scalar_one())
+        undecided = active.where(
+            node.c.person_id.in_(select(node.c.person_id).where(node.c.candidates.is_not(None)))
+        )
+        to_decide = set(c.execute(undecided).scalars())
+        to_decide -= dismissed_undecided(c, runtime, to_decide).keys()
         known = active.where(
-            node.c.person_id.in_(select(node.c.person_id).where(node.c.contact_of.is_not(None)))
+            node.c.person_id.in_(select(node.c.person_id).where(node.c.contact_of.is_not(None))),
+            not_(among(node.c.person_id, to_decide)),
         )
         matched = int(c.execute(select(func.count()).select_from(known.subquery())).scalar_one())
-        undecided = active.where(
-            node.c.person_id.in_(select(node.c.person_id).where(node.c.candidates.is_not(None))),
-            node.c.person_id.not_in(select(node.c.person_id).where(node.c.contact_of.is_not(None))),
-        )
-        open_ones = int(c.execute(select(func.count()).select_from(undecided.subquery())).scalar_one())
-    return {"total": total, "matched": matched, "new": total - matched - open_ones, "to_decide": open_ones}
+    new = total - matched - len(to_decide)
+    return {"total": total, "matched": matched, "new": new, "to_decide": len(to_decide)}
 
 
 def show_sync(result: Mapping[str, Any], *, said: Collection[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Commands on what people should look at: review, review work, review accept, review dismiss."""
+"""Commands on what people should look at: review, and its work, accept and dismiss."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from bridge.cli.decide import (
     show_foreseen,
     stated,
 )
+from bridge.cli.dismissed import reopen, show_dismissed
 from bridge.cli.options import DEFAULT, AsJson, ConfigPath, carry_out, opened, refuse_before
 from bridge.cli.who import text
+from bridge.store.dismissals import dismissed as dismissed_by_now
 from bridge.store.people import StoredNode, load_nodes
 from bridge.sync.delivery.foresee import foresee
 from bridge.sync.identity.review import KINDS, Kind, Suggestion, find_suggestion, spokesman, suggestions
@@ -63,6 +65,7 @@ def add_to(app: typer.Typer) -> None:
     group.command()(work)
     group.command()(accept)
     group.command(name="dismiss")(dismiss)
+    group.command()(reopen)
     app.add_typer(group, name="review")
 
 
@@ -71,21 +74,35 @@ def listing(
     config: ConfigPath = DEFAULT,
     as_json: AsJson = False,
     kind: OfKind = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="How many of each kind.", min=1)] = LISTED,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", help="How many of each kind, or of what was dismissed.", min=1)
+    ] = LISTED,
+    dismissed: Annotated[
+        bool,
+        typer.Option(
+            "--dismissed", help="What was dismissed instead: by whom, when, why, and what became of it."
+        ),
+    ] = False,
 ) -> None:
     """
     List what people should look at of who is who.
 
     That is who is undecided, what a CRM has twice, and who may or may not be one person. Each has a key, to
-    accept it or to dismiss it. What was dismissed comes back only if its evidence changes. Whom only their names
-    and companies suggest, or variants of an address, is of the kind weak, and takes a while.
+    accept it or to dismiss it. What was dismissed comes back if its evidence changes, or with reopen. Whom only
+    their names and companies suggest, or variants of an address, is of the kind weak, and takes a while.
     """
     if context.invoked_subcommand is not None:
         refuse_before(context)
         return
     wanted = _kinds(kind)
+    if dismissed:
+        kinds = wanted if kind else KINDS
+        show_dismissed(config, kinds, limit=limit, weak=bool(kind) and WEAK in wanted, as_json=as_json)
+        return
     with opened(config, secrets=False) as runtime:
         found = {one: list(islice(suggestions(runtime, one), limit + 1)) for one in wanted}
+        with runtime.database.read() as c:
+            some_dismissed = bool(dismissed_by_now(c))
     more = [one for one, some in found.items() if len(some) > limit]
     if as_json:
         shown = [one.as_json() for some in found.values() for one in some[:limit]]
@@ -103,6 +120,8 @@ def listing(
     if any(found.values()):
         output.say("Right: crmbridge review accept KEY, for who is undecided with --as CONTACT.")
         output.say("Wrong: crmbridge review dismiss KEY, or if they were joined: crmbridge split RECORD")
+    if some_dismissed:
+        output.say("What was dismissed: crmbridge review --dismissed")
     if WEAK not in found and not kind:
         output.say("Whom only their names suggest: crmbridge review --kind weak")
 
@@ -265,12 +284,17 @@ def dismiss(
     """
     Decide that a suggestion is none.
 
-    It is not listed again until its evidence changes. Shows first what it is.
+    It is not listed again, nor asked in a CRM, until its evidence changes or reopen takes it back. Shows first what
+    it is.
     """
     ask_for_answer(as_json, dry_run, yes)
     by = author_of(author)
     with opened(config) as runtime:
         found = _found(runtime, key)
+        with runtime.database.read() as c:
+            if (found.key, found.digest) in dismissed_by_now(c):
+                output.warn(f"{key} was dismissed before. See: crmbridge review --dismissed")
+                output.stop(output.USAGE)
     if not as_json:
         _show(found)
     if dry_run:
@@ -282,13 +306,20 @@ def dismiss(
     if not yes and not output.agreed("Dismiss this?"):
         output.say("Nothing was decided.")
         output.stop(output.PARTIAL)
-    result, by_daemon = _dismiss(config, found, by, text(reason or ""))
+    result, by_daemon = _dismiss(config, found, by, text(reason or "").strip())
     if as_json:
         output.emit({**result, "by_daemon": by_daemon})
         return
     output.say(f"Dismissed by {by}: {found.title}. It comes back when its evidence changes.")
+    output.say(f"To take it back: crmbridge review reopen {found.key}")
 
 
 def _dismiss(config: Path, one: Suggestion, by: str, reason: str) -> tuple[dict[str, Any], bool]:
-    arguments = {"key": one.key, "evidence": one.digest, "author": by, "reason": reason}
+    arguments = {
+        "key": one.key,
+        "evidence": one.digest,
+        "records": list(one.records),
+        "author": by,
+        "reason": reason,
+    }
     return carry_out(config, "dismiss", arguments, connections=())

@@ -31,8 +31,9 @@ from bridge.engine.reading import unread_streams
 from bridge.errors import AuthError, BridgeError, StoreError
 from bridge.redact import Redactor
 from bridge.store import people, runs
+from bridge.store.held_back import held_people, held_reasons
 from bridge.store.writer import Priority
-from bridge.sync.delivery.anew import people_due
+from bridge.sync.delivery.anew import is_everybody_due, people_due
 from bridge.sync.delivery.mass import held_by
 from bridge.sync.delivery.plan_values import Action
 from bridge.sync.delivery.rounds import stopped_count
@@ -67,6 +68,12 @@ def plan(
         crms = _to_plan(runtime)
         need_secrets(crms)
         found = {connection.name: plan_all(runtime, connection) for connection in crms}
+        most = None if as_json or details else report.HELD
+        more: Counter[str] = Counter()
+        for connection in crms:
+            held, count = held_before(runtime, connection, most)
+            found[connection.name] += held
+            more[connection.name] = count - len(held)
         if as_json:
             output.emit(
                 {name: [report.action_json(action) for action in actions] for name, actions in found.items()}
@@ -81,10 +88,10 @@ def plan(
         for name, actions in found.items():
             if len(found) > 1:
                 output.say(f"In {name}:")
-            report.show_plan(actions, details=details)
+            report.show_plan(actions, more=more[name], details=details)
             report.show_limits(runtime.connections[name])
-            if held := held_by(runtime, runtime.connections[name]):
-                output.say(str(held))
+            if mass := held_by(runtime, runtime.connections[name]):
+                output.say(str(mass))
             if stopped := _stopped(runtime, runtime.connections[name]):
                 output.say(report.stopped_line(stopped))
 
@@ -120,6 +127,23 @@ def plan_all(runtime: Runtime, connection: Connection) -> list[Action]:
         destination = replace(destination, asked=destination.asked + asked)
         actions += planned
     return actions
+
+
+def held_before(runtime: Runtime, connection: Connection, most: int | None) -> tuple[list[Action], int]:
+    """
+    Return whom an earlier look held back, `most` of them, and how many they are in all.
+
+    Whom the next delivery looks at is planned anew, and none of these.
+    """
+    account_pk = connection.account_pk
+    assert account_pk is not None
+    with runtime.database.read() as c:
+        if is_everybody_due(c, connection):
+            return [], 0
+        reasons = held_reasons(c, account_pk)
+        found = held_people(c, account_pk, reasons, limit=most)
+    held = [Action(kind="hold", person_id=one.person_id, name=one.name, reason=one.reason) for one in found]
+    return held, sum(reasons.values())
 
 
 def sync(

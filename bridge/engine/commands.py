@@ -12,11 +12,11 @@ from bridge.engine import undo
 from bridge.errors import BridgeError, ConfigError, StoreError
 from bridge.store import cursors, mass, rejects, runs
 from bridge.store.database import micros
-from bridge.store.decisions import dismiss
 from bridge.store.writer import Priority
 from bridge.sync.completeness.reconcile import reconcile
 from bridge.sync.completeness.repair import repair
 from bridge.sync.identity.decide import decide, new_decision, revoke
+from bridge.sync.identity.dismissals import enter_dismissal, take_back_dismissal
 from bridge.sync.intake import remap
 from bridge.sync.reversal.undo_state import Scope
 from bridge.sync.runtime import Connection, Runtime
@@ -188,14 +188,20 @@ def revoke_decision(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
 
 
 def dismiss_suggestion(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
-    """Remember that the suggestion `key` is none while its `evidence` is the same."""
+    """
+    Remember that the suggestion `key`, of these `records`, is none while its `evidence` is the same.
+
+    Raises ConfigError where that was said before.
+    """
     at = micros(runtime.clock())
     assert at is not None
-    runtime.writer.run(
-        lambda c: dismiss(
+    entered = runtime.writer.run(
+        lambda c: enter_dismissal(
             c,
+            runtime,
             arguments["key"],
             arguments["evidence"],
+            arguments["records"],
             author=arguments["author"],
             reason=arguments.get("reason", ""),
             at=at,
@@ -203,7 +209,17 @@ def dismiss_suggestion(runtime: Runtime, arguments: Mapping[str, Any]) -> Result
         priority=Priority.LIVE,
         durable=True,
     )
+    if not entered:
+        raise ConfigError(f"{arguments['key']} was dismissed before. See: crmbridge review --dismissed")
+    runtime.wake("deliver")
     return {"dismissed": arguments["key"]}
+
+
+def reopen_suggestion(runtime: Runtime, arguments: Mapping[str, Any]) -> Result:
+    """Take back in the name of `by` that the suggestion `key` was dismissed; raises ConfigError where it is not."""
+    take_back_dismissal(runtime, arguments["key"], by=arguments["by"], reason=arguments.get("reason", ""))
+    runtime.wake("deliver")
+    return {"reopened": arguments["key"]}
 
 
 COMMANDS: dict[str, Callable[[Runtime, Mapping[str, Any]], Result]] = {
@@ -217,6 +233,7 @@ COMMANDS: dict[str, Callable[[Runtime, Mapping[str, Any]], Result]] = {
     "decide": decide_who,
     "revoke": revoke_decision,
     "dismiss": dismiss_suggestion,
+    "reopen": reopen_suggestion,
 }
 
 

@@ -89,10 +89,14 @@ def question_text(asked: Asked, style: Style, key: str) -> str:
     return without_controls("\n".join(lines))
 
 
-def settled_text(shown: str, name: str, style: Style) -> str:
-    """Return the text of a task that is asked no more; `name` is who it turned out to be, empty where that is open."""
+def settled_text(shown: str, name: str, style: Style, *, dismissed: bool = False) -> str:
+    """
+    Return the text of a task that is asked no more, and begins with why.
+
+    `name` is who it turned out to be, empty where that is open, as what is known changed, or it was `dismissed`.
+    """
     words = question_words(style.language)
-    line = words.settled.format(one_line(name)) if name else words.changed
+    line = words.settled.format(one_line(name)) if name else words.dismissed if dismissed else words.changed
     return f"{line}\n{shown}"
 
 

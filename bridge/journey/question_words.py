@@ -25,6 +25,7 @@ class QuestionWords:
     no_answer: str
     settled: str
     changed: str
+    dismissed: str
 
 
 _EN = QuestionWords(
@@ -45,6 +46,7 @@ _EN = QuestionWords(
     no_answer='"{}" is no answer.',
     settled="No longer asked: this is {}.",
     changed="No longer asked: what is known has changed.",
+    dismissed="No longer asked: it was dismissed in crmbridge.",
 )
 
 _PT = QuestionWords(
@@ -64,6 +66,7 @@ _PT = QuestionWords(
     no_answer='"{}" não é uma resposta.',
     settled="Não se pergunta mais: é {}.",
     changed="Não se pergunta mais: o que se sabe mudou.",
+    dismissed="Não se pergunta mais: foi descartado no crmbridge.",
 )
 
 _ES = QuestionWords(
@@ -83,6 +86,7 @@ _ES = QuestionWords(
     no_answer='"{}" no es una respuesta.',
     settled="Ya no se pregunta: es {}.",
     changed="Ya no se pregunta: lo que se sabe ha cambiado.",
+    dismissed="Ya no se pregunta: se descartó en crmbridge.",
 )
 
 _LANGUAGES = {"en": _EN, "pt": _PT, "es": _ES}

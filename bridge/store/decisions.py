@@ -17,7 +17,7 @@ from bridge.store.entities import load_aliases
 from bridge.store.tables import decision, decision_key, identity_event, identity_event_person
 
 DISMISSED = "dismiss"
-"""The kind of a decision that a suggestion is none; its body holds the suggestion's key and its evidence."""
+"""The kind of a decision that a suggestion is none; see `bridge/store/dismissals.py`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,9 @@ def decisions_on(
     )
     if not ids:
         return {}
-    counting = select(decision).where(among(decision.c.id, ids), decision.c.revoked_at.is_(None))
+    counting = select(decision).where(
+        among(decision.c.id, ids), decision.c.kind != DISMISSED, decision.c.revoked_at.is_(None)
+    )
     found = {row.id: _decision(row) for row in c.execute(counting)}
     now = _survivors(c, {key for one in found.values() for key in one.keys}, merged)
     return {
@@ -130,30 +132,6 @@ def _decision(row: Any) -> Decision:
         author=row.author,
         reason=row.reason,
     )
-
-
-def dismiss(c: Connection, key: str, evidence: str, *, author: str, reason: str, at: int) -> None:
-    """Remember that a suggestion is none as long as its evidence, a digest, is the same."""
-    row = {
-        "id": f"{DISMISSED}:{key}",
-        "kind": DISMISSED,
-        "body": orjson.dumps({"evidence": evidence}),
-        "author": author,
-        "reason": reason,
-        "at": at,
-        "revoked_at": None,
-        "revoked_by": None,
-    }
-    stated = ["body", "author", "reason", "at", "revoked_at", "revoked_by"]
-    upsert(c, decision, [row], conflict=["id"], update=stated)
-
-
-def dismissed(c: Connection) -> dict[str, str]:
-    """Return the digest of the evidence on which each suggestion was dismissed, by the suggestion's key."""
-    query = select(decision.c.id, decision.c.body).where(decision.c.kind == DISMISSED)
-    return {
-        row.id.removeprefix(f"{DISMISSED}:"): orjson.loads(row.body)["evidence"] for row in c.execute(query)
-    }
 
 
 def add_events(c: Connection, events: Sequence[Mapping[str, Any]], at: int) -> None:

@@ -27,6 +27,7 @@ from bridge.store.tables import (
     entity,
     field_ledger,
     former_handle,
+    held_back,
     identity_event_person,
     intent,
     journey,
@@ -129,6 +130,13 @@ def about(c: Connection, traces: Traces, blobs: Blobs, handles: Sequence[str]) -
         "person": _set(c, select(person.c.id).where(among(person.c.founder, keys))) | people,
         "journey": _set(c, select(journey.c.person_id).where(among(journey.c.person_id, people))),
         "touched": _pairs(c, touched.c.target, touched.c.person_id, touched.c.person_id, people),
+        "held_back": _pairs(
+            c,
+            held_back.c.account_pk,
+            held_back.c.person_id,
+            held_back.c.person_id,
+            former | _could_be(c, keys),
+        ),
         "participation": _pairs(
             c, participation.c.entity_id, participation.c.node_key, participation.c.node_key, keys
         ),
@@ -219,6 +227,12 @@ def _fields(c: Connection, things: Iterable[Thing]) -> set[tuple[int, str, str]]
         for row in c.execute(query)
         if (row.account_pk, row.stream, row.ext_id) in wanted
     }
+
+
+def _could_be(c: Connection, keys: set[str]) -> set[str]:
+    """Return the people who could be somebody of these records: what is said of them names those."""
+    undecided = select(node.c.person_id, node.c.candidates).where(node.c.candidates.is_not(None))
+    return {row.person_id for row in c.execute(undecided) if keys.intersection(orjson.loads(row.candidates))}
 
 
 def _questions(c: Connection, keys: set[str]) -> set[tuple[int, str]]:

@@ -85,6 +85,12 @@ def set_question(
     c.execute(update(question).where(*same).values(state=state, said=said, by=by))
 
 
+def ask_anew(c: Connection, suggestion: str) -> None:
+    """Let a suggestion be asked once more where a person deleted the task that asked it."""
+    deleted = (question.c.suggestion == suggestion, question.c.state == "deleted")
+    c.execute(update(question).where(*deleted).values(state="settled"))
+
+
 def set_told(c: Connection, account_pk: int, key: str, told: str) -> None:
     """Note what a task tells where nothing was written to it: that it asks, or asks nothing any more."""
     same = (ledger.c.account_pk == account_pk, ledger.c.key == key)

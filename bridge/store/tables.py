@@ -321,6 +321,17 @@ People to look at again: target 0 is the journey itself, else the account_pk of 
 those who wait there until somebody may be asked who they are.
 """
 
+held_back = Table(
+    "held_back",
+    metadata,
+    Column("account_pk", BigInteger, primary_key=True),
+    Column("person_id", Key, primary_key=True),
+    Column("reason", String, nullable=False),
+    Index("held_back_by_reason", "account_pk", "reason"),
+    sqlite_with_rowid=False,
+)
+"""Of whom the last look wrote nothing, or not all, to a destination, and why; until the next look."""
+
 budget = Table(
     "budget",
     metadata,

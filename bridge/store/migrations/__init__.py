@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from bridge.store.tables import metadata
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest version; a test compares it with the folder. Stated here, as importing alembic costs every command."""
 
 FOLDER = Path(__file__).parent

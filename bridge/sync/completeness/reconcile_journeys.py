@@ -17,7 +17,7 @@ from bridge.sync.completeness.reconcile_values import Findings, Sum
 from bridge.sync.delivery.plan import plan_person
 from bridge.sync.delivery.plan_contact import target_of
 from bridge.sync.delivery.plan_values import Destination, PersonState
-from bridge.sync.delivery.states import load_states
+from bridge.sync.delivery.states import load_states, with_dismissed
 from bridge.sync.delivery.wanted import destination_of
 from bridge.sync.runtime import Connection, Runtime
 
@@ -40,6 +40,7 @@ RESTS = "waits for more to come"
 REFUSED = "refused by the mapping"
 SEVERAL = "several contacts, to be merged in the CRM"
 UNDECIDED = "undecided between contacts"
+DISMISSED = "undecided between contacts, and dismissed"
 LEFT = "with entries, but without a contact now"
 
 _FIRST = (IN_ENTRIES, ORPHANED, *dict.fromkeys(WAYS.values()), QUEUED, RESTS, UNPLANNED, TAKEN_BACK)
@@ -76,7 +77,7 @@ def compare_journeys(runtime: Runtime, connection: Connection, findings: Finding
         last = ""
         while ids := _people(c, last):
             last = ids[-1]
-            for state in load_states(c, connection, ids):
+            for state in with_dismissed(c, runtime, load_states(c, connection, ids)):
                 _add_person(look, state, destination)
                 _add_interactions(look, state, destination)
     places = Counter(look.places.values())
@@ -118,7 +119,7 @@ def _add_person(look: _Look, state: PersonState, destination: Destination) -> No
     elif state.contacts:
         look.people[SEVERAL] += 1
     elif state.candidates:
-        look.people[UNDECIDED] += 1
+        look.people[DISMISSED if state.dismissed else UNDECIDED] += 1
     elif target and action is None:
         look.people["with a contact on the way"] += 1
     elif not hold and all(one.entity_id in state.entry_of for one in interactions):
@@ -132,7 +133,7 @@ def _add_person(look: _Look, state: PersonState, destination: Destination) -> No
 def _why(reason: str) -> str:
     """Return a reason without what differs from one person to the next."""
     if reason.startswith("could be "):
-        return UNDECIDED
+        return DISMISSED if "crmbridge review reopen" in reason else UNDECIDED
     if reason.startswith("contacts "):
         return SEVERAL
     return reason.partition(";")[0] if "crmbridge release" in reason else reason

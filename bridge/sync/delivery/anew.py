@@ -20,10 +20,14 @@ from bridge.sync.runtime import Connection, Runtime
 def people_due(c: Transaction, connection: Connection) -> list[str]:
     """Return everybody whom the next delivery will plan, without changing anything."""
     assert connection.account_pk is not None
-    rules = rules_of(connection)
-    if _carried_out(c, connection) == rules:
+    if not is_everybody_due(c, connection):
         return list(looks.next_touched(c, connection.account_pk, 1_000_000))
     return list(c.execute(select(journey.c.person_id).order_by(journey.c.person_id)).scalars())
+
+
+def is_everybody_due(c: Transaction, connection: Connection) -> bool:
+    """Tell whether the next delivery plans everybody, as it is the first or the rules have changed."""
+    return _carried_out(c, connection) != rules_of(connection)
 
 
 def queue_everybody(runtime: Runtime, connection: Connection) -> None:

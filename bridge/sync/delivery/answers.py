@@ -15,7 +15,6 @@ from bridge.mapping import PushTask
 from bridge.store import entities, looks, people
 from bridge.store import ledger as books
 from bridge.store.database import micros
-from bridge.store.decisions import dismiss
 from bridge.store.ledger import Filed
 from bridge.store.questions import (
     CLOSED,
@@ -31,6 +30,7 @@ from bridge.store.questions import (
 from bridge.store.writer import Priority
 from bridge.sync.delivery.tasks import ShownTask, left_text, read_tasks
 from bridge.sync.identity.decide import enter_decision
+from bridge.sync.identity.dismissals import enter_dismissal
 from bridge.sync.identity.reasons import IN_THE_CRM
 from bridge.sync.runtime import Connection, Runtime
 
@@ -197,7 +197,17 @@ def _enter(c: Transaction, runtime: Runtime, connection: Connection, one: Heard)
             enter_decision(c, runtime, stated)
     if one.state == "deleted" and question.state != "settled":
         reason = f"{one.place} was deleted"
-        dismiss(c, question.suggestion, question.evidence, author=one.by, reason=reason, at=one.at)
+        records = question.about if question.kind == "undecided" else (*question.about, *question.choices)
+        enter_dismissal(
+            c,
+            runtime,
+            question.suggestion,
+            question.evidence,
+            records,
+            author=one.by,
+            reason=reason,
+            at=one.at,
+        )
     set_question(c, account_pk, question.key, one.state, said=one.said, by=one.by)
     if one.state != "unread":
         set_told(c, account_pk, question.key, CLOSED)

@@ -15,6 +15,7 @@ from bridge.mapping import PushTask
 from bridge.model import Found, Link, Write
 from bridge.store import ledger as books
 from bridge.store import looks, people, rejects
+from bridge.store.dismissals import dismissed
 from bridge.store.holds import EDITED, held
 from bridge.store.intents import GROWTH_SLOT, TASK_SLOT, changing_intents, drop_intents, load_intents
 from bridge.store.ledger import Filed
@@ -71,6 +72,7 @@ def plan_questions(
         about = {one.question.about[0] for one in standing} | {one.about[0] for one in refused}
         person_of = people.persons_at(c, about)
         room = ask.at_most - open_count(c, account_pk) - destination.asked if ask is not None else 0
+        none = dismissed(c)
     by_person = {state.person_id: state for state in states}
     actions: list[Action] = []
     for one in wanted.values():
@@ -93,7 +95,7 @@ def plan_questions(
         if one.question.key not in changing
         and (one.question.about[0] not in person_of or person_of[one.question.about[0]] in by_person)
     ]
-    actions += _changes(connection, destination, rules, late, wanted, person_of, by_person, filed, kept)
+    actions += _changes(connection, destination, rules, late, wanted, none, person_of, by_person, filed, kept)
     return _located(connection, actions)
 
 
@@ -152,6 +154,7 @@ def _changes(
     rules: PushTask,
     standing: Sequence[StandingTask],
     wanted: Mapping[str, Wanted],
+    none: Collection[tuple[str, str]],
     person_of: Mapping[str, str],
     by_person: Mapping[str, PersonState],
     filed: Mapping[str, Filed],
@@ -192,7 +195,12 @@ def _changes(
                 )
             )
         else:
-            said = settled_text(task.text, _turned_out(connection, one.question, state), style)
+            said = settled_text(
+                task.text,
+                _turned_out(connection, one.question, state),
+                style,
+                dismissed=(one.question.suggestion, one.question.evidence) in none,
+            )
             actions.append(_told(connection, rules, one, state, before, task, said, done=True))
     return actions
 

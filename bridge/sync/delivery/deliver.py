@@ -13,6 +13,7 @@ from bridge.errors import BridgeError, PluginError, RateLimited, Unavailable
 from bridge.model import Receipt
 from bridge.store import ledger as books
 from bridge.store import looks, people, rejects
+from bridge.store.held_back import note_held
 from bridge.store.holds import EDITED, MOVED, ROUNDS, add_holds
 from bridge.store.intents import (
     CONTACT_SLOT,
@@ -101,6 +102,11 @@ def commit(
     stopped = [action for action in kept if action.hold == ROUNDS]
     touched = [action for action in kept if action.hold in (EDITED, MOVED)]
     updated = {item.write.id for item in intents if item.slot == FIELDS_SLOT and item.write.id}
+    reasons: dict[str, list[str]] = {}
+    for action in actions:
+        if action.kind == "hold" and action.reason not in reasons.setdefault(action.person_id, []):
+            reasons[action.person_id].append(action.reason)
+    held_back = {person_id: "; ".join(some) for person_id, some in reasons.items()}
 
     def work(c: Transaction) -> None:
         for action in found:
@@ -138,6 +144,7 @@ def commit(
             )
         add_intents(c, account_pk, intents, now)
         looks.untouch(c, account_pk, done)
+        note_held(c, account_pk, done, held_back)
         again = {action.person_id for action in (*seen, *stopped, *touched, *moved)}
         looks.touch(c, account_pk, people.current_people(c, again), runtime.sequence())
         tell_others(c, runtime, connection, stood, again)

@@ -42,7 +42,14 @@ def target_of(
     if state.pending is not None:
         return state.pending, None, ""
     if state.candidates:
-        return "", None, f"could be {' or '.join(state.candidates)}; decide which"
+        could_be = f"could be {' or '.join(state.candidates)}; "
+        if state.dismissed:
+            return (
+                "",
+                None,
+                f"{could_be}dismissed, to decide it after all: crmbridge review reopen {state.dismissed}",
+            )
+        return "", None, f"{could_be}decide which: crmbridge review"
     if not interactions:
         return "", None, ""
     if state.taken_back:

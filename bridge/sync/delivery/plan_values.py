@@ -127,7 +127,8 @@ class PersonState:
     might be when nothing decides, `yielding` contacts of our making beside their own one, `taken` those of
     their e-mail addresses that another contact carries, `pending` the key of a contact being created,
     `taken_back` that of one that an undo archived, `deals` those of their only contact.
-    `possible` are those contacts, id and name, the likeliest first; `unconfirmed` the names of the others where
+    `possible` are those contacts, id and name, the likeliest first; `dismissed` the key of the suggestion where
+    somebody said not to decide it; `unconfirmed` the names of the others where
     entries stand on one of them until somebody decides, None where that is not so.
     `apart` are contacts that were used for somebody who has none now, because a decision says that they are not
     theirs; `spent` the keys that those, or others, were used under.
@@ -156,6 +157,7 @@ class PersonState:
     handles: frozenset[str] = frozenset()
     candidates: tuple[str, ...] = ()
     possible: tuple[tuple[str, str], ...] = ()
+    dismissed: str = ""
     unconfirmed: tuple[str, ...] | None = None
     pending: str | None = None
     interactions: tuple[Interaction, ...] = ()

@@ -17,7 +17,7 @@ from bridge.journey.question_words import question_words
 from bridge.journey.text import Style, is_shown
 from bridge.journey.text_format import one_line
 from bridge.store import entities, people
-from bridge.store.decisions import dismissed
+from bridge.store.dismissals import dismissed
 from bridge.store.people import StoredNode
 from bridge.store.questions import Question
 from bridge.sync.delivery.plan_values import Destination, PersonState
@@ -71,7 +71,7 @@ def wanted_questions(
     due = _due(runtime, destination, ask)
     found: dict[str, Wanted] = {}
     for state, one in _suggestions(c, runtime, ask, states):
-        if done.get(one.key) == one.digest:
+        if (one.key, one.digest) in done:
             continue
         members = people.load_nodes(c, one.records)
         candidates = people.load_nodes(c, {str(each["key"]) for each in one.candidates})

@@ -26,7 +26,8 @@ from bridge.sync.delivery.names import contact_markers, ids_of, markers_of
 from bridge.sync.delivery.plan_places import moving
 from bridge.sync.delivery.plan_values import Deal, PersonState, Standing
 from bridge.sync.delivery.twins import touched_twins
-from bridge.sync.runtime import DEALS, Connection
+from bridge.sync.identity.dismissals import dismissed_undecided
+from bridge.sync.runtime import DEALS, Connection, Runtime
 
 
 def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str]) -> list[PersonState]:
@@ -135,6 +136,15 @@ def load_states(c: Transaction, connection: Connection, person_ids: Sequence[str
         )
     states = with_foreign(c, states, nodes)
     return with_sightings(c, connection, with_apart(c, connection, states))
+
+
+def with_dismissed(c: Transaction, runtime: Runtime, states: Sequence[PersonState]) -> list[PersonState]:
+    """Return the states, those of whom somebody dismissed that they are undecided with the suggestion's key."""
+    found = dismissed_undecided(c, runtime, [state.person_id for state in states if state.candidates])
+    return [
+        replace(state, dismissed=found[state.person_id]) if state.person_id in found else state
+        for state in states
+    ]
 
 
 def with_deals(c: Transaction, connection: Connection, states: Sequence[PersonState]) -> list[PersonState]:

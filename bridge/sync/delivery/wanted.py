@@ -29,7 +29,7 @@ from bridge.sync.delivery.plan_values import Action, Destination, PersonState, S
 from bridge.sync.delivery.present import with_ages, with_present
 from bridge.sync.delivery.provisional import provisional
 from bridge.sync.delivery.rounds import stop_rounds
-from bridge.sync.delivery.states import load_states, with_deals
+from bridge.sync.delivery.states import load_states, with_deals, with_dismissed
 from bridge.sync.delivery.twins import keep_touched
 from bridge.sync.delivery.used_contacts import Adopted, adopt, use_instead
 from bridge.sync.intake.marks import taken_as
@@ -130,7 +130,7 @@ def plan_people(
     skip. Raises what the connector raised.
     """
     with runtime.database.read() as c:
-        known = load_states(c, connection, person_ids)
+        known = with_dismissed(c, runtime, load_states(c, connection, person_ids))
         states = with_deals(c, connection, [provisional(state, destination) for state in known])
     sink = connection.connector
     assert isinstance(sink, Sink)

@@ -163,13 +163,18 @@ def note(
     component: Mapping[str, StoredNode],
     found: Partition,
 ) -> None:
-    """Note the person of every node of a component, the rows of those that changed, and what became of persons."""
+    """
+    Note the person of every node of a component, the rows of those that changed, and what became of persons.
+
+    Who is undecided is looked at again also where they could be the same as before: what points there can have changed.
+    """
     for key, stored in {**after, **component}.items():
         person_id = stored.person_id
         candidates = stored.candidates
         if key in component:
             person_id = found.person_of.get(key) or id_of_founder(key)
             candidates = tuple(sorted(found.candidates.get(key, ())))
+            change.touched.update([person_id] if candidates else [])
         change.person_of[key] = person_id
         moved = person_id != stored.person_id or candidates != stored.candidates
         if moved or (key in after and stored != known.get(key)):

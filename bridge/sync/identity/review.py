@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from bridge.journey.identity import LINKING, Withheld, grade
 from bridge.journey.names import agree
-from bridge.store.decisions import dismissed
+from bridge.store.dismissals import dismissed
 from bridge.store.people import StoredNode
 from bridge.store.questions import questions_on
 from bridge.store.tables import journey, node, node_handle
@@ -97,7 +97,7 @@ def suggestions(runtime: Runtime, kind: Kind) -> Iterator[Suggestion]:
         done = dismissed(c)
         seen: set[str] = set()
         for one in _FOUND[kind](c, runtime):
-            if one.key not in seen and done.get(one.key) != one.digest:
+            if one.key not in seen and (one.key, one.digest) not in done:
                 yield replace(one, says=(*one.says, *_asked(c, runtime, one)))
             seen.add(one.key)
 
@@ -109,6 +109,22 @@ def _asked(c: Transaction, runtime: Runtime, one: Suggestion) -> Iterator[str]:
         if question.evidence == one.digest and question.state in _ASKED and connection is not None:
             by = f", {by_whom(question.by)}" if question.by else ""
             yield f"asked in {connection.name}: {_ASKED[question.state].format(question.said)}{by}"
+
+
+def suggested(
+    c: Transaction, runtime: Runtime, kind: Kind, person_ids: Sequence[str]
+) -> Iterator[Suggestion]:
+    """
+    Yield the suggestions of a kind about these people, dismissed or not.
+
+    Those of the kind undecided must be, and of the kind weak all are yielded, as everybody is compared for them.
+    """
+    yield from _weak(c, runtime) if kind == "weak" else _AMONG[kind](c, runtime, person_ids)
+
+
+def kind_of_key(key: str) -> Kind:
+    """Return the kind of the suggestion of that name."""
+    return next(kind for kind in KINDS if key.startswith(f"s{kind[0]}_"))
 
 
 def find_suggestion(runtime: Runtime, key: str) -> Suggestion | None:
@@ -218,7 +234,12 @@ def _crm_duplicates(c: Transaction, runtime: Runtime) -> Iterator[Suggestion]:
         .having(func.count() > 1)
     )
     people = sorted({*c.execute(carry.distinct()).scalars(), *c.execute(have_two).scalars()})
-    for _, evidence, words in _by_evidence(c, runtime, people):
+    yield from duplicates_among(c, runtime, people)
+
+
+def duplicates_among(c: Transaction, runtime: Runtime, person_ids: Sequence[str]) -> Iterator[Suggestion]:
+    """Yield which contacts of one CRM are one of these people, as far as is known; dismissed or not."""
+    for _, evidence, words in _by_evidence(c, runtime, person_ids):
         for (one, other), held in sorted(_doubled(evidence, words).items()):
             mine, theirs = evidence.nodes[one], evidence.nodes[other]
             title = words.title(mine.contact_of, one)
@@ -328,6 +349,8 @@ def _is_candidate(evidence: Evidence, one: StoredNode, other: StoredNode) -> boo
     could_be = {key for stored in (*mine, *theirs) for key in stored.candidates}
     return any(stored.key in could_be for stored in (*mine, *theirs))
 
+
+_AMONG = {"undecided": undecided_among, "crm_duplicate": duplicates_among, "probable": probable_among}
 
 _FOUND = {
     "undecided": _undecided,
