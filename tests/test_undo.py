@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -150,6 +150,18 @@ def test_what_a_person_deleted_stays_deleted(small: World) -> None:
     assert reasons(result)[0] == "it was deleted in the CRM since"
     synced(small)
     assert small.told() == {}
+
+
+@pytest.mark.parametrize("contacts", [("ana", "rui"), ("rui",)], ids=["besides", "instead"])
+def test_an_entry_stays_that_a_person_put_on_another_contact(small: World, contacts: Sequence[str]) -> None:
+    ids = {"ana": small.contact(name="Ana", phone=f"+{ANA}"), "rui": small.contact(name="Rui")}
+    small.message("m1", ANA)
+    run = synced(small)
+    (entry,) = small.there("entries")
+    small.change("crm", "entries", entry["id"], contact=[ids[name] for name in contacts])
+    reason = f"it stands on contact {ids['rui']}, where somebody else put it"
+    assert reason in reasons(undone(small, run))
+    assert small.told() == {"m1": 1}
 
 
 def test_a_contact_stays_on_which_somebody_else_worked(small: World) -> None:

@@ -1,4 +1,4 @@
-"""What the CRM shows of the contact fields that are about to change, and since when, read just before they do."""
+"""What the CRM shows, read just before it changes: fields of contacts and since when, what an entry stands on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from datetime import datetime
 
 from bridge.connector import Historian, Sink
 from bridge.errors import MappingError
-from bridge.model import Json
+from bridge.mapping import Mapping as MappingFile
+from bridge.model import Json, Record
 from bridge.sync.delivery.plan_contact import ages_to_ask, fields_to_read
 from bridge.sync.delivery.plan_values import Destination, PersonState
 from bridge.sync.runtime import asked_id
@@ -60,6 +61,19 @@ def _ages_to_ask(state: PersonState, destination: Destination) -> tuple[str, ...
         return ages_to_ask(state, destination)
     except MappingError:
         return ()
+
+
+def stands_on(mapping: MappingFile, record: Record, stream: str, field: str) -> frozenset[str] | None:
+    """Return the records of a stream that an entry stands on, as the mapping reads them; None where it cannot."""
+    rule = mapping.pull.get(record.stream)
+    try:
+        body = rule.map(record.data) if rule else None
+    except MappingError:
+        body = None
+    if body is None:
+        return None
+    start = f"{stream}/"
+    return frozenset(ref.removeprefix(start) for ref in body.get(field, ()) if ref.startswith(start))
 
 
 def _by_contact(fields: Mapping[tuple[str, ...], Sequence[str]]) -> dict[str, Sequence[str]]:

@@ -13,7 +13,7 @@ from bridge.errors import MappingError
 from bridge.journey.handles import spellings
 from bridge.journey.keys import is_marker
 from bridge.journey.text import Style
-from bridge.model import Person, Record
+from bridge.model import Person
 from bridge.store import entities, people
 from bridge.store.intents import CONTACT_SLOT
 from bridge.store.ledger import Filed
@@ -26,7 +26,7 @@ from bridge.sync.delivery.plan_found import found_to_read
 from bridge.sync.delivery.plan_growth import Growth
 from bridge.sync.delivery.plan_places import moving, stranded
 from bridge.sync.delivery.plan_values import Action, Destination, PersonState, Shown, Standing
-from bridge.sync.delivery.present import with_ages, with_present
+from bridge.sync.delivery.present import stands_on, with_ages, with_present
 from bridge.sync.delivery.provisional import provisional
 from bridge.sync.delivery.rounds import stop_rounds
 from bridge.sync.delivery.states import load_states, with_deals, with_dismissed
@@ -214,8 +214,9 @@ def _read_entries(
                 continue
             found[asked_id(record)] = Shown(
                 fields=record.data.get("properties", record.data),
-                contacts=_stands_on(destination, record, destination.contact_stream, "contact_refs") or None,
-                deals=_stands_on(destination, record, destination.deal_stream, "deal_refs"),
+                contacts=stands_on(destination.mapping, record, destination.contact_stream, "contact_refs")
+                or None,
+                deals=stands_on(destination.mapping, record, destination.deal_stream, "deal_refs"),
                 at=record.modified_at,
             )
     states = [
@@ -264,19 +265,6 @@ def _places(state: PersonState) -> Iterator[tuple[str, str, str]]:
         yield key, filed.stream, filed.ext_id
     for key, left in state.standing.items():
         yield key, left.stream, left.ext_id
-
-
-def _stands_on(destination: Destination, record: Record, stream: str, field: str) -> frozenset[str] | None:
-    """Return the records of a stream that an entry stands on, as the mapping reads them; None where it cannot."""
-    rule = destination.mapping.pull.get(record.stream)
-    try:
-        body = rule.map(record.data) if rule else None
-    except MappingError:
-        body = None
-    if body is None:
-        return None
-    start = f"{stream}/"
-    return frozenset(ref.removeprefix(start) for ref in body.get(field, ()) if ref.startswith(start))
 
 
 def _growths(state: PersonState, destination: Destination) -> list[Growth] | None:

@@ -62,7 +62,7 @@ def _entry(state: UndoState, place: Place, found: Sequence[Written]) -> Iterator
     elif made is not None and made.op == "archive":
         yield _release(state, place, found, made)
     elif made is not None:
-        reason = _why_kept(state, place, found)
+        reason = _why_kept(state, place, found) or _elsewhere(state, place)
         yield _leave(state, found, reason) if reason else _archive(state, place, found, made)
     else:
         texts = [one for one in found if one.op == "update"]
@@ -210,6 +210,14 @@ def _why_kept(state: UndoState, place: Place, found: Sequence[Written]) -> str:
         if _differs(newest, name, now):
             return f"{name}: {_edited(newest.left(name), now)}"
     return ""
+
+
+def _elsewhere(state: UndoState, place: Place) -> str:
+    """Return on which contacts somebody put an entry besides, or instead of, those where crmbridge did."""
+    shown, ours = state.present[place].contacts, state.placed.get(state.entries.get(place, ""))
+    if shown is None or ours is None or shown <= ours:
+        return ""
+    return f"it stands on contact {', '.join(sorted(shown - ours))}, where somebody else put it"
 
 
 def _decided(state: UndoState, place: Place) -> str:

@@ -18,6 +18,7 @@ from bridge.store.receipts import Written
 from bridge.store.runs import Run, load_run, runs_of
 from bridge.store.tables import account, entity, journey, ledger, reference
 from bridge.store.tables import receipt as history
+from bridge.sync.delivery.present import stands_on
 from bridge.sync.reversal.undo_values import Place, Present, UndoState
 from bridge.sync.runtime import Connection, Runtime, asked_id
 
@@ -166,6 +167,10 @@ def load_state(runtime: Runtime, connection: Connection, scope: Scope) -> UndoSt
             ),
             pending=tuple(pending),
             entries=entries,
+            placed={
+                key: filed.contacts
+                for key, filed in books.filed_under(c, account_pk, entries.values()).items()
+            },
             held=holds.held(c, account_pk, entries.values()),
             ours=_ours_on(c, account_pk, contacts),
             others=_others_on(c, connection, contacts),
@@ -189,7 +194,10 @@ def read_present(
         for record in sink.read(stream, sorted(fields), names):
             data = record.data if isinstance(record.data, dict) else {}
             values = data.get("properties", data)
-            present[stream, asked_id(record)] = Present(id=record.id, fields=values, gone=record.deleted)
+            contacts = stands_on(connection.mapping, record, connection.spec.contact_stream, "contact_refs")
+            present[stream, asked_id(record)] = Present(
+                id=record.id, fields=values, gone=record.deleted, contacts=contacts or None
+            )
     return present
 
 
@@ -198,6 +206,8 @@ def _with_present(connection: Connection, state: UndoState) -> UndoState:
     for one in state.receipts:
         names = wanted.setdefault(one.stream, {}).setdefault(one.ext_id, set())
         names.update(one.fields)
+        if (rule := connection.mapping.pull.get(one.stream)) and one.stream != state.contact_stream:
+            names.update(rule.fields_read)
     return replace(state, present=read_present(connection, wanted)) if wanted else state
 
 

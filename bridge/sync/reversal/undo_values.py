@@ -24,11 +24,16 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
-    """What the CRM shows of an object now: its fields, under which id, or that it is gone."""
+    """
+    What the CRM shows of an object now: its fields, under which id, or that it is gone.
+
+    `contacts` are those that an entry stands on, None where the CRM or the mapping does not tell.
+    """
 
     id: str
     fields: Mapping[str, Json] = field(default_factory=dict)
     gone: bool = False
+    contacts: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +44,9 @@ class UndoState:
     `scope` is how `crmbridge undo` is told of it. `again` says that the run was itself an undo. `receipts` are
     newest first, `later` what others wrote to the same objects and still stands, `pending` what was decided and
     the CRM does not show yet. `present` lacks what could not be read. `entries` are the keys of entries by where
-    they stand, `held` reasons by such a key, `dropped` what the run holds without having written it, `ours` the
-    objects of our making on each contact, `others` what else refers to one, `names` the people.
+    they stand; by such a key, `placed` are the contacts that crmbridge put one on, `held` the reasons. `dropped` is
+    what the run holds without having written it, `ours` the objects of our making on each contact, `others` what
+    else refers to one, `names` the people.
     """
 
     scope: str
@@ -52,6 +58,7 @@ class UndoState:
     pending: tuple[Intent, ...] = ()
     present: Mapping[Place, Present] = field(default_factory=dict)
     entries: Mapping[Place, str] = field(default_factory=dict)
+    placed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     ours: Mapping[str, frozenset[Place]] = field(default_factory=dict)
