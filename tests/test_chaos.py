@@ -12,9 +12,9 @@ SIZE = {"memory": (20, 5), "hubspot": (12, 4), "pipedrive": (12, 4)}
 """Interactions and people of a run: `python -m benchmarks chaos` does the same with many, and kills real processes."""
 
 RUNS = [
-    *((1, "memory", "sqlite"), (2, "memory", "postgresql")),
-    *((5, "hubspot", "sqlite"), (6, "hubspot", "postgresql")),
-    *((8, "pipedrive", "sqlite"), (9, "pipedrive", "postgresql")),
+    *((1, "memory", "sqlite"), (2, "memory", "postgresql"), (3, "memory", "sqlite"), (4, "memory", "sqlite")),
+    *((5, "hubspot", "sqlite"), (6, "hubspot", "postgresql"), (7, "hubspot", "sqlite")),
+    *((8, "pipedrive", "sqlite"), (9, "pipedrive", "postgresql"), (10, "pipedrive", "sqlite")),
 ]
 
 
