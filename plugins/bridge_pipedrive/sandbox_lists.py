@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -192,9 +193,15 @@ def _wanted(asked: Asked) -> set[int] | None:
     return {int(word) for word in words}
 
 
-def bound_of(asked: Asked, name: str) -> datetime | None:
-    """Return an instant to compare update times with, in whole seconds; None where it was not given."""
+def bound_of(asked: Asked, name: str, *, fraction: bool = False) -> datetime | None:
+    """
+    Return an instant to compare update times with, in whole seconds; None where it was not given.
+
+    With `fraction` one of a second is left out, not refused: so Pipedrive's client asks for notes.
+    """
     word = asked.query.get(name, "")
+    if fraction:
+        word = re.sub(r"(?<=:\d\d)\.\d{1,9}", "", word)
     return values.instant(values.moment(name, word)) if word else None
 
 

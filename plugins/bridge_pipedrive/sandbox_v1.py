@@ -10,9 +10,12 @@ from bridge_pipedrive.sandbox_lists import bound_of, number_of, offset_list, ord
 from bridge_pipedrive.sandbox_rows import Row
 from bridge_pipedrive.sandbox_rules import draft
 from bridge_pipedrive.sandbox_v2 import numbered
-from bridge_pipedrive.sandbox_values import stamp
+from bridge_pipedrive.sandbox_values import loose_flag, stamp
 
-_NOTE_FILTERS = ("user_id", "deal_id", "person_id", "org_id")
+_NOTE_FILTERS = ("user_id", "deal_id", "person_id", "org_id", "project_id", "task_id")
+_PINS = tuple(
+    f"pinned_to_{word}_flag" for word in ("lead", "deal", "organization", "person", "project", "task")
+)
 _LEAD_FILTERS = ("owner_id", "person_id", "organization_id")
 
 
@@ -20,10 +23,14 @@ def list_notes(account: Account, asked: Asked) -> Answer:
     rows = list(account.rows(NOTES))
     for name in _NOTE_FILTERS:
         if name in asked.query:
-            rows = [row for row in rows if row.values[name] == number_of(asked, name, 0)]
+            rows = [row for row in rows if row.values.get(name) == number_of(asked, name, 0)]
+    for name in _PINS:
+        if name in asked.query:
+            pinned = loose_flag(name, asked.query[name])
+            rows = [row for row in rows if row.values.get(name, False) is pinned]
     if lead := asked.query.get("lead_id"):
         rows = [row for row in rows if row.values["lead_id"] == lead]
-    if since := bound_of(asked, "updated_since"):
+    if since := bound_of(asked, "updated_since", fraction=True):
         rows = [row for row in rows if row.updated_at >= since]
     if start := asked.query.get("start_date"):
         rows = [row for row in rows if stamp(row.added_at)[:10] >= start]
