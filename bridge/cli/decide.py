@@ -280,7 +280,7 @@ def listing(context: typer.Context, config: ConfigPath = DEFAULT, as_json: AsJso
     if context.invoked_subcommand is not None:
         refuse_before(context)
         return
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         found = all_decisions_json(runtime)
     if as_json:
         output.emit(found)

@@ -19,7 +19,7 @@ from bridge.sync.identity.review import Kind
 
 def show_dismissed(config: Path, kinds: Collection[Kind], *, limit: int, weak: bool, as_json: bool) -> None:
     """Print what was dismissed of these kinds, the newest first; with `weak` names are compared for it."""
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         found, more = dismissals_json(runtime, kinds, limit=limit, weak=weak)
     if as_json:
         output.emit({"dismissed": found, "more": more})

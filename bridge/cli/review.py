@@ -99,7 +99,7 @@ def listing(
         kinds = wanted if kind else KINDS
         show_dismissed(config, kinds, limit=limit, weak=bool(kind) and WEAK in wanted, as_json=as_json)
         return
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         found = {one: list(islice(suggestions(runtime, one), limit + 1)) for one in wanted}
         with runtime.database.read() as c:
             some_dismissed = bool(dismissed_by_now(c))
@@ -147,7 +147,7 @@ def work(config: ConfigPath = DEFAULT, kind: OfKind = None, author: Author = Non
     change is shown before it is decided. Whatever was decided until then stays.
     """
     wanted, by = _kinds(kind), author_of(author)
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         found = [one for some in wanted for one in suggestions(runtime, some)]
     done: Counter[str] = Counter()
     try:
@@ -178,7 +178,7 @@ _DONE = {"a": "accepted", "d": "dismissed", "s": "skipped"}
 
 def _as_it_is_now(config: Path, one: Suggestion) -> Suggestion | None:
     """Return a suggestion as it is after what was accepted since it was listed; None if it is none any more."""
-    with opened(config, secrets=False) as runtime:
+    with opened(config) as runtime:
         return find_suggestion(runtime, one.key)
 
 
