@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from benchmarks.delivery import bodies, phone, receive
 from benchmarks.measure import ROOT
 from bridge.config import parse_config
+from bridge.connector import Sink
 from bridge.engine.opening import learn_account, open_runtime
-from bridge.model import Json
+from bridge.errors import Rejected
+from bridge.model import FieldTimes, Json
 from bridge.store.ledger import FieldState
 from bridge.sync.delivery.plan import plan_person
 from bridge.sync.delivery.plan_contact import ages_to_ask
 from bridge.sync.delivery.plan_values import Action, Destination, PersonState
+from bridge.sync.delivery.present import with_ages
 from bridge.sync.delivery.since import said_since
 from bridge.testing.context import Clock
 from bridge_hubspot.sandbox import HubSpotSandbox
@@ -95,9 +98,54 @@ def test_the_age_is_asked_only_where_it_decides(destination: Destination) -> Non
     assert ages_to_ask(filled(), dated) == ("source",)
     assert ages_to_ask(filled(), destination) == ()
     assert ages_to_ask(filled(view={"source": "ad"}), dated) == ()
-    for shown in ("", "ad"):
-        assert ages_to_ask(replace(filled(), present={"source": shown}), dated) == ()
+    assert ages_to_ask(replace(filled(), present={"source": "ad"}), dated) == ()
     assert ages_to_ask(replace(filled(), present=None), dated) == ()
+
+
+@pytest.mark.parametrize(
+    ("there", "fills"), [({}, True), ({"source": BEFORE}, True), ({"source": AFTER}, False)]
+)
+@pytest.mark.parametrize("written", [{}, {"source": FieldState(sent="fair", as_read=None)}])
+def test_what_a_person_emptied_later_stays_empty(
+    destination: Destination, there: Mapping[str, datetime], fills: bool, written: Mapping[str, FieldState]
+) -> None:
+    emptied = filled(present={"source": None}, present_since=there, written=written)
+    assert ages_to_ask(emptied, replace(destination, dated=True)) == ("source",)
+    assert (planned(emptied, destination).kind == "fields") == fills
+
+
+@pytest.mark.parametrize("as_read", [None, ""])
+def test_what_we_emptied_ourselves_is_filled_again(destination: Destination, as_read: str | None) -> None:
+    ours = {"source": FieldState(sent="", as_read=as_read)}
+    undone = filled(present={"source": None}, present_since={"source": AFTER}, written=ours)
+    assert ages_to_ask(undone, replace(destination, dated=True)) == ()
+    assert planned(undone, destination).kind == "fields"
+
+
+def test_what_is_dated_in_the_future_overwrites_nothing_until_then(destination: Destination) -> None:
+    state = filled(present_since={"source": BEFORE})
+    early = replace(destination, as_of=FIRST_SEEN - timedelta(hours=1))
+    conflict = planned(state, early)
+    assert (conflict.kind, conflict.write) == ("conflict", None)
+    assert "which is yet to come" in conflict.reason
+    assert ages_to_ask(state, replace(early, dated=True)) == ()
+    assert planned(state, replace(destination, as_of=FIRST_SEEN)).kind == "fields"
+
+
+class Telling:
+    """A CRM that tells since when of contacts but refuses to of one."""
+
+    def field_times(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[FieldTimes]:
+        for id_ in ids:
+            if id_ == "1":
+                raise Rejected("Give the user of the key the right to do this.")
+            yield FieldTimes(id=id_, at=dict.fromkeys(fields, BEFORE))
+
+
+def test_a_refusal_to_tell_since_when_is_of_the_one_contact_alone(destination: Destination) -> None:
+    states = [filled(contacts=(id_,), present_since=None) for id_ in ("1", "2")]
+    told = with_ages(cast(Sink, Telling()), replace(destination, dated=True), states)
+    assert [state.present_since for state in told] == [{}, {"source": BEFORE}]
 
 
 def test_before_the_crm_is_asked_a_value_that_may_be_overwritten_counts_as_one_that_is(
@@ -133,6 +181,11 @@ def test_an_address_counts_since_it_was_used_first() -> None:
     state = person(*talks, view={"phone": "+55118"}, handles=frozenset({"+55119", "+55118"}))
     assert said_since(state, ["phone"]) == at(3)
     assert said_since(replace(state, view={"phone": "+351"}), ["phone"]) is None
+
+
+def test_nobody_said_anything_after_our_own_server_took_it_in(destination: Destination) -> None:
+    state = person(talk(9, "Ana", received_at=at(2).isoformat()), view={"channels": "whatsapp"})
+    assert said_since(state, ["channels"]) == at(2)
 
 
 def test_what_a_field_is_made_of_counts_since_its_last_part_does() -> None:

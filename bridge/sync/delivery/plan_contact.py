@@ -108,6 +108,8 @@ def field_changes(state: PersonState, destination: Destination) -> list[Action]:
         if _as_shown(owned.value, now, destination) == now or (now in EMPTY and owned.value in EMPTY):
             continue
         fills = now in EMPTY or name in foreign or _is_placeholder(state, name, now, owned.value)
+        if fills and name not in foreign and _was_emptied_later(state, destination, name, now, owned):
+            fills = False
         if owned.owns in ("if_empty", "newest") and not (
             fills or _is_later(state, destination, name, now, owned)
         ):
@@ -159,10 +161,10 @@ def ages_to_ask(state: PersonState, destination: Destination) -> tuple[str, ...]
         name
         for name, owned in sorted(_differing(state, destination).items())
         if owned.owns == "newest"
-        and (now := state.present.get(name)) not in EMPTY
-        and not _is_unedited(state, name, now)
+        and owned.value not in EMPTY
+        and not _is_unedited(state, name, now := state.present.get(name))
         and _as_shown(owned.value, now, destination) != now
-        and said_since(state, owned.reads) is not None
+        and said_since(state, owned.reads, now=destination.as_of) is not None
     )
 
 
@@ -172,24 +174,38 @@ def _is_later(state: PersonState, destination: Destination, name: str, now: Json
         return False
     if _is_unedited(state, name, now):
         return True
-    since = said_since(state, owned.reads)
+    since = said_since(state, owned.reads, now=destination.as_of)
     if since is None or state.present_since is None:
         return since is not None and destination.dated
     there = state.present_since.get(name)
     return there is not None and since > there
 
 
+def _was_emptied_later(
+    state: PersonState, destination: Destination, name: str, now: Json, owned: OwnedValue
+) -> bool:
+    """Tell whether a field, of which the later value counts, was emptied after the journey said what it says."""
+    if owned.owns != "newest" or now not in EMPTY or _is_unedited(state, name, now):
+        return False
+    since = said_since(state, owned.reads, now=destination.as_of)
+    there = (state.present_since or {}).get(name)
+    return since is not None and there is not None and since <= there
+
+
 def _is_unedited(state: PersonState, name: str, now: Json) -> bool:
     """Tell whether a field shows what we wrote there last."""
     before = state.written.get(name)
-    return before is not None and now in (before.sent, before.as_read)
+    if before is None:
+        return False
+    shown = before.sent if before.as_read is None else before.as_read
+    return now in (before.sent, shown) or (now in EMPTY and shown in EMPTY)
 
 
 def _conflict(
     state: PersonState, destination: Destination, name: str, now: Json, owned: OwnedValue
 ) -> Action:
     """Return how a field that the CRM fills otherwise is shown; which of the two counts is said in the mapping."""
-    why = _why_not_later(state, name, owned) if owned.owns == "newest" else "which keeps it"
+    why = _why_not_later(state, destination, name, owned) if owned.owns == "newest" else "which keeps it"
     place = f"{destination.mapping.file}:{owned.line}"
     reason = f"{name}: the CRM holds {now!r}, {why}; the journey says {owned.value!r} (owns: {owned.owns}, {place})"
     return replace(
@@ -197,10 +213,12 @@ def _conflict(
     )
 
 
-def _why_not_later(state: PersonState, name: str, owned: OwnedValue) -> str:
+def _why_not_later(state: PersonState, destination: Destination, name: str, owned: OwnedValue) -> str:
     since, there = said_since(state, owned.reads), (state.present_since or {}).get(name)
     if since is None:
         return "and nothing tells since when the journey says otherwise"
+    if said_since(state, owned.reads, now=destination.as_of) is None:
+        return f"and what the journey says is of {since:%Y-%m-%d %H:%M} UTC, which is yet to come"
     if there is None:
         return "which does not tell since when"
     return f"since {there:%Y-%m-%d %H:%M} UTC, the journey since {since:%Y-%m-%d %H:%M}"

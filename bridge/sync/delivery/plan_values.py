@@ -59,7 +59,7 @@ class Destination:
     entry that was written less than `rest` seconds before `now` takes in nothing more until then. Until
     `older_until` an older store wrote there, and moved what it had written; None where none is known of. `asked` are
     the tasks planned for others before, of which the store knows nothing as they are only shown. A CRM that is
-    `dated` tells since when a field has its value.
+    `dated` tells since when a field has its value; what the journey dates later than `as_of` is yet to come.
     """
 
     account_pk: int
@@ -77,6 +77,7 @@ class Destination:
     older_until: datetime | None = None
     asked: int = 0
     dated: bool = False
+    as_of: datetime | None = None
 
     def style_of(self, state: PersonState) -> Style:
         """Return how the entries of a person read."""

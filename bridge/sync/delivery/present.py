@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from bridge.connector import Historian, Sink
-from bridge.errors import MappingError
+from bridge.errors import MappingError, Rejected
 from bridge.mapping import Mapping as MappingFile
-from bridge.model import Json, Record
+from bridge.model import FieldTimes, Json, Record
 from bridge.sync.delivery.plan_contact import ages_to_ask, fields_to_read
 from bridge.sync.delivery.plan_values import Destination, PersonState
-from bridge.sync.runtime import asked_id
+from bridge.sync.runtime import asked_id, log
 
 
 def fields_about_to_change(state: PersonState, destination: Destination) -> tuple[str, ...]:
@@ -48,12 +48,23 @@ def with_ages(sink: Sink, destination: Destination, states: list[PersonState]) -
     found: dict[str, Mapping[str, datetime]] = {}
     wanted = _by_contact({state.contacts: _ages_to_ask(state, destination) for state in states})
     if wanted and isinstance(sink, Historian):
-        times = sink.field_times(destination.contact_stream, sorted(wanted), _names(wanted))
+        times = _times(sink, destination.contact_stream, sorted(wanted), _names(wanted))
         found = {one.id: one.at for one in times}
     return [
         replace(state, present_since=found.get(state.contacts[0], {})) if len(state.contacts) == 1 else state
         for state in states
     ]
+
+
+def _times(sink: Historian, stream: str, ids: Sequence[str], names: Sequence[str]) -> list[FieldTimes]:
+    """Return since when; where the CRM refuses to tell of some, what it tells of the others, each asked by itself."""
+    try:
+        return list(sink.field_times(stream, ids, names))
+    except Rejected as error:
+        if len(ids) == 1:
+            log.warning("since when %s %s has its values is not known: %s", stream, ids[0], error)
+            return []
+        return [one for id_ in ids for one in _times(sink, stream, [id_], names)]
 
 
 def _ages_to_ask(state: PersonState, destination: Destination) -> tuple[str, ...]:

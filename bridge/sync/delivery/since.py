@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bridge.journey.text_format import one_line
@@ -22,16 +22,21 @@ _INSTANTS = {
 }
 """What a person offers that came with an event, and the field of the view that tells when that was."""
 
+SKEW = timedelta(minutes=5)
+"""How far a channel's clock may be ahead of ours before what it tells counts as yet to come."""
 
-def said_since(state: PersonState, fields: Iterable[str]) -> datetime | None:
+
+def said_since(state: PersonState, fields: Iterable[str], *, now: datetime | None = None) -> datetime | None:
     """
     Return since when these fields of a person's view, taken together, say what they say.
 
-    None where that is not known of one of them: of a name or an address that only a CRM's contact tells.
+    None where that is not known of one of them: of a name or an address that only a CRM's contact tells. None as
+    well where it is yet to come `now`, as a meeting, or a message of a clock that is wrong.
     """
     found = [_since(state, name) for name in fields if state.view.get(name) is not None]
     times = [at for at in found if at is not None]
-    return max(times) if found and len(times) == len(found) else None
+    since = max(times) if found and len(times) == len(found) else None
+    return None if since is not None and now is not None and since > now + SKEW else since
 
 
 def _since(state: PersonState, name: str) -> datetime | None:
@@ -86,4 +91,6 @@ def _in_order(interactions: Iterable[Interaction]) -> list[Interaction]:
 
 
 def _at(one: Interaction) -> datetime:
-    return datetime.fromisoformat(one.body["occurred_at"])
+    """Return when an interaction was, which its sender may say, and not after our own server took it in."""
+    times = (one.body["occurred_at"], one.body.get("received_at"))
+    return min(datetime.fromisoformat(at) for at in times if at)

@@ -129,6 +129,7 @@ def plan_people(
     With `dry` nothing is written to the store either: a contact found in the CRM is shown as a
     skip. Raises what the connector raised.
     """
+    destination = replace(destination, as_of=runtime.clock())
     with runtime.database.read() as c:
         known = with_dismissed(c, runtime, load_states(c, connection, person_ids))
         states = with_deals(c, connection, [provisional(state, destination) for state in known])
