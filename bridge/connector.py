@@ -327,7 +327,14 @@ class Describer(Protocol):
 @runtime_checkable
 class Historian(Protocol):
     def field_times(self, stream: str, ids: Sequence[str], fields: Sequence[str]) -> Iterator[FieldTimes]:
-        """Yield since when these fields have their values, once for each record that there is, in any order."""
+        """
+        Yield since when these fields have their values, once for each record that is there, in any order.
+
+        `fields` are named as for `Sink.read`; `stream` is that of the CRM's contacts. An emptied field tells
+        since when it is empty, one of which the vendor tells no time is left out. A merged record comes under
+        its new id. Raises Unavailable for a time that cannot be read, as one that is too early would let a
+        person's edit be overwritten; Rejected where the vendor refuses: then each record is asked by itself.
+        """
 
 
 @runtime_checkable
