@@ -26,7 +26,6 @@ CALL_SIZE = 100
 REFUSALS = 3
 """Causes of refusal that a sync tells; `crmbridge rejects` lists them all."""
 
-
 HELD = 20
 """People whom an earlier look held back and a plan names, unless asked for details."""
 
@@ -59,7 +58,7 @@ def show_plan(actions: Sequence[Action], *, more: int, details: bool) -> None:
     """
     Print a plan: per person what is created, changed, held and skipped, then the sum.
 
-    So many `more` are held back and not among the actions.
+    `more` counts who is held back and not among the actions.
     """
     by_person: dict[str, list[Action]] = {}
     for action in actions:

@@ -131,9 +131,9 @@ def plan_all(runtime: Runtime, connection: Connection) -> list[Action]:
 
 def held_before(runtime: Runtime, connection: Connection, most: int | None) -> tuple[list[Action], int]:
     """
-    Return whom an earlier look held back, `most` of them, and how many they are in all.
+    Return whom an earlier look held back, at most `most` (None: all of them), and how many they are in all.
 
-    Whom the next delivery looks at is planned anew, and none of these.
+    Whoever the next delivery looks at is left out, as they are planned anew.
     """
     account_pk = connection.account_pk
     assert account_pk is not None

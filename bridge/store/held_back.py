@@ -51,7 +51,11 @@ def held_reasons(c: Connection, account_pk: int) -> dict[str, int]:
 def held_people(
     c: Connection, account_pk: int, reasons: Mapping[str, int], *, limit: int | None = None
 ) -> list[HeldBack]:
-    """Return who is held back for these reasons, in their order, so that what is everybody's hides nobody's own."""
+    """
+    Return who is held back for these reasons, in the order of the reasons; all of them where `limit` is None.
+
+    So a reason that many share hides nobody who has one of their own.
+    """
     queued = select(touched.c.seq).where(
         touched.c.target == account_pk, touched.c.person_id == held_back.c.person_id
     )
@@ -61,7 +65,7 @@ def held_people(
         .where(held_back.c.account_pk == account_pk, ~queued.exists())
         .order_by(held_back.c.person_id)
     )
-    if limit is None:
+    if limit is None:  # in one query, as there can be as many reasons as people
         place = {reason: rank for rank, reason in enumerate(reasons)}
         rows = sorted(c.execute(query).all(), key=lambda row: (place[row.reason], row.person_id))
         return [HeldBack(row.person_id, row.name or "", row.reason) for row in rows]

@@ -24,7 +24,7 @@ def fields_about_to_change(state: PersonState, destination: Destination) -> tupl
 
 
 def with_present(sink: Sink, destination: Destination, states: list[PersonState]) -> list[PersonState]:
-    """Return the states with the present values of those fields. Raises what the connector raised."""
+    """Return the states with the present values of the fields about to change. Raises what the connector raised."""
     wanted = _by_contact({state.contacts: fields_about_to_change(state, destination) for state in states})
     if not wanted:
         return states
@@ -48,7 +48,7 @@ def with_ages(sink: Sink, destination: Destination, states: list[PersonState]) -
     found: dict[str, Mapping[str, datetime]] = {}
     wanted = _by_contact({state.contacts: _ages_to_ask(state, destination) for state in states})
     if wanted and isinstance(sink, Historian):
-        times = _times(sink, destination.contact_stream, sorted(wanted), _names(wanted))
+        times = _times(sink, destination, sorted(wanted), _names(wanted))
         found = {one.id: one.at for one in times}
     return [
         replace(state, present_since=found.get(state.contacts[0], {})) if len(state.contacts) == 1 else state
@@ -56,15 +56,24 @@ def with_ages(sink: Sink, destination: Destination, states: list[PersonState]) -
     ]
 
 
-def _times(sink: Historian, stream: str, ids: Sequence[str], names: Sequence[str]) -> list[FieldTimes]:
+def _times(
+    sink: Historian, destination: Destination, ids: Sequence[str], names: Sequence[str]
+) -> list[FieldTimes]:
     """Return since when; where the CRM refuses to tell of some, what it tells of the others, each asked by itself."""
+    stream = destination.contact_stream
     try:
         return list(sink.field_times(stream, ids, names))
     except Rejected as error:
         if len(ids) == 1:
-            log.warning("since when %s %s has its values is not known: %s", stream, ids[0], error)
+            log.warning(
+                "%s: does not tell since when %s %s has its values, so the later of two is not known: %s",
+                destination.account_key,
+                stream,
+                ids[0],
+                error,
+            )
             return []
-        return [one for id_ in ids for one in _times(sink, stream, [id_], names)]
+        return [one for id_ in ids for one in _times(sink, destination, [id_], names)]
 
 
 def _ages_to_ask(state: PersonState, destination: Destination) -> tuple[str, ...]:
