@@ -96,7 +96,9 @@ def settled_text(shown: str, name: str, style: Style, *, dismissed: bool = False
     `name` is who it turned out to be, empty where that is open, as what is known changed, or it was `dismissed`.
     """
     words = question_words(style.language)
-    line = words.settled.format(one_line(name)) if name else words.dismissed if dismissed else words.changed
+    line = words.dismissed if dismissed else words.changed
+    if name:
+        line = words.settled.format(one_line(name))
     return f"{line}\n{shown}"
 
 

@@ -121,7 +121,7 @@ def is_ready(url: str) -> bool:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody has, nor is given for a connection before it is used."""
+    """Return a port of loopback that nobody has, below those from which the system gives each connection one."""
     while True:
         port = random.randint(10_000, 32_000)
         with socket.socket() as probe:

@@ -247,7 +247,7 @@ class Dovecot:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody has, nor is given for a connection while Dovecot is stopped."""
+    """Return ports that nobody has, below those that the system gives to connections while Dovecot is stopped."""
     found: list[int] = []
     while len(found) < count:
         port = random.randint(10_000, 32_000)

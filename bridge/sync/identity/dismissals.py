@@ -149,7 +149,9 @@ def _state(one: Dismissal, now: Mapping[Kind, Mapping[str, str]]) -> str | None:
     if not one.records or kind_of_key(one.key) not in now:
         return None
     digest = now[kind_of_key(one.key)].get(one.key)
-    return "gone" if digest is None else "holds" if digest == one.evidence else "changed"
+    if digest is None:
+        return "gone"
+    return "holds" if digest == one.evidence else "changed"
 
 
 _SAYS = {
@@ -159,8 +161,8 @@ _SAYS = {
 
 
 def _json(words: Words, nodes: Mapping[str, StoredNode], one: Dismissal, state: str | None) -> dict[str, Any]:
-    says = [f"dismissed {by_whom(one.author)} on {words.day(one.at)}{_because(one.reason)}"]
-    says[0] += _SAYS.get(state or "", "")
+    since = _SAYS.get(state or "", "")
+    says = [f"dismissed {by_whom(one.author)} on {words.day(one.at)}{_because(one.reason)}{since}"]
     if one.revoked_at is not None:
         by = by_whom(one.revoked_by or "")
         says.append(f"taken back {by} on {words.day(one.revoked_at)}{_because(one.revoked_for)}")

@@ -166,7 +166,7 @@ def note(
     """
     Note the person of every node of a component, the rows of those that changed, and what became of persons.
 
-    Who is undecided is looked at again also where they could be the same as before: what points there can have changed.
+    Whoever is undecided is looked at again even if they could be the same people: what points there can have changed.
     """
     for key, stored in {**after, **component}.items():
         person_id = stored.person_id
