@@ -14,7 +14,7 @@ from bridge.store.tables import field_ledger, intent, ledger
 from bridge.sync.delivery import deliver
 from bridge_memory import Memory
 from tests.deliver_cases import refuse, replay
-from tests.sync_world import SETTLE, World, party
+from tests.sync_world import SETTLE, World
 
 ANA, BIA, DORA = "5511973914862", "5511973914863", "5511973914864"
 
@@ -363,27 +363,3 @@ def test_a_sync_writes_nothing_into_a_crm_that_it_could_not_read(small: World) -
     del small.acts["crm"]["pull"]
     small.clock.sleep(60)
     assert sync_once(small.runtime)["writes"] == 2
-
-
-@pytest.mark.parametrize("touched", [0, 1])
-@pytest.mark.parametrize("how", ["moved", "edited"])
-def test_of_two_entries_for_one_mail_the_one_that_a_person_touched_stays(
-    small: World, how: str, touched: int
-) -> None:
-    small.contact(name="Ana", email="ana@lima.example")
-    other = small.contact(name="Rui")
-    ana = party("from", "ana@lima.example", side="customer")
-    for key in ("one:1", "two:1"):
-        small.mail("m1", ana, direction="inbound", keys=[key])
-    small.settled()
-    entries = small.there("entries")
-    text = str(entries[touched]["text"])
-    edit = {"contact": [other]} if how == "moved" else {"text": f"{text} typed"}
-    small.change("crm", "entries", str(entries[touched]["id"]), **edit)
-    small.settled()
-    small.mail("m1", ana, direction="inbound", keys=["one:1", "two:1"])
-    small.settled()
-    (left,) = small.there("entries")
-    assert left["id"] == entries[touched]["id"]
-    assert ("typed" in left["text"]) == (how == "edited")
-    assert small.sync().written == 0

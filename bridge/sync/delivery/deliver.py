@@ -14,7 +14,7 @@ from bridge.model import Receipt
 from bridge.store import ledger as books
 from bridge.store import looks, people, rejects
 from bridge.store.held_back import note_held
-from bridge.store.holds import EDITED, MOVED, ROUNDS, add_holds
+from bridge.store.holds import DELETED, EDITED, MOVED, ROUNDS, add_holds
 from bridge.store.intents import (
     CONTACT_SLOT,
     ENTRY_SLOT,
@@ -100,7 +100,7 @@ def commit(
     kept = [action for action in actions if action.kind == "keep"]
     corrected = [action for action in kept if action.correction is not None]
     stopped = [action for action in kept if action.hold == ROUNDS]
-    touched = [action for action in kept if action.hold in (EDITED, MOVED)]
+    touched = [action for action in kept if action.hold in (DELETED, EDITED, MOVED)]
     updated = {item.write.id for item in intents if item.slot == FIELDS_SLOT and item.write.id}
     reasons: dict[str, list[str]] = {}
     for action in actions:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bridge.journey.keys import marker
 from bridge.model import Write
 from bridge.store.entities import Interaction
-from bridge.store.holds import DELETED, EDITED
+from bridge.store.holds import DELETED, EDITED, MOVED
 from bridge.store.intents import DOUBLE_SLOT
 from bridge.sync.delivery.plan_values import Action, Destination, PersonState, Shown, no_write
 from bridge.sync.delivery.told import order, read_back
@@ -56,6 +56,15 @@ def archived(state: PersonState, destination: Destination, key: str) -> Iterator
         said = f"{there} alone tells what entry {', '.join(keepers)} told; it stays"
         yield replace(no_write("keep", state, (), said), entry=key, hold=EDITED)
         return
+    if keepers and all(one in state.shown and state.shown[one].gone for one in keepers):
+        for one in [one for one in keepers if one not in state.held]:
+            said = f"entry {one} was deleted by a person; {there} tells the same, and stays"
+            yield replace(no_write("keep", state, (), said), entry=one, hold=DELETED)
+        return
+    if _was_moved(state, key, shown):
+        said = f"{there} tells what stands elsewhere, but was moved by a person; it stays"
+        yield replace(no_write("keep", state, (), said), entry=key, hold=MOVED)
+        return
     if not _is_untouched(state, destination, key, shown):
         said = f"{there} tells what stands elsewhere, but was edited by a person; it stays"
         yield replace(no_write("keep", state, (), said), entry=key, hold=EDITED)
@@ -85,6 +94,14 @@ def _was_archived(state: PersonState, destination: Destination, key: str) -> boo
     """Tell whether an entry is gone that a store of before a backup may have archived, as a double of the other."""
     older, at, shown = destination.older_until, state.filed[key].written_at, state.shown.get(key)
     return older is not None and (at is None or at <= older) and shown is not None and shown.gone
+
+
+def _was_moved(state: PersonState, key: str, shown: Shown) -> bool:
+    """Tell whether an entry stands on none of the contacts where it was left, though these are there."""
+    left = state.filed[key].contacts
+    if not shown.contacts or not left or left <= state.gone.keys():
+        return False
+    return shown.contacts.isdisjoint(left.union(state.contacts))
 
 
 def _is_untouched(state: PersonState, destination: Destination, key: str, shown: Shown) -> bool:

@@ -1,11 +1,11 @@
-"""Two entries of ours that turn out to tell the same: the one that a person made something of is the one to keep."""
+"""Two entries of ours that turn out to tell the same: the one to keep is what a person touched, or did not delete."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as Keys
 
-from bridge.store.holds import EDITED, MOVED
+from bridge.store.holds import DELETED, EDITED, MOVED
 from bridge.store.members import swap_members
 from bridge.store.writer import Priority
 from bridge.sync.delivery.plan_values import PersonState
@@ -21,7 +21,9 @@ def touched_twins(
     fixed: Keys[str],
 ) -> dict[str, str]:
     """
-    Return, for interactions of an untouched entry, the ids under which a touched one tells them all.
+    Return, for interactions of an entry, the ids under which the one to keep tells them all.
+
+    That is one that a person touched while the other is untouched, or that stands while the other was deleted.
 
     `entry_of` says where interactions stand, `doubles` where they stand under an id from before they were found to
     be the same, `former` what such an id became, `members` what entries tell, `held` why one stays as it is. What is
@@ -30,23 +32,23 @@ def touched_twins(
     found: dict[str, str] = {}
     for old, key in sorted(doubles.items()):
         now = former[old]
-        untouched = entry_of.get(now, key)
-        if untouched == key or now in found or held.get(key) not in (EDITED, MOVED):
+        other = entry_of.get(now, key)
+        if other == key or now in found or not _is_better(held.get(key), held.get(other)):
             continue
-        inside = members.get(untouched, ())
+        inside = members.get(other, ())
         told = {former[one]: one for one, where in sorted(doubles.items()) if where == key}
-        if (
-            inside
-            and told.keys() >= {*inside}
-            and untouched not in held
-            and fixed.isdisjoint((untouched, key))
-        ):
+        if inside and told.keys() >= {*inside} and fixed.isdisjoint((other, key)):
             found |= {one: told[one] for one in inside}
     return found
 
 
+def _is_better(one: str | None, other: str | None) -> bool:
+    """Tell whether to keep the one of two entries rather than the other; both as they are held, None where not."""
+    return (one in (EDITED, MOVED) and other in (None, DELETED)) or (one is None and other == DELETED)
+
+
 def keep_touched(runtime: Runtime, connection: Connection, states: Sequence[PersonState]) -> None:
-    """Let what stands in untouched entries stand in the touched ones instead; the former are doubles from then on."""
+    """Let interactions stand in the entries to keep; those where they stood are doubles from then on."""
     pairs = {now: old for state in states for now, old in state.twins.items()}
     account_pk = connection.account_pk
     assert account_pk is not None
