@@ -13,7 +13,7 @@ from bridge.engine.commands import replay
 from bridge.errors import Rejected, Unavailable
 from bridge.model import Json, Page, Phase, Receipt, Write
 from bridge.store.holds import all_holds
-from bridge.store.tables import decision, hold, ledger
+from bridge.store.tables import decision, hold, ledger, node
 from bridge.sync.completeness.reconcile import reconcile
 from bridge.sync.delivery.held import told as held_told
 from bridge.sync.intake.collect import OUTAGE_WAIT
@@ -343,3 +343,21 @@ def test_an_entry_that_the_backup_was_about_to_write_is_known_where_it_was_moved
     world.restore()
     world.settled()
     assert (world.told(), entry(world)["contact"], held(world)) == ({"m1": 1}, second, [])
+
+
+def test_who_shared_a_number_with_a_contact_recognised_after_a_backup_is_not_tied_to_it_for_good(
+    world: Restorable,
+) -> None:
+    world.push = {"timeline": True, "create": {"email": "first_message", "whatsapp": "first_message"}}
+    world.start()
+    world.mail("m1", party("from", MAIL), direction="inbound")
+    world.message("m2", BIA)
+    world.settled()
+    (ours,) = [one for one in world.there("contacts") if one.get("email")]
+    world.restore()
+    world.change("crm", "contacts", str(ours["id"]), phone=f"+{BIA}")
+    world.settled()
+    world.change("crm", "contacts", str(ours["id"]), phone="")
+    world.settled()
+    person_of = {row.key.rpartition(":")[2]: row.person_id for row in world.rows(node)}
+    assert person_of[MAIL] == person_of[str(ours["id"])] != person_of[BIA]

@@ -34,6 +34,16 @@ def contact_markers(one: Interaction, account_key: str, nodes: Collection[str]) 
     return [marker(account_key, f"{id}/{node}", CONTACT_SLOT) for id in ids_of(one) for node in mine]
 
 
+def marked_senders(interactions: Iterable[Interaction], account_key: str, key: str) -> frozenset[str]:
+    """Return the senders for whom a contact with this marker may have been made."""
+    return frozenset(
+        node
+        for one in interactions
+        for node in one.node_keys
+        if key in contact_markers(one, account_key, [node])
+    )
+
+
 def markers_of(interactions: Iterable[Interaction], account_key: str) -> Iterator[str]:
     """Yield every marker under which something may stand that was made for one of these interactions."""
     for one in interactions:

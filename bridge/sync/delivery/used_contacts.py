@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,13 +34,15 @@ class Adopted:
     """
     A contact that the CRM has already, used for a person as if it had been made under `key`.
 
-    `ours` says that it was made by us, in a time of which the store does not know.
+    `ours` says that it was made by us, in a time of which the store does not know. `senders` are those of the person
+    for whom it was, all where that is not known: the others have it only as long as their addresses say so.
     """
 
     person_id: str
     key: str
     contact_id: str
     ours: bool = False
+    senders: frozenset[str] = frozenset()
 
 
 def adopt(runtime: Runtime, connection: Connection, found: Adopted) -> None:
@@ -56,7 +58,16 @@ def enter_adopted(c: Transaction, runtime: Runtime, connection: Connection, foun
     Nothing was written to it: its fields are planned as any contact's, and undo leaves it alone.
     """
     _file_adopted(c, runtime, connection, found)
-    know_contact(c, runtime, connection, found.person_id, found.key, found.contact_id, made=found.ours)
+    know_contact(
+        c,
+        runtime,
+        connection,
+        found.person_id,
+        found.key,
+        found.contact_id,
+        made=found.ours,
+        senders=found.senders,
+    )
 
 
 def _file_adopted(c: Transaction, runtime: Runtime, connection: Connection, found: Adopted) -> None:
@@ -170,11 +181,13 @@ def know_contact(
     contact_id: str,
     *,
     made: bool = True,
+    senders: Collection[str] = (),
 ) -> None:
     """
     Tell identity about a contact of ours: a handle of our own ties it to the person it was made for.
 
-    One that was not `made` by us but stood there already is nobody else's, unlike ours.
+    Of a person with several senders to those in `senders` only, where there are any. One that was not `made` by us
+    but stood there already is nobody else's, unlike ours.
 
     What the CRM makes of the contact arrives by its own stream later and replaces the rest.
     """
@@ -192,7 +205,7 @@ def know_contact(
     incoming = {key: fresh if known is None else tied(known, (ours,))}
     now = people.current_person(c, person_id) or person_id
     for node in people.nodes_of(c, [now]).get(now, []):
-        if node.contact_of is None:
+        if node.contact_of is None and (not senders or node.key in senders):
             incoming[node.key] = tied(node, (ours,))
     change = identify(c, incoming, runtime.rules)
     change.save(c, runtime.clock())

@@ -21,6 +21,7 @@ from bridge.store.people import StoredNode
 from bridge.sync.delivery.adopted import older_until
 from bridge.sync.delivery.apart import kept_apart
 from bridge.sync.delivery.ask import plan_questions
+from bridge.sync.delivery.names import marked_senders
 from bridge.sync.delivery.plan import entries_to_read, growths_of, plan_person
 from bridge.sync.delivery.plan_found import found_to_read
 from bridge.sync.delivery.plan_growth import Growth
@@ -158,7 +159,7 @@ def plan_people(
         }
         planned.actions += actions
     _look_up(runtime, connection, sink, planned, dry=dry)
-    _take_over_contacts(runtime, connection, planned, dry=dry)
+    _take_over_contacts(runtime, connection, states, planned, dry=dry)
     planned.actions += plan_questions(runtime, connection, destination, known)
     planned.actions = stop_rounds(runtime, connection, planned.actions)
     return planned
@@ -330,13 +331,16 @@ def _look_up(runtime: Runtime, connection: Connection, sink: Sink, planned: Plan
         planned.actions = [*others, replace(creations[person_id], kind="hold", write=None, reason=reason)]
 
 
-def _take_over_contacts(runtime: Runtime, connection: Connection, planned: Planned, *, dry: bool) -> None:
+def _take_over_contacts(
+    runtime: Runtime, connection: Connection, states: Sequence[PersonState], planned: Planned, *, dry: bool
+) -> None:
     """
     Use contacts that an older store made: their marker is what ties them to a person without any address.
 
     One that absorbed another may be a person's, which keeps the marker of ours that was merged into it: it is
     used, and does not count as of our making.
     """
+    by_id = {state.person_id: state for state in states}
     for action in [one for one in planned.actions if one.kind == "adopt" and one.slot == CONTACT_SLOT]:
         assert action.standing is not None
         planned.adopted.add(action.person_id)
@@ -348,7 +352,13 @@ def _take_over_contacts(runtime: Runtime, connection: Connection, planned: Plann
             taken = entities.load_aliases(c, [taken_as(connection.account_key, action.standing.key)])
         ours = not (taken or action.standing.heir) and (known is None or not known.aliases)
         left = action.standing
-        there = Adopted(person_id=action.person_id, key=left.key, contact_id=left.ext_id, ours=ours)
+        there = Adopted(
+            person_id=action.person_id,
+            key=left.key,
+            contact_id=left.ext_id,
+            ours=ours,
+            senders=marked_senders(by_id[action.person_id].interactions, connection.account_key, left.key),
+        )
         adopt(runtime, connection, there)
         planned.actions = [one for one in planned.actions if one.person_id != action.person_id]
 
