@@ -43,8 +43,8 @@ def _told(company: Company, entries: dict[tuple[str, str], Entry]) -> Iterator[s
         least = most = 1
         if word in truth.perhaps:
             least = 0
-        elif word in gone:
-            least = most = 0
+        elif word in gone:  # of two copies that stood then, the other stays
+            least, most = 0, int(said.twin)
         if said.removed:
             least = 0
             most = most if word in in_kept else 0
