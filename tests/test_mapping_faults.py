@@ -74,9 +74,9 @@ BROKEN_FILES = [
     ("push: {contact: {to: c, fields: {a: {from: email}}}}", "push.contact.fields.a", "if_empty"),
     ("push: {contact: {to: c, fields: {a: email}}}", "push.contact.fields.a", "whose word counts"),
     (
-        "push: {contact: {to: c, fields: {a: {from: email, owns: mine}}}}",
+        "push: {contact: {to: c, fields: {a: {from: email, owns: newer}}}}",
         "push.contact.fields.a.owns",
-        "always",
+        "Use one of always, if_empty, newest, never.",
     ),
     (
         "push: {contact: {to: c, fields: {a: {from: email, owns: newest, clear: true}}}}",

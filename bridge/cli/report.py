@@ -136,7 +136,10 @@ def _plan_line(actions: Sequence[Action], more: int) -> str:
     if held := len({action.person_id for action in actions if action.kind == "hold"}) + more:
         text += f" {output.plural(held, 'person', 'people')} held back, for the reasons above."
     if kinds["conflict"]:
-        text += f" {output.plural(kinds['conflict'], 'field')} left as the CRM has them: crmbridge plan --details."
+        kept = output.plural(
+            kinds["conflict"], "field left as the CRM has it", "fields left as the CRM has them"
+        )
+        text += f" {kept}: crmbridge plan --details."
     return f"{text} Nothing written yet."
 
 

@@ -102,8 +102,8 @@ def _owned(name: str, spec: Json, at: YamlPath, faults: Faults) -> OwnedField:
     if owns is None:
         remedy = f"Add `owns:` with one of {', '.join(OWNS)}."
         faults.add(at, "does not say whose word counts in this field.", remedy)
-    else:
-        faults.word(owns, (*at, "owns"), OWNS, "rule of ownership")
+    elif owns not in OWNS:
+        faults.add((*at, "owns"), f"{shown(owns)} is no rule of ownership.", f"Use one of {', '.join(OWNS)}.")
     if not isinstance(clear, bool):
         faults.add((*at, "clear"), f"expected true or false, not {shown(clear)}.")
     elif clear and owns != "always":
