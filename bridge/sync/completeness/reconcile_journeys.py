@@ -127,13 +127,13 @@ def _add_person(look: _Look, state: PersonState, destination: Destination) -> No
     elif not hold:
         look.people["to become contacts by the next delivery"] += 1
     else:
-        look.people[_why(hold)] += 1
+        look.people[_why(state, hold)] += 1
 
 
-def _why(reason: str) -> str:
+def _why(state: PersonState, reason: str) -> str:
     """Return a reason without what differs from one person to the next."""
     if reason.startswith("could be "):
-        return DISMISSED if "crmbridge review reopen" in reason else UNDECIDED
+        return DISMISSED if state.dismissed else UNDECIDED
     if reason.startswith("contacts "):
         return SEVERAL
     return reason.partition(";")[0] if "crmbridge release" in reason else reason
@@ -158,7 +158,7 @@ def _add_interactions(look: _Look, state: PersonState, destination: Destination)
     for action in actions:
         new = [one for one in action.entity_ids if one not in state.entry_of]
         if action.kind in ("skip", "hold") and action.reason != "its entry could not be read":
-            _place_all(look, state, new, _why(action.reason))
+            _place_all(look, state, new, _why(state, action.reason))
         elif action.kind == "later":
             _place_all(look, state, new, RESTS)
         elif new and state.person_id in look.queue:
